@@ -1,0 +1,100 @@
+package model
+
+import "sort"
+
+// ResourceKind is a resource's kind.
+type ResourceKind uint8
+
+// The kinds of resource. The numbers are part of the stored format.
+const (
+	KindTable  ResourceKind = 1
+	KindQueue  ResourceKind = 2
+	KindStream ResourceKind = 3
+	KindPipe   ResourceKind = 4
+)
+
+// Resource is one table, queue, stream or pipe as the catalog holds it.
+// Names are unique within a kind.
+type Resource struct {
+	ID        ResourceID
+	Kind      ResourceKind
+	Name      string
+	CreatedMs int64  // Unix milliseconds
+	Version   uint64 // grows with every change of Spec
+	Deleting  bool   // no longer usable; its data is being removed
+	Spec      []byte // by Kind: TableSpec, QueueSpec, PipeSpec, encoded
+}
+
+// Node is a member of the cluster.
+type Node struct {
+	ID       NodeID
+	PeerAddr string // HOST:PORT that other nodes dial
+	JoinedMs int64
+}
+
+// Tablet is a range of slots and where its replicas are.
+type Tablet struct {
+	ID       TabletID
+	Lo       uint32   // first slot
+	Hi       uint32   // one past the last slot; 0 for the catalog, which has none
+	Voters   []NodeID // wanted voters, ascending
+	Learners []NodeID // wanted learners, ascending
+}
+
+// Catalog is one version of what every node knows about the cluster. It is
+// immutable: a change makes a new one.
+type Catalog struct {
+	ClusterID string // 32 hex digits, random, fixed at creation
+	Version   uint64 // grows with every change
+	NextID    ResourceID
+	Nodes     []Node     // by id
+	Tablets   []Tablet   // by id
+	Resources []Resource // by kind, then name
+	Tokens    []JoinToken
+}
+
+// JoinToken lets one node join, once, before it expires.
+type JoinToken struct {
+	Hash      [32]byte // SHA-256 of the token's secret
+	ExpiresMs int64
+}
+
+// Resource returns the resource of that kind and name.
+func (c *Catalog) Resource(kind ResourceKind, name string) (*Resource, bool) {
+	i := sort.Search(len(c.Resources), func(i int) bool {
+		r := &c.Resources[i]
+		return r.Kind > kind || r.Kind == kind && r.Name >= name
+	})
+	if i < len(c.Resources) && c.Resources[i].Kind == kind && c.Resources[i].Name == name {
+		return &c.Resources[i], true
+	}
+	return nil, false
+}
+
+// Tablet returns the tablet that owns the slot.
+func (c *Catalog) TabletOf(slot Slot) (*Tablet, bool) {
+	for i := range c.Tablets {
+		if t := &c.Tablets[i]; uint32(slot) >= t.Lo && uint32(slot) < t.Hi {
+			return t, true
+		}
+	}
+	return nil, false
+}
+
+// TabletByID returns the tablet of that id.
+func (c *Catalog) TabletByID(id TabletID) (*Tablet, bool) {
+	i := sort.Search(len(c.Tablets), func(i int) bool { return c.Tablets[i].ID >= id })
+	if i < len(c.Tablets) && c.Tablets[i].ID == id {
+		return &c.Tablets[i], true
+	}
+	return nil, false
+}
+
+// Node returns the member of that id.
+func (c *Catalog) Node(id NodeID) (*Node, bool) {
+	i := sort.Search(len(c.Nodes), func(i int) bool { return c.Nodes[i].ID >= id })
+	if i < len(c.Nodes) && c.Nodes[i].ID == id {
+		return &c.Nodes[i], true
+	}
+	return nil, false
+}

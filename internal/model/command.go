@@ -1,0 +1,152 @@
+package model
+
+// CommandKind says what a command does. The numbers are part of the stored
+// format and never change their meaning; a changed meaning gets a new number.
+type CommandKind uint8
+
+// Commands on any resource.
+const (
+	CmdDropResource CommandKind = 1 // forget the resource's data in this tablet; later commands on it answer StatusGone
+)
+
+// Commands on tables; bodies in table.go.
+const (
+	CmdPutItem    CommandKind = 16
+	CmdUpdateItem CommandKind = 17
+	CmdDeleteItem CommandKind = 18
+	CmdBatchWrite CommandKind = 19
+)
+
+// Commands on queues; bodies in queue.go.
+const (
+	CmdSend             CommandKind = 32
+	CmdReceive          CommandKind = 33
+	CmdDeleteMessages   CommandKind = 34
+	CmdChangeVisibility CommandKind = 35
+	CmdPurge            CommandKind = 36
+	CmdSetQueueSettings CommandKind = 37
+)
+
+// Commands of pipes; bodies in pipe.go.
+const (
+	CmdClaim     CommandKind = 48 // at the source: hand a batch of messages to a pipe
+	CmdPipeApply CommandKind = 49 // at the target: apply a claim's effects once
+	CmdSettle    CommandKind = 50 // at the source: the claim is done, delete its messages
+)
+
+// Commands on the catalog; bodies in catalog.go.
+const (
+	CmdCatalog CommandKind = 64
+)
+
+// Command is one replicated change as it travels and is stored. Everything
+// that could differ between replicas (time, random ids) is in it.
+type Command struct {
+	Kind     CommandKind
+	ID       RequestID  // zero: harmless to repeat, not deduplicated
+	Resource ResourceID // zero for the catalog
+	Slot     Slot       // the slot the command works in; it also decides the tablet
+	Stamp    Stamp      // zero until the leader stamps it
+	Body     []byte     // by Kind
+}
+
+// Append appends the command's stored form: kind, id, resource, slot, stamp,
+// body. See docs/format/command.md.
+func (c *Command) Append(dst []byte) []byte {
+	dst = append(dst, byte(c.Kind))
+	dst = append(dst, c.ID[:]...)
+	dst = AppendUvarint(dst, uint64(c.Resource))
+	dst = AppendUvarint(dst, uint64(c.Slot))
+	dst = AppendUvarint(dst, uint64(c.Stamp))
+	return AppendBytes(dst, c.Body)
+}
+
+// Decode reads what Append wrote; Body shares memory with d's input.
+func (c *Command) Decode(d *Decoder) {
+	c.Kind = CommandKind(d.Byte())
+	c.ID = d.RequestID()
+	c.Resource = ResourceID(d.Uvarint())
+	slot := d.Uvarint()
+	if slot >= SlotCount {
+		d.Fail()
+	}
+	c.Slot = Slot(slot)
+	c.Stamp = Stamp(d.Uvarint())
+	c.Body = d.Bytes()
+}
+
+// QueryKind says what a query reads. Queries are never stored, but nodes send
+// them to each other, so the numbers stay.
+type QueryKind uint8
+
+// The queries.
+const (
+	QueryGetItem  QueryKind = 16 // one item by key
+	QueryItems    QueryKind = 17 // items of one partition key in sort order
+	QueryScan     QueryKind = 18 // items of a slot range
+	QueryGetBatch QueryKind = 19 // several items of one table by key
+	QueryQueue    QueryKind = 32 // a queue's counts
+	QueryClaims   QueryKind = 48 // a pipe's unsettled claims
+)
+
+// Query is one read of a tablet's state.
+type Query struct {
+	Kind     QueryKind
+	Resource ResourceID
+	Slot     Slot
+	Body     []byte // by Kind
+}
+
+// Append appends the query's form between nodes.
+func (q *Query) Append(dst []byte) []byte {
+	dst = append(dst, byte(q.Kind))
+	dst = AppendUvarint(dst, uint64(q.Resource))
+	dst = AppendUvarint(dst, uint64(q.Slot))
+	return AppendBytes(dst, q.Body)
+}
+
+// Decode reads what Append wrote; Body shares memory with d's input.
+func (q *Query) Decode(d *Decoder) {
+	q.Kind = QueryKind(d.Byte())
+	q.Resource = ResourceID(d.Uvarint())
+	slot := d.Uvarint()
+	if slot >= SlotCount {
+		d.Fail()
+	}
+	q.Slot = Slot(slot)
+	q.Body = d.Bytes()
+}
+
+// Status is a command's or query's outcome. All of them are ordinary results,
+// the same on every replica. The numbers are part of the stored format.
+type Status uint8
+
+// The outcomes.
+const (
+	StatusOK              Status = 0
+	StatusGone            Status = 1 // the resource was dropped
+	StatusConditionFailed Status = 2 // body: the item, when it was asked for
+	StatusInvalid         Status = 3 // body: the message, in AWS's words, of a fault that only the stored item shows
+	StatusTooLarge        Status = 4 // the item would grow over MaxItemBytes
+	StatusExists          Status = 5 // catalog: the name is taken
+	StatusNotFound        Status = 6 // catalog: no such name; queue: no such message
+	StatusOverLimit       Status = 7 // a limit of the resource was reached (messages in flight)
+	StatusStale           Status = 8 // catalog: the state changed since the caller read it; pipes: the claim was settled before
+)
+
+// Result is what a command or query answers.
+type Result struct {
+	Status Status
+	Body   []byte // by the command's kind and the status
+}
+
+// Append appends the result's stored form.
+func (r *Result) Append(dst []byte) []byte {
+	return AppendBytes(append(dst, byte(r.Status)), r.Body)
+}
+
+// Decode reads what Append wrote; Body shares memory with d's input.
+func (r *Result) Decode(d *Decoder) {
+	r.Status = Status(d.Byte())
+	r.Body = d.Bytes()
+}

@@ -1,0 +1,57 @@
+// Package service holds the operations without a protocol: it authorises and
+// validates, builds commands and queries, sends them where they belong and
+// waits for their results. Doors and pipes call it; it knows no wire form.
+//
+// All methods may be called from any goroutine. Every error that a client may
+// see is a *model.Error.
+package service
+
+import (
+	"context"
+	"time"
+
+	"weir.dev/weir/internal/base"
+	"weir.dev/weir/internal/model"
+)
+
+// Cluster is what service needs of the cluster. *cluster.Node implements it.
+type Cluster interface {
+	// Propose sends the command to the tablet that owns its slot, wherever that
+	// tablet's leader is, and returns the result once it is applied there. It
+	// tries again with the same command until ctx ends; the command's ID makes
+	// that safe. Errors: ErrUnavailable (surely not applied), ErrUnknownOutcome.
+	Propose(ctx context.Context, cmd *model.Command) (model.Result, error)
+
+	// ProposeWhenReady is Propose for commands that take something which may not
+	// be there yet (CmdReceive, CmdClaim): the leader proposes only when
+	// machine.Ready says that the command would find something, and otherwise
+	// waits, at most wait long, for it. proposed is false when the wait ran out.
+	ProposeWhenReady(ctx context.Context, cmd *model.Command, wait time.Duration) (res model.Result, proposed bool, err error)
+
+	// ProposeCatalog is Propose to the catalog tablet. When it returns, Catalog
+	// on this node shows the change.
+	ProposeCatalog(ctx context.Context, cmd *model.Command) (model.Result, error)
+
+	// Read answers a query at the tablet that owns its slot. Strong reads are
+	// linearizable; others are answered by any replica from committed state.
+	Read(ctx context.Context, q *model.Query, strong bool) (model.Result, error)
+
+	// Catalog is this node's newest view of the catalog. It is immutable.
+	Catalog() *model.Catalog
+
+	// SyncCatalog waits until Catalog shows everything that was committed before
+	// the call. Services call it before they say that a name does not exist.
+	SyncCatalog(ctx context.Context) error
+}
+
+// Service performs operations on one cluster.
+type Service struct {
+	cluster Cluster
+	clock   base.Clock
+	rand    *base.Rand
+}
+
+// New returns a Service on the cluster.
+func New(c Cluster, clock base.Clock, rand *base.Rand) *Service {
+	return &Service{cluster: c, clock: clock, rand: rand}
+}
