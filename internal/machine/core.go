@@ -1,4 +1,159 @@
 package machine
 
-// Machine applies one tablet's commands. It is used by one goroutine at a time.
-type Machine struct{}
+import (
+	"encoding/binary"
+	"fmt"
+
+	"weir.dev/weir/internal/keys"
+	"weir.dev/weir/internal/model"
+)
+
+// Machine applies one tablet's commands. It is used by one goroutine at a
+// time; queries need no Machine and may run beside it.
+type Machine struct {
+	tablet  model.TabletID
+	lo, hi  uint32 // the tablet's slots: [lo, hi)
+	seen    dedupe
+	dropped map[model.ResourceID]bool
+	catalog *model.Catalog // of tablet 0; nil elsewhere
+}
+
+// New returns the machine of a tablet that owns slots [lo, hi). Call Load
+// before the first Apply.
+func New(tablet model.TabletID, lo, hi uint32) *Machine {
+	return &Machine{tablet: tablet, lo: lo, hi: hi}
+}
+
+// Load rebuilds what the machine keeps in memory from the stored state: after
+// opening a tablet and after a snapshot was installed.
+func (m *Machine) Load(r Reader) error {
+	if err := m.seen.load(r, m.tablet); err != nil {
+		return fmt.Errorf("cannot load the request ids of tablet %v: %w", m.tablet, err)
+	}
+	m.dropped = map[model.ResourceID]bool{}
+	lo, hi := keys.DroppedSpan(m.tablet)
+	err := scan(r, lo, hi, func(key, _ []byte) error {
+		id, ok := keys.SplitDropped(key)
+		if !ok {
+			return model.ErrCorrupt
+		}
+		m.dropped[id] = true
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("cannot load the dropped resources of tablet %v: %w", m.tablet, err)
+	}
+	if m.tablet == model.CatalogTablet {
+		if m.catalog, err = loadCatalog(r); err != nil {
+			return fmt.Errorf("cannot load the catalog: %w", err)
+		}
+	}
+	return nil
+}
+
+// Catalog is the catalog after the last command applied, in tablet 0.
+func (m *Machine) Catalog() *model.Catalog { return m.catalog }
+
+// Position is a command's place in its tablet's log: the entry that holds it
+// and its place within the entry.
+type Position struct {
+	Index   model.Index
+	Ordinal uint32
+}
+
+// Outcome is what Apply did.
+type Outcome struct {
+	Result model.Result
+	// Wake asks the leader to wake those who wait on the command's resource
+	// and slot: something became available.
+	Wake bool
+	// Repeated says that the command's request id had been applied before; the
+	// result is the first one, and nothing was written.
+	Repeated bool
+}
+
+// Apply applies one command: it reads the state from r and writes its changes
+// to w, which the caller commits before the next command. Commands must come
+// in the order of their positions, each once. An error means that the state
+// or the command cannot be understood; the node must stop.
+func (m *Machine) Apply(r Reader, w Writer, at Position, cmd *model.Command) (Outcome, error) {
+	m.seen.expire(w, m.tablet, cmd.Stamp)
+	if !cmd.ID.IsZero() {
+		res, ok, err := m.seen.lookup(r, m.tablet, cmd.ID)
+		if err != nil {
+			return Outcome{}, err
+		}
+		if ok {
+			return Outcome{Result: res, Repeated: true}, nil
+		}
+	}
+	tx := &Tx{Reader: r, Writer: w, Index: at.Index, Command: cmd}
+	res, err := m.dispatch(tx)
+	if err != nil {
+		return Outcome{}, fmt.Errorf("cannot apply command kind %d at %v/%d.%d: %w", cmd.Kind, m.tablet, at.Index, at.Ordinal, err)
+	}
+	if !cmd.ID.IsZero() {
+		m.seen.record(w, m.tablet, at, cmd, &res)
+	}
+	return Outcome{Result: res, Wake: tx.Wake}, nil
+}
+
+func (m *Machine) dispatch(tx *Tx) (model.Result, error) {
+	apply, ok := applies[tx.Command.Kind]
+	if !ok {
+		return model.Result{}, fmt.Errorf("this program does not know the command; it is older than the log it reads")
+	}
+	if m.dropped[tx.Command.Resource] {
+		return model.Result{Status: model.StatusGone}, nil
+	}
+	return apply(m, tx)
+}
+
+// Expand turns the result that Apply recorded into the one that clients see,
+// reading what the recorded one only refers to. Only the node that answers
+// calls it.
+func Expand(r Reader, cmd *model.Command, res model.Result) (model.Result, error) {
+	switch cmd.Kind {
+	case model.CmdReceive, model.CmdClaim:
+		return ExpandReceive(r, cmd, res)
+	default:
+		return res, nil
+	}
+}
+
+// Query answers a query from r, which must not change meanwhile unless the
+// query reads one key only.
+func Query(r Reader, q *model.Query) (model.Result, error) {
+	answer, ok := queries[q.Kind]
+	if !ok {
+		return model.Result{}, fmt.Errorf("unknown query kind %d", q.Kind)
+	}
+	return answer(r, q)
+}
+
+// applyDropResource removes a resource's data from the tablet for good. Its
+// mark makes every later command on it answer StatusGone.
+func applyDropResource(m *Machine, tx *Tx) (model.Result, error) {
+	id := tx.Command.Resource
+	lo, hi := keys.ResourceSpan(id, m.lo, m.hi)
+	tx.DeleteRange(lo, hi)
+	tx.Set(keys.Dropped(m.tablet, id), binary.BigEndian.AppendUint64(nil, uint64(tx.Command.Stamp)))
+	m.dropped[id] = true
+	tx.Wake = true
+	return model.Result{}, nil
+}
+
+// scan calls f for every key in [lo, hi).
+func scan(r Reader, lo, hi []byte, f func(key, value []byte) error) error {
+	it, err := r.Scan(lo, hi, false)
+	if err != nil {
+		return err
+	}
+	for it.Next() {
+		if err := f(it.Key(), it.Value()); err != nil {
+			_ = it.Close() // the first error is the one to report
+			return err
+		}
+	}
+	return it.Close()
+}

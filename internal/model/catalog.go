@@ -47,10 +47,11 @@ type Catalog struct {
 	ClusterID string // 32 hex digits, random, fixed at creation
 	Version   uint64 // grows with every change
 	NextID    ResourceID
-	Nodes     []Node     // by id
-	Tablets   []Tablet   // by id
-	Resources []Resource // by kind, then name
-	Tokens    []JoinToken
+	Nodes     []Node      // by id
+	Tablets   []Tablet    // by id
+	Resources []Resource  // those in use, by kind, then name
+	Deleted   []Resource  // by id: deleted, but some tablet may still hold data
+	Tokens    []JoinToken // by hash
 }
 
 // JoinToken lets one node join, once, before it expires.
@@ -71,7 +72,7 @@ func (c *Catalog) Resource(kind ResourceKind, name string) (*Resource, bool) {
 	return nil, false
 }
 
-// Tablet returns the tablet that owns the slot.
+// TabletOf returns the tablet that owns the slot.
 func (c *Catalog) TabletOf(slot Slot) (*Tablet, bool) {
 	for i := range c.Tablets {
 		if t := &c.Tablets[i]; uint32(slot) >= t.Lo && uint32(slot) < t.Hi {
@@ -86,6 +87,16 @@ func (c *Catalog) TabletByID(id TabletID) (*Tablet, bool) {
 	i := sort.Search(len(c.Tablets), func(i int) bool { return c.Tablets[i].ID >= id })
 	if i < len(c.Tablets) && c.Tablets[i].ID == id {
 		return &c.Tablets[i], true
+	}
+	return nil, false
+}
+
+// ResourceByID returns the resource of that id, if it is in use.
+func (c *Catalog) ResourceByID(id ResourceID) (*Resource, bool) {
+	for i := range c.Resources {
+		if c.Resources[i].ID == id {
+			return &c.Resources[i], true
+		}
 	}
 	return nil, false
 }

@@ -1,0 +1,5 @@
+//go:build weirbug_dedupe
+
+package machine
+
+const bugForgetRequests = true

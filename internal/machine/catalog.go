@@ -1,0 +1,253 @@
+package machine
+
+import (
+	"bytes"
+	"encoding/binary"
+	"slices"
+
+	"weir.dev/weir/internal/keys"
+	"weir.dev/weir/internal/model"
+)
+
+// The kinds of the catalog's records, as in their keys. Their values are the
+// Append forms of the model's types.
+const (
+	recordMeta     = 'm' // cluster id, version, next resource id
+	recordNode     = 'n' // by node id
+	recordTablet   = 't' // by tablet id
+	recordResource = 'r' // by resource id; Deleting ones wait for their data to go
+	recordToken    = 'k' // by the first eight bytes of the hash
+)
+
+// Genesis writes the first state of a new cluster's catalog.
+func Genesis(w Writer, c *model.Catalog) {
+	writeCatalogMeta(w, c)
+	for i := range c.Nodes {
+		w.Set(keys.Catalog(recordNode, uint64(c.Nodes[i].ID)), c.Nodes[i].Append(nil))
+	}
+	for i := range c.Tablets {
+		w.Set(keys.Catalog(recordTablet, uint64(c.Tablets[i].ID)), c.Tablets[i].Append(nil))
+	}
+}
+
+func writeCatalogMeta(w Writer, c *model.Catalog) {
+	v := model.AppendString(nil, c.ClusterID)
+	v = model.AppendUvarint(v, c.Version)
+	v = model.AppendUvarint(v, uint64(c.NextID))
+	w.Set(keys.Catalog(recordMeta, 0), v)
+}
+
+// loadCatalog reads the catalog from its records.
+func loadCatalog(r Reader) (*model.Catalog, error) {
+	c := &model.Catalog{}
+	lo, hi := keys.CatalogSpan()
+	err := scan(r, lo, hi, func(key, value []byte) error {
+		kind, _, ok := keys.SplitCatalog(key)
+		if !ok {
+			return model.ErrCorrupt
+		}
+		d := model.NewDecoder(value)
+		switch kind {
+		case recordMeta:
+			c.ClusterID, c.Version, c.NextID = d.String(), d.Uvarint(), model.ResourceID(d.Uvarint())
+		case recordNode:
+			var n model.Node
+			n.Decode(d)
+			c.Nodes = append(c.Nodes, n)
+		case recordTablet:
+			var t model.Tablet
+			t.Decode(d)
+			c.Tablets = append(c.Tablets, t)
+		case recordResource:
+			var res model.Resource
+			res.Decode(d)
+			if res.Deleting {
+				c.Deleted = append(c.Deleted, res)
+			} else {
+				c.Resources = append(c.Resources, res)
+			}
+		case recordToken:
+			var t model.JoinToken
+			t.Decode(d)
+			c.Tokens = append(c.Tokens, t)
+		default:
+			return model.ErrCorrupt
+		}
+		return d.Done()
+	})
+	slices.SortFunc(c.Resources, compareResources)
+	return c, err
+}
+
+func compareResources(a, b model.Resource) int {
+	if a.Kind != b.Kind {
+		return int(a.Kind) - int(b.Kind)
+	}
+	return bytes.Compare([]byte(a.Name), []byte(b.Name))
+}
+
+// applyCatalog applies one change to a copy of the catalog, which replaces
+// the old one when the change is accepted.
+func applyCatalog(m *Machine, tx *Tx) (model.Result, error) {
+	if m.catalog == nil {
+		return model.Result{}, model.ErrCorrupt
+	}
+	var op model.CatalogOp
+	d := model.NewDecoder(tx.Command.Body)
+	op.Decode(d)
+	if err := d.Done(); err != nil {
+		return model.Result{}, err
+	}
+	change, ok := catalogChanges[op.Kind]
+	if !ok {
+		return model.Result{}, model.ErrCorrupt
+	}
+	next := *m.catalog
+	res := change(&next, tx, &op)
+	if res.Status == model.StatusOK {
+		next.Version++
+		writeCatalogMeta(tx, &next)
+		m.catalog = &next
+	}
+	return res, nil
+}
+
+// catalogChanges change the catalog they are given; its slices are shared
+// with the catalog that others read and must be copied before a change.
+var catalogChanges = map[model.CatalogOpKind]func(*model.Catalog, *Tx, *model.CatalogOp) model.Result{
+	model.OpCreateResource: createResource,
+	model.OpUpdateResource: updateResource,
+	model.OpDeleteResource: deleteResource,
+	model.OpForgetResource: forgetResource,
+	model.OpAddNode:        addNode,
+	model.OpSetNode:        setNode,
+	model.OpAddToken:       addToken,
+	model.OpSetTablet:      setTablet,
+}
+
+func writeResource(w Writer, r *model.Resource) []byte {
+	v := r.Append(nil)
+	w.Set(keys.Catalog(recordResource, uint64(r.ID)), v)
+	return v
+}
+
+func createResource(c *model.Catalog, tx *Tx, op *model.CatalogOp) model.Result {
+	if old, ok := c.Resource(op.Resource.Kind, op.Resource.Name); ok {
+		return model.Result{Status: model.StatusExists, Body: old.Append(nil)}
+	}
+	r := op.Resource
+	r.ID, r.CreatedMs, r.Version, r.Deleting = c.NextID, tx.Command.Stamp.Millis(), 1, false
+	c.NextID++
+	at, _ := slices.BinarySearchFunc(c.Resources, r, compareResources)
+	c.Resources = slices.Insert(slices.Clone(c.Resources), at, r)
+	return model.Result{Body: writeResource(tx, &r)}
+}
+
+func updateResource(c *model.Catalog, tx *Tx, op *model.CatalogOp) model.Result {
+	at := slices.IndexFunc(c.Resources, func(r model.Resource) bool { return r.ID == op.Resource.ID })
+	if at < 0 {
+		return model.Result{Status: model.StatusNotFound}
+	}
+	r := c.Resources[at]
+	if r.Version != op.Resource.Version {
+		return model.Result{Status: model.StatusStale}
+	}
+	r.Version++
+	r.Spec = op.Resource.Spec
+	c.Resources = slices.Clone(c.Resources)
+	c.Resources[at] = r
+	return model.Result{Body: writeResource(tx, &r)}
+}
+
+func deleteResource(c *model.Catalog, tx *Tx, op *model.CatalogOp) model.Result {
+	at := slices.IndexFunc(c.Resources, func(r model.Resource) bool { return r.ID == op.Resource.ID })
+	if at < 0 {
+		return model.Result{Status: model.StatusNotFound}
+	}
+	r := c.Resources[at]
+	r.Deleting = true
+	c.Resources = slices.Delete(slices.Clone(c.Resources), at, at+1)
+	c.Deleted = append(slices.Clone(c.Deleted), r)
+	return model.Result{Body: writeResource(tx, &r)}
+}
+
+func forgetResource(c *model.Catalog, tx *Tx, op *model.CatalogOp) model.Result {
+	at := slices.IndexFunc(c.Deleted, func(r model.Resource) bool { return r.ID == op.Resource.ID })
+	if at < 0 {
+		return model.Result{Status: model.StatusNotFound}
+	}
+	c.Deleted = slices.Delete(slices.Clone(c.Deleted), at, at+1)
+	tx.Delete(keys.Catalog(recordResource, uint64(op.Resource.ID)))
+	return model.Result{}
+}
+
+func addNode(c *model.Catalog, tx *Tx, op *model.CatalogOp) model.Result {
+	at := slices.IndexFunc(c.Tokens, func(t model.JoinToken) bool { return t.Hash == op.Token.Hash })
+	if at < 0 || c.Tokens[at].ExpiresMs < tx.Command.Stamp.Millis() {
+		return model.Result{Status: model.StatusNotFound}
+	}
+	if _, taken := c.Node(op.Node.ID); taken {
+		return model.Result{Status: model.StatusExists}
+	}
+	tx.Delete(tokenKey(&c.Tokens[at]))
+	c.Tokens = slices.Delete(slices.Clone(c.Tokens), at, at+1)
+	n := op.Node
+	n.JoinedMs = tx.Command.Stamp.Millis()
+	c.Nodes = append(slices.Clone(c.Nodes), n)
+	slices.SortFunc(c.Nodes, func(a, b model.Node) int {
+		if a.ID < b.ID {
+			return -1
+		}
+		return 1
+	})
+	tx.Set(keys.Catalog(recordNode, uint64(n.ID)), n.Append(nil))
+	return model.Result{}
+}
+
+func setNode(c *model.Catalog, tx *Tx, op *model.CatalogOp) model.Result {
+	at := slices.IndexFunc(c.Nodes, func(n model.Node) bool { return n.ID == op.Node.ID })
+	if at < 0 {
+		return model.Result{Status: model.StatusNotFound}
+	}
+	c.Nodes = slices.Clone(c.Nodes)
+	c.Nodes[at].PeerAddr = op.Node.PeerAddr
+	tx.Set(keys.Catalog(recordNode, uint64(op.Node.ID)), c.Nodes[at].Append(nil))
+	return model.Result{}
+}
+
+func tokenKey(t *model.JoinToken) []byte {
+	return keys.Catalog(recordToken, binary.BigEndian.Uint64(t.Hash[:8]))
+}
+
+// addToken also removes the tokens that have expired, so that unused ones do
+// not pile up.
+func addToken(c *model.Catalog, tx *Tx, op *model.CatalogOp) model.Result {
+	var tokens []model.JoinToken
+	for i := range c.Tokens {
+		if t := &c.Tokens[i]; t.ExpiresMs < tx.Command.Stamp.Millis() {
+			tx.Delete(tokenKey(t))
+		} else {
+			tokens = append(tokens, *t)
+		}
+	}
+	c.Tokens = append(tokens, op.Token)
+	slices.SortFunc(c.Tokens, func(a, b model.JoinToken) int { return bytes.Compare(a.Hash[:], b.Hash[:]) })
+	tx.Set(tokenKey(&op.Token), op.Token.Append(nil))
+	return model.Result{}
+}
+
+func setTablet(c *model.Catalog, tx *Tx, op *model.CatalogOp) model.Result {
+	if op.Version != c.Version {
+		return model.Result{Status: model.StatusStale}
+	}
+	at := slices.IndexFunc(c.Tablets, func(t model.Tablet) bool { return t.ID == op.Tablet.ID })
+	if at < 0 {
+		return model.Result{Status: model.StatusNotFound}
+	}
+	t := op.Tablet
+	t.Lo, t.Hi = c.Tablets[at].Lo, c.Tablets[at].Hi
+	c.Tablets = slices.Clone(c.Tablets)
+	c.Tablets[at] = t
+	tx.Set(keys.Catalog(recordTablet, uint64(t.ID)), t.Append(nil))
+	return model.Result{}
+}

@@ -1,0 +1,37 @@
+package machine
+
+import "weir.dev/weir/internal/model"
+
+// applies names the function of every command. A kind stays here for as long
+// as a log may hold it.
+var applies = map[model.CommandKind]applyFunc{
+	model.CmdDropResource: applyDropResource,
+
+	model.CmdPutItem:    applyPutItem,
+	model.CmdUpdateItem: applyUpdateItem,
+	model.CmdDeleteItem: applyDeleteItem,
+	model.CmdBatchWrite: applyBatchWrite,
+
+	model.CmdSend:             applySend,
+	model.CmdReceive:          applyReceive,
+	model.CmdDeleteMessages:   applyDeleteMessages,
+	model.CmdChangeVisibility: applyChangeVisibility,
+	model.CmdPurge:            applyPurge,
+	model.CmdSetQueueSettings: applySetQueueSettings,
+
+	model.CmdClaim:     applyClaim,
+	model.CmdPipeApply: applyPipeApply,
+	model.CmdSettle:    applySettle,
+
+	model.CmdCatalog: applyCatalog,
+}
+
+// queries names the function of every query.
+var queries = map[model.QueryKind]queryFunc{
+	model.QueryGetItem:  queryGetItem,
+	model.QueryItems:    queryItems,
+	model.QueryScan:     queryScan,
+	model.QueryGetBatch: queryGetBatch,
+	model.QueryQueue:    queryQueue,
+	model.QueryClaims:   queryClaims,
+}

@@ -1,0 +1,128 @@
+package model
+
+// CatalogOpKind says what a CmdCatalog changes. Part of the stored format.
+type CatalogOpKind uint8
+
+// The changes of the catalog.
+const (
+	OpCreateResource CatalogOpKind = 1 // Resource.Kind, Name, Spec -> body: the Resource; StatusExists: the one that has the name
+	OpUpdateResource CatalogOpKind = 2 // Resource.ID, Version (the one read), Spec -> body: the Resource; StatusStale when Version changed
+	OpDeleteResource CatalogOpKind = 3 // Resource.ID: the name is free again; the data goes in the background
+	OpForgetResource CatalogOpKind = 4 // Resource.ID: every tablet has dropped its data
+	OpAddNode        CatalogOpKind = 5 // Node, Token.Hash; StatusNotFound when the token is unknown, used or expired
+	OpSetNode        CatalogOpKind = 6 // Node: its address changed
+	OpAddToken       CatalogOpKind = 7 // Token
+	OpSetTablet      CatalogOpKind = 8 // Tablet: where its replicas shall be; Version of the catalog read; StatusStale
+)
+
+// CatalogOp is the body of a CmdCatalog. Each kind uses the fields that its
+// constant names; the others are zero.
+type CatalogOp struct {
+	Kind     CatalogOpKind
+	Version  uint64
+	Resource Resource
+	Node     Node
+	Tablet   Tablet
+	Token    JoinToken
+}
+
+// Append appends the stored form.
+func (o *CatalogOp) Append(dst []byte) []byte {
+	dst = append(dst, byte(o.Kind))
+	dst = AppendUvarint(dst, o.Version)
+	dst = o.Resource.Append(dst)
+	dst = o.Node.Append(dst)
+	dst = o.Tablet.Append(dst)
+	return o.Token.Append(dst)
+}
+
+// Decode reads what Append wrote.
+func (o *CatalogOp) Decode(d *Decoder) {
+	o.Kind = CatalogOpKind(d.Byte())
+	o.Version = d.Uvarint()
+	o.Resource.Decode(d)
+	o.Node.Decode(d)
+	o.Tablet.Decode(d)
+	o.Token.Decode(d)
+}
+
+// Append appends the stored form.
+func (r *Resource) Append(dst []byte) []byte {
+	dst = AppendUvarint(dst, uint64(r.ID))
+	dst = append(dst, byte(r.Kind))
+	dst = AppendString(dst, r.Name)
+	dst = AppendUvarint(dst, uint64(r.CreatedMs))
+	dst = AppendUvarint(dst, r.Version)
+	dst = AppendBool(dst, r.Deleting)
+	return AppendBytes(dst, r.Spec)
+}
+
+// Decode reads what Append wrote; Spec is a copy.
+func (r *Resource) Decode(d *Decoder) {
+	r.ID = ResourceID(d.Uvarint())
+	r.Kind = ResourceKind(d.Byte())
+	r.Name = d.String()
+	r.CreatedMs = int64(d.Uvarint())
+	r.Version = d.Uvarint()
+	r.Deleting = d.Bool()
+	r.Spec = append([]byte(nil), d.Bytes()...)
+}
+
+// Append appends the stored form.
+func (n *Node) Append(dst []byte) []byte {
+	dst = AppendUvarint(dst, uint64(n.ID))
+	dst = AppendString(dst, n.PeerAddr)
+	return AppendUvarint(dst, uint64(n.JoinedMs))
+}
+
+// Decode reads what Append wrote.
+func (n *Node) Decode(d *Decoder) {
+	n.ID = NodeID(d.Uvarint())
+	n.PeerAddr = d.String()
+	n.JoinedMs = int64(d.Uvarint())
+}
+
+// Append appends the stored form.
+func (t *Tablet) Append(dst []byte) []byte {
+	dst = AppendUvarint(dst, uint64(t.ID))
+	dst = AppendUvarint(dst, uint64(t.Lo))
+	dst = AppendUvarint(dst, uint64(t.Hi))
+	dst = appendNodeIDs(dst, t.Voters)
+	return appendNodeIDs(dst, t.Learners)
+}
+
+// Decode reads what Append wrote.
+func (t *Tablet) Decode(d *Decoder) {
+	t.ID = TabletID(d.Uvarint())
+	t.Lo = uint32(d.Uvarint())
+	t.Hi = uint32(d.Uvarint())
+	t.Voters = decodeNodeIDs(d)
+	t.Learners = decodeNodeIDs(d)
+}
+
+func appendNodeIDs(dst []byte, ids []NodeID) []byte {
+	dst = AppendUvarint(dst, uint64(len(ids)))
+	for _, id := range ids {
+		dst = AppendUvarint(dst, uint64(id))
+	}
+	return dst
+}
+
+func decodeNodeIDs(d *Decoder) []NodeID {
+	var ids []NodeID
+	for n := d.Count(); n > 0; n-- {
+		ids = append(ids, NodeID(d.Uvarint()))
+	}
+	return ids
+}
+
+// Append appends the stored form.
+func (t *JoinToken) Append(dst []byte) []byte {
+	return AppendUvarint(append(dst, t.Hash[:]...), uint64(t.ExpiresMs))
+}
+
+// Decode reads what Append wrote.
+func (t *JoinToken) Decode(d *Decoder) {
+	copy(t.Hash[:], d.Fixed(len(t.Hash)))
+	t.ExpiresMs = int64(d.Uvarint())
+}
