@@ -1,0 +1,103 @@
+package tablet
+
+import (
+	"sort"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+
+	"weir.dev/weir/internal/model"
+)
+
+// Applied says how far a tablet's stored state is. It is stored with every
+// change, in the same batch, so that state and record never disagree.
+type Applied struct {
+	Index   model.Index // the last entry applied in whole
+	Term    model.Term  // of that entry
+	Ordinal uint32      // commands of the next entry that are applied too
+	Stamp   model.Stamp // of the last command applied
+	Conf    Members     // after entry Index
+}
+
+// Members is a tablet's membership as agreed in its log.
+type Members struct {
+	Voters       []model.NodeID
+	Learners     []model.NodeID
+	Outgoing     []model.NodeID // while joint: the voters before
+	LearnersNext []model.NodeID // while joint: voters that become learners
+	AutoLeave    bool
+}
+
+const appliedVersion = 1
+
+// Append appends the record's stored form; see docs/format/applied.md.
+func (a *Applied) Append(dst []byte) []byte {
+	dst = append(dst, appliedVersion)
+	dst = model.AppendUvarint(dst, uint64(a.Index))
+	dst = model.AppendUvarint(dst, uint64(a.Term))
+	dst = model.AppendUvarint(dst, uint64(a.Ordinal))
+	dst = model.AppendUvarint(dst, uint64(a.Stamp))
+	for _, ids := range [][]model.NodeID{a.Conf.Voters, a.Conf.Learners, a.Conf.Outgoing, a.Conf.LearnersNext} {
+		dst = model.AppendUvarint(dst, uint64(len(ids)))
+		for _, id := range ids {
+			dst = model.AppendUvarint(dst, uint64(id))
+		}
+	}
+	return model.AppendBool(dst, a.Conf.AutoLeave)
+}
+
+// Decode reads what Append wrote.
+func (a *Applied) Decode(b []byte) error {
+	d := model.NewDecoder(b)
+	if d.Byte() != appliedVersion {
+		d.Fail()
+	}
+	a.Index = model.Index(d.Uvarint())
+	a.Term = model.Term(d.Uvarint())
+	a.Ordinal = uint32(d.Uvarint())
+	a.Stamp = model.Stamp(d.Uvarint())
+	for _, ids := range []*[]model.NodeID{&a.Conf.Voters, &a.Conf.Learners, &a.Conf.Outgoing, &a.Conf.LearnersNext} {
+		*ids = nil
+		for n := d.Count(); n > 0; n-- {
+			*ids = append(*ids, model.NodeID(d.Uvarint()))
+		}
+	}
+	a.Conf.AutoLeave = d.Bool()
+	return d.Done()
+}
+
+func (a *Applied) confState() *pb.ConfState {
+	return &pb.ConfState{
+		Voters:         rawIDs(a.Conf.Voters),
+		Learners:       rawIDs(a.Conf.Learners),
+		VotersOutgoing: rawIDs(a.Conf.Outgoing),
+		LearnersNext:   rawIDs(a.Conf.LearnersNext),
+		AutoLeave:      proto.Bool(a.Conf.AutoLeave),
+	}
+}
+
+// MembersOf is the membership of a raft configuration.
+func MembersOf(cs *pb.ConfState) Members {
+	return Members{
+		Voters:       nodeIDs(cs.GetVoters()),
+		Learners:     nodeIDs(cs.GetLearners()),
+		Outgoing:     nodeIDs(cs.GetVotersOutgoing()),
+		LearnersNext: nodeIDs(cs.GetLearnersNext()),
+		AutoLeave:    cs.GetAutoLeave(),
+	}
+}
+
+func rawIDs(ids []model.NodeID) (raw []uint64) {
+	for _, id := range ids {
+		raw = append(raw, uint64(id))
+	}
+	return raw
+}
+
+func nodeIDs(raw []uint64) (ids []model.NodeID) {
+	for _, id := range raw {
+		ids = append(ids, model.NodeID(id))
+	}
+	sort.Slice(ids, func(i, j int) bool { return ids[i] < ids[j] })
+	return ids
+}

@@ -1,0 +1,46 @@
+package tablet
+
+import (
+	"encoding/binary"
+
+	"weir.dev/weir/internal/model"
+)
+
+// Batch is the content of one log entry: the commands that one turn of the
+// leader's lane collected, in order.
+type Batch struct {
+	Nonce   uint64 // of the run that proposed it
+	Number  uint64 // of the batch within that run
+	decoder *model.Decoder
+}
+
+const batchVersion = 1
+
+func appendBatchHeader(dst []byte, nonce, number uint64) []byte {
+	dst = append(dst, batchVersion)
+	dst = binary.LittleEndian.AppendUint64(dst, nonce)
+	return model.AppendUvarint(dst, number)
+}
+
+// DecodeBatch reads an entry's data; see docs/format/entry.md. Commands share
+// memory with it.
+func DecodeBatch(data []byte) (*Batch, error) {
+	d := model.NewDecoder(data)
+	if d.Byte() != batchVersion {
+		d.Fail()
+	}
+	b := &Batch{Nonce: binary.LittleEndian.Uint64(d.Fixed(8)), Number: d.Uvarint(), decoder: d}
+	return b, d.Err()
+}
+
+// Next reads the next command; false at the end. Check Err then.
+func (b *Batch) Next(c *model.Command) bool {
+	if b.decoder.Len() == 0 {
+		return false
+	}
+	c.Decode(b.decoder)
+	return b.decoder.Err() == nil
+}
+
+// Err is model.ErrCorrupt when the batch was malformed.
+func (b *Batch) Err() error { return b.decoder.Err() }

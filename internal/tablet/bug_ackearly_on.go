@@ -1,0 +1,5 @@
+//go:build weirbug_ackearly
+
+package tablet
+
+const bugAckEarly = true

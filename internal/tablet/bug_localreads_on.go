@@ -1,0 +1,5 @@
+//go:build weirbug_localreads
+
+package tablet
+
+const bugLocalReads = true

@@ -1,0 +1,119 @@
+package tablet
+
+import (
+	"errors"
+
+	"go.etcd.io/raft/v3"
+
+	"weir.dev/weir/internal/model"
+)
+
+// Proposal is a command on its way into the log.
+type Proposal struct {
+	Command *model.Command // stamped by the tablet
+	// Done is called once, on the lane, with the result and the entry's index,
+	// or with ErrNotLeader, ErrBusy (surely not applied) or ErrUnknown.
+	Done func(res model.Result, at model.Index, err error)
+}
+
+// proposals holds what has been proposed and not yet answered.
+type proposals struct {
+	waiting []Proposal            // for the end of the turn, or for T2
+	batches map[uint64][]Proposal // by batch number: in the log
+}
+
+// Propose adds a command to the batch of this turn.
+func (t *Tablet) Propose(p Proposal) {
+	switch {
+	case !t.leads:
+		p.Done(model.Result{}, 0, ErrNotLeader)
+	case len(t.proposals.waiting) >= maxWaitingProposals:
+		p.Done(model.Result{}, 0, ErrBusy)
+	default:
+		t.proposals.waiting = append(t.proposals.waiting, p)
+	}
+}
+
+// proposeWaiting stamps the waiting commands and hands them to raft, as few
+// entries as maxBatchBytes allows.
+func (t *Tablet) proposeWaiting() {
+	if !t.ready {
+		return
+	}
+	for len(t.proposals.waiting) > 0 {
+		t.counter++
+		number := t.counter
+		stamp := t.stamp
+		now := t.now()
+		size, n := 0, 0
+		for _, p := range t.proposals.waiting {
+			if n > 0 && size > maxBatchBytes {
+				break
+			}
+			size += len(p.Command.Body) + 64
+			n++
+		}
+		data := appendBatchHeader(make([]byte, 0, size+32), t.nonce, number)
+		for _, p := range t.proposals.waiting[:n] {
+			stamp = stamp.Next(now)
+			p.Command.Stamp = stamp
+			data = p.Command.Append(data)
+		}
+		batch := append([]Proposal(nil), t.proposals.waiting[:n]...)
+		t.proposals.waiting = append(t.proposals.waiting[:0], t.proposals.waiting[n:]...)
+		if err := t.rn.Propose(data); err != nil {
+			answer := ErrNotLeader
+			if errors.Is(err, raft.ErrProposalDropped) && t.rn.BasicStatus().LeadTransferee == 0 {
+				answer = ErrBusy
+			}
+			failProposals(batch, answer)
+			continue
+		}
+		t.stamp = stamp
+		if bugAckEarly {
+			for _, p := range batch {
+				p.Done(model.Result{}, model.Index(0), nil)
+			}
+			continue
+		}
+		t.proposals.batches[number] = batch
+	}
+}
+
+// failAll answers everything when leadership is lost: what never reached the
+// log is surely not applied, the rest is unknown.
+func (p *proposals) failAll() {
+	failProposals(p.waiting, ErrNotLeader)
+	p.waiting = nil
+	lost := p.batches
+	p.batches = map[uint64][]Proposal{}
+	for _, number := range sortedKeys(lost) {
+		failProposals(lost[number], ErrUnknown)
+	}
+}
+
+func failProposals(ps []Proposal, err error) {
+	for _, p := range ps {
+		p.Done(model.Result{}, 0, err)
+	}
+}
+
+// BatchResult is what applying one of this run's batches gave. After a
+// restart an entry's first commands may have been applied before: Results
+// then holds only the others.
+type BatchResult struct {
+	Number  uint64
+	Index   model.Index
+	Results []model.Result
+}
+
+func (t *Tablet) answer(r BatchResult) {
+	batch, ok := t.proposals.batches[r.Number]
+	if !ok {
+		return
+	}
+	delete(t.proposals.batches, r.Number)
+	for i, p := range batch {
+		p.Done(r.Results[i], r.Index, nil)
+	}
+}

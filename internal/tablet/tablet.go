@@ -1,0 +1,201 @@
+// Package tablet is one Raft group: the log of a range of slots, who leads
+// it, and what has been agreed.
+//
+// A Tablet is a function of events: it takes ticks, messages, proposals, reads
+// and the completion of its own effects, and collects effects: messages to
+// send, writes for the journal, entries to apply, answers to give. It starts
+// no goroutine, reads no clock but the one it is given, and touches no file.
+// One goroutine (a lane) owns it.
+//
+// Invariants:
+//
+//	T1. A response that depends on a write is released only by AppendDone.
+//	T2. A leader stamps and proposes commands only after it has applied the
+//	    first entry of its own term, so stamps grow along the log.
+//	T3. A read is answered only at or above an index that a majority confirmed
+//	    after the read arrived.
+//	T4. A proposal is answered once: with its result, as surely not applied, or
+//	    as unknown.
+//
+// Start with Effects, then proposals.go and reads.go.
+package tablet
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"go.etcd.io/raft/v3"
+	pb "go.etcd.io/raft/v3/raftpb"
+
+	"weir.dev/weir/internal/model"
+)
+
+// Errors that a Tablet answers with.
+var (
+	// ErrNotLeader: this replica does not lead; surely not applied.
+	ErrNotLeader = errors.New("not the leader")
+	// ErrBusy: too much is waiting; surely not applied.
+	ErrBusy = errors.New("too many proposals are waiting")
+	// ErrUnknown: leadership was lost with the proposal under way; it may yet be
+	// applied.
+	ErrUnknown = errors.New("leadership was lost before the outcome was known")
+)
+
+// Timing, in ticks of TickInterval.
+const (
+	TickInterval   = 100 * time.Millisecond
+	electionTicks  = 10 // a follower waits 1 to 2 s for a leader before it campaigns
+	heartbeatTicks = 1
+)
+
+// Limits of one tablet. All keep a slow or lost follower from using up memory.
+const (
+	maxMessageBytes     = 1 << 20  // entries in one append message
+	maxApplyingBytes    = 16 << 20 // committed entries handed out and not yet applied
+	maxUncommittedBytes = 64 << 20 // proposals not yet agreed: beyond, ErrBusy
+	maxInflightMessages = 256      // appends to one follower not yet answered
+	maxInflightBytes    = 16 << 20 // the same in bytes
+	maxBatchBytes       = 512 << 10
+	maxWaitingProposals = 16384 // proposals not yet in an entry: beyond, ErrBusy
+)
+
+// Log is what a tablet reads of its log; *journal.Log implements it. Its
+// methods have the meaning of raft.Storage.
+type Log interface {
+	FirstIndex() uint64
+	LastIndex() uint64
+	Term(index uint64) (uint64, error)
+	Entries(lo, hi, maxBytes uint64) ([]*pb.Entry, error)
+	HardState() *pb.HardState
+}
+
+// Config says what a Tablet is.
+type Config struct {
+	ID      model.TabletID
+	Node    model.NodeID // this replica
+	Log     Log
+	Applied Applied          // how far the stored state is
+	Now     func() time.Time // wall time for stamps
+	Nonce   uint64           // random: tells this run's entries and reads from all others
+	Logger  *slog.Logger
+}
+
+// Tablet is one replica of a tablet.
+type Tablet struct {
+	id      model.TabletID
+	node    model.NodeID
+	log     Log
+	rn      *raft.RawNode
+	now     func() time.Time
+	nonce   uint64
+	counter uint64 // of batches and read requests of this run
+
+	applied Applied // as reported by ApplyDone
+	conf    *pb.ConfState
+	stamp   model.Stamp // of the newest command proposed or applied here
+
+	leads     bool // raft says so
+	ready     bool // T2 holds
+	lead      model.NodeID
+	proposals proposals
+	reads     reads
+	effects   Effects
+	installs  int // snapshots handed out and not yet installed
+}
+
+// Open returns the replica as its log and stored state left it.
+func Open(cfg Config) (*Tablet, error) {
+	t := &Tablet{id: cfg.ID, node: cfg.Node, log: cfg.Log, now: cfg.Now, nonce: cfg.Nonce, applied: cfg.Applied, conf: cfg.Applied.confState(), stamp: cfg.Applied.Stamp}
+	t.proposals.batches = map[uint64][]Proposal{}
+	t.reads.asked = map[uint64][]Read{}
+	rn, err := raft.NewRawNode(&raft.Config{
+		ID:                        uint64(cfg.Node),
+		ElectionTick:              electionTicks,
+		HeartbeatTick:             heartbeatTicks,
+		Storage:                   (*storage)(t),
+		Applied:                   uint64(cfg.Applied.Index),
+		AsyncStorageWrites:        true,
+		MaxSizePerMsg:             maxMessageBytes,
+		MaxCommittedSizePerReady:  maxApplyingBytes,
+		MaxUncommittedEntriesSize: maxUncommittedBytes,
+		MaxInflightMsgs:           maxInflightMessages,
+		MaxInflightBytes:          maxInflightBytes,
+		CheckQuorum:               true,
+		PreVote:                   true,
+		ReadOnlyOption:            raft.ReadOnlySafe,
+		DisableProposalForwarding: true,
+		StepDownOnRemoval:         true,
+		Logger:                    raftLogger{cfg.Logger.With("tablet", cfg.ID.String())},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cannot open tablet %v: %w", cfg.ID, err)
+	}
+	t.rn = rn
+	return t, nil
+}
+
+// ID is the tablet's id.
+func (t *Tablet) ID() model.TabletID { return t.id }
+
+// Nonce tells the entries that this run proposed: see Batch.
+func (t *Tablet) Nonce() uint64 { return t.nonce }
+
+// Leads reports whether this replica leads and takes proposals.
+func (t *Tablet) Leads() bool { return t.leads && t.ready }
+
+// Leader is the leader that this replica knows of, or zero.
+func (t *Tablet) Leader() model.NodeID { return t.lead }
+
+// Stamp is the newest stamp proposed or applied here.
+func (t *Tablet) Stamp() model.Stamp { return t.stamp }
+
+// Tick tells that TickInterval has passed.
+func (t *Tablet) Tick() { t.rn.Tick() }
+
+// Campaign makes the replica stand for election at once.
+func (t *Tablet) Campaign() { _ = t.rn.Campaign() } // refused only when it could not win anyway
+
+// TransferLeader makes the leader hand over to a voter.
+func (t *Tablet) TransferLeader(to model.NodeID) { t.rn.TransferLeader(uint64(to)) }
+
+// Step takes a message from another replica. Messages that make no sense in
+// the current state are dropped, as the network might have done.
+func (t *Tablet) Step(m *pb.Message) { _ = t.rn.Step(m) }
+
+// Unreachable tells that messages to a node do not arrive.
+func (t *Tablet) Unreachable(to model.NodeID) { t.rn.ReportUnreachable(uint64(to)) }
+
+// SnapshotSent tells how sending a snapshot (Effects.Snapshots) ended. It must
+// be called once for each.
+func (t *Tablet) SnapshotSent(to model.NodeID, ok bool) {
+	status := raft.SnapshotFinish
+	if !ok {
+		status = raft.SnapshotFailure
+	}
+	t.rn.ReportSnapshot(uint64(to), status)
+}
+
+// noteRole follows raft's role and fails what a lost leadership leaves open.
+func (t *Tablet) noteRole(s *raft.SoftState) {
+	t.lead = model.NodeID(s.Lead)
+	leads := s.RaftState == raft.StateLeader
+	if leads == t.leads {
+		return
+	}
+	t.leads, t.ready = leads, false
+	if leads {
+		t.noteReady()
+		return
+	}
+	t.proposals.failAll()
+	t.reads.failAll()
+}
+
+// noteReady makes a leader take proposals once T2 holds.
+func (t *Tablet) noteReady() {
+	if t.leads && !t.ready && uint64(t.applied.Term) == t.rn.BasicStatus().GetTerm() {
+		t.ready = true
+	}
+}
