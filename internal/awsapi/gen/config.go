@@ -1,0 +1,68 @@
+package main
+
+// service says how one model becomes Go.
+type service struct {
+	model string // file in models/
+	pkg   string // package and directory
+	java  string // package that AWS's type errors name
+	query bool   // also read forms and write XML
+	// custom maps shapes to hand-written Go in the door.
+	custom map[string]custom
+	// opaque shapes are skipped; only their presence is noted.
+	opaque map[string]bool
+	// omit leaves members of a structure out, as Structure.Member.
+	omit map[string]bool
+	// noEnums leaves sets of values to the door, which words the error itself.
+	noEnums bool
+}
+
+// custom is a shape that the door reads and writes by hand. The format strings
+// take the Go expression of the value.
+type custom struct {
+	goType string
+	decode string // statement that reads a value, not null, into %s; %q is the member
+	encode string // expression that appends %s to dst
+}
+
+var item = custom{goType: "model.Item", decode: "%s = decodeItem(d, %q)", encode: "appendItem(dst, %s)"}
+
+var services = []service{
+	{
+		model: "sqs.json", pkg: "sqs", java: "com.amazonaws.sqs", noEnums: true,
+	},
+	{
+		model: "dynamodb.json", pkg: "dynamo", java: "com.amazonaws.dynamodb.v20120810",
+		custom: map[string]custom{
+			"AttributeValue":                {goType: "model.Value", decode: "%s = decodeValue(d, %q)", encode: "appendValue(dst, &%s)"},
+			"AttributeMap":                  item,
+			"Key":                           item,
+			"PutItemInputAttributeMap":      item,
+			"ExpressionAttributeValueMap":   item,
+			"ItemCollectionKeyAttributeMap": item,
+		},
+		opaque: set(
+			"LocalSecondaryIndexList", "GlobalSecondaryIndexList", "GlobalSecondaryIndexUpdateList",
+			"ReplicationGroupUpdateList", "GlobalTableWitnessGroupUpdateList", "WarmThroughput",
+			"OnDemandThroughput", "ResourcePolicy", "SSESpecification",
+		),
+		omit: set(
+			"CreateTableInput.GlobalTableSettingsReplicationMode",
+			"UpdateTableInput.GlobalTableSettingsReplicationMode",
+			"ConsumedCapacity.LocalSecondaryIndexes", "ConsumedCapacity.GlobalSecondaryIndexes",
+			"TableDescription.LocalSecondaryIndexes", "TableDescription.GlobalSecondaryIndexes",
+			"TableDescription.StreamSpecification", "TableDescription.LatestStreamLabel", "TableDescription.LatestStreamArn",
+			"TableDescription.GlobalTableVersion", "TableDescription.Replicas", "TableDescription.GlobalTableWitnesses",
+			"TableDescription.GlobalTableSettingsReplicationMode", "TableDescription.RestoreSummary", "TableDescription.SSEDescription",
+			"TableDescription.ArchivalSummary", "TableDescription.OnDemandThroughput", "TableDescription.MultiRegionConsistency",
+			"TableDescription.WarmThroughput",
+		),
+	},
+}
+
+func set(names ...string) map[string]bool {
+	m := map[string]bool{}
+	for _, n := range names {
+		m[n] = true
+	}
+	return m
+}

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+)
+
+// apiModel is a trimmed service model.
+type apiModel struct {
+	Metadata       struct{ TargetPrefix string } `json:"metadata"`
+	OperationNames []string                      `json:"operationNames"` // all, also those not served
+	Operations     ordered[*operation]           `json:"operations"`
+	Shapes         map[string]*modelShape        `json:"shapes"`
+}
+
+type operation struct {
+	Input  *ref `json:"input"`
+	Output *ref `json:"output"`
+}
+
+type ref struct {
+	Shape        string `json:"shape"`
+	LocationName string `json:"locationName"`
+	Flattened    bool   `json:"flattened"`
+}
+
+type modelShape struct {
+	Type     string        `json:"type"`
+	Required []string      `json:"required"`
+	Members  ordered[*ref] `json:"members"`
+	Member   *ref          `json:"member"`
+	Key      *ref          `json:"key"`
+	Value    *ref          `json:"value"`
+	Enum     []string      `json:"enum"`
+	Min      *int64        `json:"min"`
+	Max      *int64        `json:"max"`
+	Pattern  string        `json:"pattern"`
+}
+
+// ordered is a JSON object whose order matters: constraints are checked in
+// the order of a structure's members.
+type ordered[T any] struct {
+	names []string
+	byKey map[string]T
+}
+
+func (o *ordered[T]) UnmarshalJSON(b []byte) error {
+	o.byKey = map[string]T{}
+	dec := json.NewDecoder(bytes.NewReader(b))
+	if _, err := dec.Token(); err != nil {
+		return err
+	}
+	for dec.More() {
+		name, err := dec.Token()
+		if err != nil {
+			return err
+		}
+		var v T
+		if err := dec.Decode(&v); err != nil {
+			return err
+		}
+		o.names = append(o.names, name.(string))
+		o.byKey[name.(string)] = v
+	}
+	return nil
+}
+
+func readModel(path string) (*apiModel, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var m apiModel
+	if err := json.Unmarshal(b, &m); err != nil {
+		return nil, fmt.Errorf("cannot parse %s: %w", path, err)
+	}
+	return &m, nil
+}
+
+func lowerFirst(s string) string { return strings.ToLower(s[:1]) + s[1:] }
+func upperFirst(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
