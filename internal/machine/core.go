@@ -92,7 +92,7 @@ func (m *Machine) Apply(r Reader, w Writer, at Position, cmd *model.Command) (Ou
 	if err != nil {
 		return Outcome{}, fmt.Errorf("cannot apply command kind %d at %v/%d.%d: %w", cmd.Kind, m.tablet, at.Index, at.Ordinal, err)
 	}
-	if !cmd.ID.IsZero() {
+	if !cmd.ID.IsZero() && !TookNothing(cmd, res) {
 		m.seen.record(w, m.tablet, at, cmd, &res)
 	}
 	return Outcome{Result: res, Wake: tx.Wake}, nil

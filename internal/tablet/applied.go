@@ -101,3 +101,12 @@ func nodeIDs(raw []uint64) (ids []model.NodeID) {
 	sort.Slice(ids, func(i, j int) bool { return ids[i] < ids[j] })
 	return ids
 }
+
+// Metadata is how raft names the state in a snapshot message.
+func (a *Applied) Metadata() *pb.SnapshotMetadata {
+	return &pb.SnapshotMetadata{
+		Index:     proto.Uint64(uint64(a.Index)),
+		Term:      proto.Uint64(uint64(a.Term)),
+		ConfState: a.confState(),
+	}
+}

@@ -42,5 +42,8 @@ func (b *Batch) Next(c *model.Command) bool {
 	return b.decoder.Err() == nil
 }
 
+// More reports whether commands are left after the last one read.
+func (b *Batch) More() bool { return b.decoder.Len() > 0 }
+
 // Err is model.ErrCorrupt when the batch was malformed.
 func (b *Batch) Err() error { return b.decoder.Err() }

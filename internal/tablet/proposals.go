@@ -98,9 +98,8 @@ func failProposals(ps []Proposal, err error) {
 	}
 }
 
-// BatchResult is what applying one of this run's batches gave. After a
-// restart an entry's first commands may have been applied before: Results
-// then holds only the others.
+// BatchResult is what applying one of this run's batches gave: one result for
+// each of its commands.
 type BatchResult struct {
 	Number  uint64
 	Index   model.Index
@@ -116,4 +115,11 @@ func (t *Tablet) answer(r BatchResult) {
 	for i, p := range batch {
 		p.Done(r.Results[i], r.Index, nil)
 	}
+}
+
+// Abandon answers everything that is open, when the node stops.
+func (t *Tablet) Abandon() {
+	t.leads, t.ready = false, false
+	t.proposals.failAll()
+	t.reads.failAll()
 }

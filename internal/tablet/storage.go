@@ -16,8 +16,12 @@ func (s *storage) InitialState() (*pb.HardState, *pb.ConfState, error) {
 	if hs == nil {
 		hs = &pb.HardState{}
 	}
+	if hs.GetTerm() < uint64(s.applied.Term) {
+		// A snapshot of a later term was installed; nobody got a vote in that term.
+		hs = &pb.HardState{Term: proto.Uint64(uint64(s.applied.Term)), Commit: hs.Commit}
+	}
 	if hs.GetCommit() < uint64(s.applied.Index) {
-		hs = &pb.HardState{Term: proto.Uint64(max(hs.GetTerm(), uint64(s.applied.Term))), Vote: hs.Vote, Commit: proto.Uint64(uint64(s.applied.Index))}
+		hs = &pb.HardState{Term: hs.Term, Vote: hs.Vote, Commit: proto.Uint64(uint64(s.applied.Index))}
 	}
 	return hs, s.conf, nil
 }
@@ -42,9 +46,5 @@ func (s *storage) Snapshot() (*pb.Snapshot, error) {
 	if s.applied.Index == 0 {
 		return nil, raft.ErrSnapshotTemporarilyUnavailable
 	}
-	return &pb.Snapshot{Metadata: &pb.SnapshotMetadata{
-		Index:     proto.Uint64(uint64(s.applied.Index)),
-		Term:      proto.Uint64(uint64(s.applied.Term)),
-		ConfState: s.applied.confState(),
-	}}, nil
+	return &pb.Snapshot{Metadata: s.applied.Metadata()}, nil
 }

@@ -1,0 +1,5 @@
+//go:build weirbug_applytwice
+
+package cluster
+
+const bugApplyTwice = true

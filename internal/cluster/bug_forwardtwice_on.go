@@ -1,0 +1,5 @@
+//go:build weirbug_forwardtwice
+
+package cluster
+
+const bugNewRequestID = true

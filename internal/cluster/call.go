@@ -1,0 +1,145 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"weir.dev/weir/internal/model"
+	"weir.dev/weir/internal/tablet"
+	"weir.dev/weir/internal/transport"
+)
+
+// callKind says what one node asks of another. The numbers are part of the
+// protocol between nodes; see docs/format/call.md.
+type callKind uint8
+
+const (
+	callPropose   callKind = 1 // a command for a tablet that the other node leads
+	callWhenReady callKind = 2 // the same, to be proposed when machine.Ready says so
+	callRead      callKind = 3 // a query
+	callReadIndex callKind = 4 // the index at which a strong read of a tablet may be answered
+	callStatus    callKind = 5 // the node's status
+)
+
+// call is a request between nodes.
+type call struct {
+	kind    callKind
+	tablet  model.TabletID
+	command model.Command // callPropose, callWhenReady
+	wait    time.Duration // callWhenReady
+	strong  bool          // callRead
+	query   model.Query   // callRead
+}
+
+func (c *call) encode() []byte {
+	b := model.AppendUvarint(append(make([]byte, 0, 96+len(c.command.Body)+len(c.query.Body)), byte(c.kind)), uint64(c.tablet))
+	switch c.kind {
+	case callPropose:
+		b = c.command.Append(b)
+	case callWhenReady:
+		b = c.command.Append(model.AppendUvarint(b, uint64(c.wait)))
+	case callRead:
+		b = c.query.Append(model.AppendBool(b, c.strong))
+	}
+	return b
+}
+
+func decodeCall(b []byte) (*call, error) {
+	d := model.NewDecoder(b)
+	c := &call{kind: callKind(d.Byte()), tablet: model.TabletID(d.Uvarint())}
+	switch c.kind {
+	case callPropose:
+		c.command.Decode(d)
+	case callWhenReady:
+		c.wait = time.Duration(d.Uvarint())
+		c.command.Decode(d)
+	case callRead:
+		c.strong = d.Bool()
+		c.query.Decode(d)
+	case callReadIndex, callStatus:
+	default:
+		d.Fail()
+	}
+	return c, d.Done()
+}
+
+// answer is what a tablet's node says to a call.
+type answer struct {
+	result   model.Result
+	index    model.Index // of the entry, or of the read
+	proposed bool        // callWhenReady: false when the wait ran out
+	err      error       // tablet's errors, or one that ends the request
+}
+
+// The codes of answers between nodes.
+const (
+	answerOK        = 0
+	answerNotLeader = 1
+	answerBusy      = 2
+	answerUnknown   = 3
+	answerFailed    = 4
+)
+
+func (a *answer) encode() []byte {
+	var code byte
+	switch {
+	case a.err == nil:
+		code = answerOK
+	case errors.Is(a.err, tablet.ErrNotLeader):
+		code = answerNotLeader
+	case errors.Is(a.err, tablet.ErrBusy):
+		code = answerBusy
+	case errors.Is(a.err, tablet.ErrUnknown):
+		code = answerUnknown
+	default:
+		return model.AppendString([]byte{answerFailed}, a.err.Error())
+	}
+	b := append(make([]byte, 0, 16+len(a.result.Body)), code)
+	if code == answerOK {
+		b = model.AppendUvarint(b, uint64(a.index))
+		b = model.AppendBool(b, a.proposed)
+		b = a.result.Append(b)
+	}
+	return b
+}
+
+func decodeAnswer(b []byte) (a answer) {
+	d := model.NewDecoder(b)
+	switch code := d.Byte(); code {
+	case answerOK:
+		a.index = model.Index(d.Uvarint())
+		a.proposed = d.Bool()
+		a.result.Decode(d)
+	case answerNotLeader:
+		a.err = tablet.ErrNotLeader
+	case answerBusy:
+		a.err = tablet.ErrBusy
+	case answerUnknown:
+		a.err = tablet.ErrUnknown
+	case answerFailed:
+		a.err = errors.New(d.String())
+	default:
+		d.Fail()
+	}
+	if err := d.Done(); err != nil {
+		a.err = fmt.Errorf("cannot read a node's answer: %w", err)
+	}
+	return a
+}
+
+// ask sends a call to another node and hands its answer to done, once.
+func (n *Node) ask(to model.NodeID, c *call, timeout time.Duration, done func(answer)) {
+	n.transport.Call(to, c.encode(), timeout, func(resp []byte, err error) {
+		switch {
+		case err == nil:
+			done(decodeAnswer(resp))
+		case errors.Is(err, transport.ErrNotSent):
+			done(answer{err: tablet.ErrNotLeader})
+		case errors.Is(err, transport.ErrUnknown):
+			done(answer{err: tablet.ErrUnknown})
+		default:
+			done(answer{err: err})
+		}
+	})
+}

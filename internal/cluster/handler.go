@@ -1,0 +1,107 @@
+package cluster
+
+import (
+	"context"
+
+	pb "go.etcd.io/raft/v3/raftpb"
+
+	"weir.dev/weir/internal/machine"
+	"weir.dev/weir/internal/model"
+	"weir.dev/weir/internal/tablet"
+)
+
+// handler is the node as other nodes see it: a transport.Handler.
+type handler Node
+
+// Raft implements transport.Handler.
+func (h *handler) Raft(_ model.NodeID, id model.TabletID, m *pb.Message) {
+	n := (*Node)(h)
+	r, err := n.replicaFor(id)
+	if err != nil {
+		n.fatal(err)
+		return
+	}
+	if r != nil {
+		r.lane.post(event{kind: evMessage, replica: r, message: m})
+	}
+}
+
+// replicaFor returns the replica of a tablet, which it makes, empty, when
+// another member speaks to it: the tablet's leader has made this node a
+// learner and will send a snapshot. Tablet ids are never used again and nodes
+// are never members twice, so an empty replica is never a forgotten one.
+func (n *Node) replicaFor(id model.TabletID) (*replica, error) {
+	if r := n.replica(id); r != nil {
+		return r, nil
+	}
+	n.opening.Lock()
+	defer n.opening.Unlock()
+	if r := n.replica(id); r != nil || n.isClosed() {
+		return r, nil
+	}
+	return n.openReplica(id, tablet.Applied{})
+}
+
+// Call implements transport.Handler.
+func (h *handler) Call(_ model.NodeID, req []byte, reply func([]byte, error)) {
+	n := (*Node)(h)
+	c, err := decodeCall(req)
+	if err != nil {
+		reply(nil, err)
+		return
+	}
+	done := func(a answer) { reply(a.encode(), nil) }
+	if c.kind == callStatus {
+		n.start(func() { done(n.statusAnswer()) })
+		return
+	}
+	r := n.replica(c.tablet)
+	if r == nil {
+		done(answer{err: tablet.ErrNotLeader})
+		return
+	}
+	switch c.kind {
+	case callPropose:
+		r.propose(&c.command, done)
+	case callWhenReady:
+		n.start(func() { done(n.proposeWhenReady(context.Background(), r, &c.command, c.wait)) })
+	case callReadIndex:
+		r.readIndex(done)
+	case callRead:
+		if !c.strong {
+			n.start(func() { done(n.queryHere(r, &c.query)) })
+			return
+		}
+		r.readIndex(func(a answer) {
+			if a.err != nil {
+				done(a)
+				return
+			}
+			n.start(func() { done(n.queryHere(r, &c.query)) })
+		})
+	}
+}
+
+// propose hands a command to the replica's lane.
+func (r *replica) propose(cmd *model.Command, done func(answer)) {
+	r.lane.post(event{kind: evPropose, replica: r, proposal: tablet.Proposal{Command: cmd, Done: func(res model.Result, at model.Index, err error) {
+		done(answer{result: res, index: at, proposed: err == nil, err: err})
+	}}})
+}
+
+// readIndex asks for a moment at which the replica's state is good for a
+// strong read.
+func (r *replica) readIndex(done func(answer)) {
+	r.lane.post(event{kind: evRead, replica: r, read: tablet.Read{Done: func(at model.Index, err error) {
+		done(answer{index: at, err: err})
+	}}})
+}
+
+// queryHere answers a query from this node's state.
+func (n *Node) queryHere(r *replica, q *model.Query) answer {
+	if !r.ready.Load() {
+		return answer{err: tablet.ErrNotLeader}
+	}
+	res, err := machine.Query(n.view, q)
+	return answer{result: res, index: model.Index(r.applied.Load()), err: err}
+}

@@ -1,0 +1,127 @@
+package cluster
+
+import (
+	"context"
+	"slices"
+
+	"weir.dev/weir/internal/model"
+	"weir.dev/weir/internal/tablet"
+)
+
+// keepJournal makes state durable so that the journal can be cut.
+func (n *Node) keepJournal() {
+	for n.sleep(n.opts.HousekeepingEvery) {
+		if err := n.cutJournal(); err != nil {
+			n.fatal(err)
+			return
+		}
+	}
+}
+
+// keepPlaces brings every tablet led here to its wanted members and leader;
+// the catalog's leader also decides what is wanted and removes the data of
+// deleted resources.
+func (n *Node) keepPlaces() {
+	for n.sleep(n.opts.HousekeepingEvery) {
+		n.steer()
+		if r := n.replica(model.CatalogTablet); r != nil && r.leads.Load() {
+			n.place()
+			n.removeDeleted()
+		}
+	}
+}
+
+// cutJournal flushes the storage and lets the journal forget what is durable
+// there. Entries that a follower still lacks are kept while the journal is
+// within its budget.
+func (n *Node) cutJournal() error {
+	replicas := n.allReplicas()
+	durable := map[model.TabletID]model.Index{}
+	behind := false
+	for _, r := range replicas {
+		at := model.Index(r.applied.Load())
+		durable[r.id] = at
+		behind = behind || uint64(at) > r.flushed
+	}
+	if !behind {
+		return nil
+	}
+	if err := n.db.Flush(); err != nil {
+		return err
+	}
+	tight := n.journal.SizeBytes() > n.opts.LogBudgetBytes
+	for _, r := range replicas {
+		at := durable[r.id]
+		r.flushed = uint64(at)
+		r.lane.do(r, func(t *tablet.Tablet) {
+			keep := at
+			if !tight {
+				for _, matched := range t.Status().Matched {
+					keep = min(keep, matched)
+				}
+			}
+			n.journal.Compact(r.id, keep)
+		})
+	}
+	return nil
+}
+
+// steer moves the tablets led here towards what the catalog wants.
+func (n *Node) steer() {
+	c := n.Catalog()
+	for _, r := range n.allReplicas() {
+		t, ok := c.TabletByID(r.id)
+		if !ok || !r.leads.Load() {
+			continue
+		}
+		r.lane.do(r, func(rt *tablet.Tablet) {
+			rt.Steer(t.Voters, t.Learners)
+			rt.HandOver(preferredLeader(t))
+		})
+	}
+}
+
+// place writes into the catalog which nodes shall hold which tablet.
+func (n *Node) place() {
+	c := n.Catalog()
+	for i := range c.Tablets {
+		t := &c.Tablets[i]
+		voters, learners := wanted(c, t)
+		if slices.Equal(voters, t.Voters) && slices.Equal(learners, t.Learners) {
+			continue
+		}
+		op := model.CatalogOp{Kind: model.OpSetTablet, Version: c.Version, Tablet: model.Tablet{ID: t.ID, Voters: voters, Learners: learners}}
+		n.proposeHousekeeping(&model.Command{Kind: model.CmdCatalog, Body: op.Append(nil)}, model.CatalogTablet)
+		return // the catalog has changed: look again in the next round
+	}
+}
+
+// removeDeleted removes the data of deleted resources from every tablet and
+// then forgets them.
+func (n *Node) removeDeleted() {
+	c := n.Catalog()
+	for _, res := range c.Deleted {
+		gone := true
+		for i := range c.Tablets {
+			t := &c.Tablets[i]
+			if t.ID == model.CatalogTablet {
+				continue
+			}
+			cmd := &model.Command{Kind: model.CmdDropResource, Resource: res.ID, Slot: model.Slot(t.Lo)}
+			gone = n.proposeHousekeeping(cmd, t.ID) && gone
+		}
+		if gone {
+			op := model.CatalogOp{Kind: model.OpForgetResource, Resource: model.Resource{ID: res.ID}}
+			n.proposeHousekeeping(&model.Command{Kind: model.CmdCatalog, Body: op.Append(nil)}, model.CatalogTablet)
+		}
+	}
+}
+
+// proposeHousekeeping proposes a command that is harmless to repeat; when it
+// fails, the next round tries again.
+func (n *Node) proposeHousekeeping(cmd *model.Command, id model.TabletID) bool {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	_, err := n.request(ctx, &call{kind: callPropose, tablet: id, command: *cmd})
+	return err == nil
+}

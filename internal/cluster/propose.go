@@ -1,0 +1,181 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"weir.dev/weir/internal/model"
+	"weir.dev/weir/internal/tablet"
+)
+
+const (
+	// requestTimeout ends a request whose context has no earlier end: a few
+	// failovers fit, and AWS SDKs wait longer.
+	requestTimeout = 15 * time.Second
+	// attemptTimeout is how long one node may take to answer before the
+	// request is tried again: longer than a leader needs to notice that it has
+	// lost its majority.
+	attemptTimeout = 3 * time.Second
+	// retryPause is the first pause between tries; it doubles up to maxRetryPause.
+	retryPause    = 2 * time.Millisecond
+	maxRetryPause = 100 * time.Millisecond
+)
+
+// Propose implements service.Cluster.
+func (n *Node) Propose(ctx context.Context, cmd *model.Command) (model.Result, error) {
+	id, err := n.tabletOf(cmd.Slot)
+	if err != nil {
+		return model.Result{}, err
+	}
+	a, err := n.request(ctx, &call{kind: callPropose, tablet: id, command: *cmd})
+	return a.result, err
+}
+
+// ProposeCatalog implements service.Cluster.
+func (n *Node) ProposeCatalog(ctx context.Context, cmd *model.Command) (model.Result, error) {
+	a, err := n.request(ctx, &call{kind: callPropose, tablet: model.CatalogTablet, command: *cmd})
+	if err != nil {
+		return model.Result{}, err
+	}
+	return a.result, n.waitCatalog(ctx, a.index)
+}
+
+// ProposeWhenReady implements service.Cluster.
+func (n *Node) ProposeWhenReady(ctx context.Context, cmd *model.Command, wait time.Duration) (model.Result, bool, error) {
+	id, err := n.tabletOf(cmd.Slot)
+	if err != nil {
+		return model.Result{}, false, err
+	}
+	a, err := n.request(ctx, &call{kind: callWhenReady, tablet: id, command: *cmd, wait: wait})
+	return a.result, a.proposed, err
+}
+
+func (n *Node) tabletOf(slot model.Slot) (model.TabletID, error) {
+	t, ok := n.Catalog().TabletOf(slot)
+	if !ok {
+		return 0, model.Errorf(model.ErrUnavailable, "this node has not received the catalog yet; try again")
+	}
+	return t.ID, nil
+}
+
+// request carries a call to its tablet's leader, wherever that is, and tries
+// again while the leader changes. Trying again is safe: the command keeps its
+// request id. The call's wait counts from the beginning.
+func (n *Node) request(ctx context.Context, c *call) (answer, error) {
+	end := n.clock.Now().Add(requestTimeout + c.wait)
+	waitEnd := n.clock.Now().Add(c.wait)
+	unknown := false
+	for pause := retryPause; ; pause = min(2*pause, maxRetryPause) {
+		if c.kind == callWhenReady {
+			c.wait = max(0, waitEnd.Sub(n.clock.Now()))
+		}
+		a := n.attempt(ctx, c)
+		switch {
+		case a.err == nil:
+			return a, nil
+		case errors.Is(a.err, tablet.ErrUnknown):
+			unknown = true
+			if bugNewRequestID {
+				c.command.ID = model.RequestID{byte(n.rand.IntN(256)), byte(n.rand.IntN(256)), byte(n.rand.IntN(256)), 1}
+			}
+		case errors.Is(a.err, tablet.ErrNotLeader), errors.Is(a.err, tablet.ErrBusy):
+		default:
+			return a, a.err
+		}
+		if ctx.Err() != nil || !n.clock.Now().Before(end) || !n.pause(ctx, pause) {
+			break
+		}
+	}
+	if unknown {
+		return answer{}, model.Errorf(model.ErrUnknownOutcome, "the request may or may not have been carried out; it is safe to send it again with the same request id")
+	}
+	return answer{}, model.Errorf(model.ErrUnavailable, "no leader could be reached for the data; the request was not carried out")
+}
+
+// attempt carries the call to the leader that this node knows of.
+func (n *Node) attempt(ctx context.Context, c *call) answer {
+	r := n.replica(c.tablet)
+	if r != nil && r.leads.Load() {
+		return n.attemptHere(ctx, r, c)
+	}
+	to, ok := n.leaderOf(r, c.tablet)
+	if !ok {
+		return answer{err: tablet.ErrNotLeader}
+	}
+	done := make(chan answer, 1)
+	n.ask(to, c, attemptTimeout+c.wait, func(a answer) { done <- a })
+	return n.await(ctx, done)
+}
+
+func (n *Node) attemptHere(ctx context.Context, r *replica, c *call) answer {
+	if c.kind == callWhenReady {
+		return n.proposeWhenReady(ctx, r, &c.command, c.wait)
+	}
+	if c.kind == callPropose {
+		return n.proposeHere(ctx, r, &c.command)
+	}
+	done := make(chan answer, 1)
+	r.readIndex(func(a answer) { done <- a })
+	a := n.await(ctx, done)
+	if a.err == nil && c.kind == callRead {
+		return n.queryHere(r, &c.query)
+	}
+	return a
+}
+
+// proposeHere proposes to a replica that leads and waits for the answer. The
+// lane stamps its own copy of the command: one of an earlier try may still be
+// in its hands.
+func (n *Node) proposeHere(ctx context.Context, r *replica, cmd *model.Command) answer {
+	done := make(chan answer, 1)
+	stamped := *cmd
+	r.propose(&stamped, func(a answer) { done <- a })
+	return n.await(ctx, done)
+}
+
+// await waits for an answer or the end of the request.
+func (n *Node) await(ctx context.Context, done <-chan answer) answer {
+	select {
+	case a := <-done:
+		return a
+	case <-ctx.Done():
+		return answer{err: tablet.ErrUnknown}
+	}
+}
+
+// leaderOf is the node to ask: the leader that the local replica knows, or,
+// without one, each of the tablet's members in turn.
+func (n *Node) leaderOf(r *replica, id model.TabletID) (model.NodeID, bool) {
+	if r != nil && r.ready.Load() {
+		lead := model.NodeID(r.lead.Load())
+		return lead, lead != 0 && lead != n.opts.Node
+	}
+	var members []model.NodeID
+	if t, ok := n.Catalog().TabletByID(id); ok {
+		members = t.Voters
+	} else {
+		for _, m := range n.Catalog().Nodes {
+			members = append(members, m.ID)
+		}
+	}
+	if len(members) == 0 {
+		return 0, false
+	}
+	to := members[n.rand.IntN(len(members))]
+	return to, to != n.opts.Node
+}
+
+// pause waits before the next try; false when the request or the node ends.
+func (n *Node) pause(ctx context.Context, d time.Duration) bool {
+	done := make(chan struct{})
+	t := n.clock.AfterFunc(d, func() { close(done) })
+	select {
+	case <-done:
+		return true
+	case <-ctx.Done():
+	case <-n.stopping:
+	}
+	t.Stop()
+	return false
+}

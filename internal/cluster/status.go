@@ -1,0 +1,136 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"weir.dev/weir/internal/model"
+	"weir.dev/weir/internal/tablet"
+)
+
+// statusTimeout bounds how long another node may take to tell its status.
+const statusTimeout = 2 * time.Second
+
+// NodeStatus is what one node tells of itself.
+type NodeStatus struct {
+	Node     model.NodeID
+	Replicas []tablet.Status
+}
+
+// ClusterStatus is what is known of the cluster from one node.
+type ClusterStatus struct {
+	ClusterID string
+	Asked     model.NodeID
+	Nodes     []NodeView
+	Tablets   []TabletView
+}
+
+// NodeView is one member.
+type NodeView struct {
+	ID      model.NodeID
+	Address string
+	Up      bool // it answered
+	Leads   int  // tablets
+	Holds   int  // replicas
+}
+
+// TabletView is one tablet.
+type TabletView struct {
+	ID       model.TabletID
+	Lo, Hi   uint32
+	Leader   model.NodeID // zero: no leader answers, the tablet takes no writes
+	Term     model.Term
+	Last     model.Index
+	Replicas []ReplicaView
+}
+
+// ReplicaView is one copy of a tablet.
+type ReplicaView struct {
+	Node  model.NodeID
+	Voter bool
+	Up    bool
+	Lag   uint64 // entries behind the leader's log
+}
+
+// Status asks every member and puts the answers together.
+func (n *Node) Status(ctx context.Context) *ClusterStatus {
+	c := n.Catalog()
+	answers := make([]chan answer, len(c.Nodes))
+	for i, m := range c.Nodes {
+		answers[i] = make(chan answer, 1)
+		if m.ID == n.opts.Node {
+			answers[i] <- n.statusAnswer()
+			continue
+		}
+		n.ask(m.ID, &call{kind: callStatus}, statusTimeout, func(a answer) { answers[i] <- a })
+	}
+	s := &ClusterStatus{ClusterID: c.ClusterID, Asked: n.opts.Node}
+	told := map[model.NodeID]*NodeStatus{}
+	for i, m := range c.Nodes {
+		v := NodeView{ID: m.ID, Address: m.PeerAddr}
+		a := n.await(ctx, answers[i])
+		ns := &NodeStatus{}
+		if a.err == nil && json.Unmarshal(a.result.Body, ns) == nil {
+			told[m.ID], v.Up, v.Holds = ns, true, len(ns.Replicas)
+		}
+		s.Nodes = append(s.Nodes, v)
+	}
+	for i := range c.Tablets {
+		s.Tablets = append(s.Tablets, viewTablet(&c.Tablets[i], told))
+	}
+	for i := range s.Nodes {
+		for _, t := range s.Tablets {
+			if t.Leader == s.Nodes[i].ID {
+				s.Nodes[i].Leads++
+			}
+		}
+	}
+	return s
+}
+
+// viewTablet puts together what the nodes told of one tablet.
+func viewTablet(t *model.Tablet, told map[model.NodeID]*NodeStatus) TabletView {
+	v := TabletView{ID: t.ID, Lo: t.Lo, Hi: t.Hi}
+	members := map[model.NodeID]tablet.Status{}
+	for id, ns := range told {
+		for _, r := range ns.Replicas {
+			if r.Tablet == t.ID {
+				members[id] = r
+				if r.Leader == id && r.Matched != nil && r.Term >= v.Term {
+					v.Leader, v.Term, v.Last = id, r.Term, r.Last
+				}
+			}
+		}
+	}
+	add := func(ids []model.NodeID, voter bool) {
+		for _, id := range ids {
+			r, up := members[id]
+			rv := ReplicaView{Node: id, Voter: voter, Up: up}
+			if up && v.Last > r.Applied {
+				rv.Lag = uint64(v.Last - r.Applied)
+			}
+			v.Replicas = append(v.Replicas, rv)
+		}
+	}
+	add(t.Voters, true)
+	add(t.Learners, false)
+	return v
+}
+
+// statusAnswer is this node's own status.
+func (n *Node) statusAnswer() answer {
+	s := NodeStatus{Node: n.opts.Node}
+	for _, r := range n.allReplicas() {
+		got := make(chan tablet.Status, 1)
+		r.lane.do(r, func(t *tablet.Tablet) { got <- t.Status() })
+		select {
+		case st := <-got:
+			s.Replicas = append(s.Replicas, st)
+		case <-n.stopping:
+			return answer{err: tablet.ErrNotLeader}
+		}
+	}
+	body, err := json.Marshal(s)
+	return answer{result: model.Result{Body: body}, err: err}
+}
