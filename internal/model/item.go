@@ -62,6 +62,15 @@ func (it Item) Get(name string) (Value, bool) {
 	return Value{}, false
 }
 
+// Find returns the attribute of that name without copying it; nil when there
+// is none. The value belongs to the item and must not be changed.
+func (it Item) Find(name string) *Value {
+	if i, ok := it.find(name); ok {
+		return &it[i].Value
+	}
+	return nil
+}
+
 // With returns a copy of the item in which name has the value v. The item
 // itself does not change; both share the other values.
 func (it Item) With(name string, v Value) Item {

@@ -149,12 +149,12 @@ func (d decimal) check() (decimal, error) {
 	switch {
 	case d.n == 0:
 		return decimal{}, nil
-	case d.n > maxNumberDigits:
-		return decimal{}, &Error{Kind: ErrValidation, Message: msgTooPrecise}
 	case d.exp > maxNumberExponent:
 		return decimal{}, &Error{Kind: ErrValidation, Message: msgOverflow}
 	case d.exp < minNumberExponent:
 		return decimal{}, &Error{Kind: ErrValidation, Message: msgUnderflow}
+	case d.n > maxNumberDigits:
+		return decimal{}, &Error{Kind: ErrValidation, Message: msgTooPrecise}
 	default:
 		return d, nil
 	}

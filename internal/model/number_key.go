@@ -1,15 +1,18 @@
 package model
 
-// The first byte of a number's key form.
+// The first byte of a number's key form, and the last one of some.
 const (
 	numberKeyNegative = 0x01
 	numberKeyZero     = 0x02
 	numberKeyPositive = 0x03
+
+	numberKeyEnd = 0xff // behind the digits of a negative number
 )
 
 // AppendNumberKey appends the form of a canonical number that sorts: comparing
-// two forms byte by byte orders the numbers by value. The form is also
-// self-delimiting, so a key may go on behind it. See docs/format/item.md.
+// two forms byte by byte orders the numbers by value, the shorter one first
+// when one begins with the other. The form does not delimit itself; a key that
+// goes on behind it must. See docs/format/item.md.
 func AppendNumberKey(dst []byte, canonical string) []byte {
 	d := mustDecimal(canonical)
 	if d.n == 0 {
@@ -27,40 +30,45 @@ func AppendNumberKey(dst []byte, canonical string) []byte {
 		}
 		dst = append(dst, (pair+1)^flip)
 	}
-	return append(dst, flip)
+	if d.neg { // of two negative numbers the one with more digits is the lower
+		dst = append(dst, numberKeyEnd)
+	}
+	return dst
 }
 
-// DecodeNumberKey reads what AppendNumberKey wrote at the start of key and
-// returns the canonical number and the bytes behind it. The error is
-// ErrCorrupt for anything that AppendNumberKey does not write.
-func DecodeNumberKey(key []byte) (canonical string, rest []byte, err error) {
-	if len(key) > 0 && key[0] == numberKeyZero {
-		return "0", key[1:], nil
+// DecodeNumberKey returns the canonical number whose form AppendNumberKey
+// wrote as the whole of key. The error is ErrCorrupt for anything else.
+func DecodeNumberKey(key []byte) (string, error) {
+	if len(key) == 1 && key[0] == numberKeyZero {
+		return "0", nil
 	}
-	if len(key) < 4 || key[0] != numberKeyNegative && key[0] != numberKeyPositive {
-		return "", nil, ErrCorrupt
+	if len(key) < 3 {
+		return "", ErrCorrupt
 	}
-	d, flip := decimal{}, byte(0)
-	if key[0] == numberKeyNegative {
-		d.neg, flip = true, 0xff
+	d, flip, pairs := decimal{}, byte(0), key[2:]
+	switch {
+	case key[0] == numberKeyNegative && pairs[len(pairs)-1] == numberKeyEnd:
+		d.neg, flip, pairs = true, 0xff, pairs[:len(pairs)-1]
+	case key[0] != numberKeyPositive:
+		return "", ErrCorrupt
+	}
+	if len(pairs) == 0 || len(pairs) > maxNumberDigits/2 {
+		return "", ErrCorrupt
 	}
 	d.exp = int(key[1]^flip) + minNumberExponent
-	for i, b := range key[2:] {
-		b ^= flip
-		if b == 0 {
-			if d.n == 0 || d.d[0] == 0 || d.d[d.n-2] == 0 && d.d[d.n-1] == 0 {
-				return "", nil, ErrCorrupt
-			}
-			if d.d[d.n-1] == 0 {
-				d.n--
-			}
-			return d.text(), key[2+i+1:], nil
+	for i, b := range pairs {
+		b = (b ^ flip) - 1
+		if b > 99 {
+			return "", ErrCorrupt
 		}
-		if b > 100 || d.n == maxNumberDigits {
-			return "", nil, ErrCorrupt
-		}
-		d.d[d.n], d.d[d.n+1] = (b-1)/10, (b-1)%10
-		d.n += 2
+		d.d[2*i], d.d[2*i+1] = b/10, b%10
 	}
-	return "", nil, ErrCorrupt
+	d.n = 2 * len(pairs)
+	if d.d[d.n-1] == 0 {
+		d.n--
+	}
+	if d.d[0] == 0 || d.d[d.n-1] == 0 {
+		return "", ErrCorrupt
+	}
+	return d.text(), nil
 }
