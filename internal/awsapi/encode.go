@@ -65,9 +65,13 @@ func appendEscape(dst []byte, c byte) []byte {
 
 // AppendJSONBytes appends b as a JSON string in base64.
 func AppendJSONBytes[T []byte | string](dst []byte, b T) []byte {
-	dst = append(dst, '"')
-	dst = base64.StdEncoding.AppendEncode(dst, []byte(b))
+	dst = AppendBase64(append(dst, '"'), b)
 	return append(dst, '"')
+}
+
+// AppendBase64 appends b in base64.
+func AppendBase64[T []byte | string](dst []byte, b T) []byte {
+	return base64.StdEncoding.AppendEncode(dst, []byte(b))
 }
 
 // AppendJSONTime appends a time in milliseconds since the Unix epoch as

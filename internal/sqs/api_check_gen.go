@@ -74,34 +74,33 @@ func (v *AddPermissionRequest) CheckConstraints(c *awsapi.Check) { v.check(c) }
 func (v *RemovePermissionRequest) CheckConstraints(c *awsapi.Check) { v.check(c) }
 
 func (v *AddPermissionRequest) check(c *awsapi.Check) {
-	if !(v.QueueUrl.Set) {
+	if !v.QueueUrl.Set {
 		c.Null("queueUrl")
 	}
-	if !(v.Label.Set) {
+	if !v.Label.Set {
 		c.Null("label")
 	}
-	if !(v.AWSAccountIds != nil) {
+	if v.AWSAccountIds == nil {
 		c.Null("aWSAccountIds")
 	}
-	if !(v.Actions != nil) {
+	if v.Actions == nil {
 		c.Null("actions")
 	}
 }
 
 func (v *CancelMessageMoveTaskRequest) check(c *awsapi.Check) {
-	if !(v.TaskHandle.Set) {
+	if !v.TaskHandle.Set {
 		c.Null("taskHandle")
 	}
 }
 
 func (v *ChangeMessageVisibilityBatchRequest) check(c *awsapi.Check) {
-	if !(v.QueueUrl.Set) {
+	if !v.QueueUrl.Set {
 		c.Null("queueUrl")
 	}
-	if !(v.Entries != nil) {
+	if v.Entries == nil {
 		c.Null("entries")
 	} else {
-
 		c.Enter("entries")
 		for i := range v.Entries {
 			c.EnterIndex(i)
@@ -113,40 +112,39 @@ func (v *ChangeMessageVisibilityBatchRequest) check(c *awsapi.Check) {
 }
 
 func (v *ChangeMessageVisibilityBatchRequestEntry) check(c *awsapi.Check) {
-	if !(v.Id.Set) {
+	if !v.Id.Set {
 		c.Null("id")
 	}
-	if !(v.ReceiptHandle.Set) {
+	if !v.ReceiptHandle.Set {
 		c.Null("receiptHandle")
 	}
 }
 
 func (v *ChangeMessageVisibilityRequest) check(c *awsapi.Check) {
-	if !(v.QueueUrl.Set) {
+	if !v.QueueUrl.Set {
 		c.Null("queueUrl")
 	}
-	if !(v.ReceiptHandle.Set) {
+	if !v.ReceiptHandle.Set {
 		c.Null("receiptHandle")
 	}
-	if !(v.VisibilityTimeout.Set) {
+	if !v.VisibilityTimeout.Set {
 		c.Null("visibilityTimeout")
 	}
 }
 
 func (v *CreateQueueRequest) check(c *awsapi.Check) {
-	if !(v.QueueName.Set) {
+	if !v.QueueName.Set {
 		c.Null("queueName")
 	}
 }
 
 func (v *DeleteMessageBatchRequest) check(c *awsapi.Check) {
-	if !(v.QueueUrl.Set) {
+	if !v.QueueUrl.Set {
 		c.Null("queueUrl")
 	}
-	if !(v.Entries != nil) {
+	if v.Entries == nil {
 		c.Null("entries")
 	} else {
-
 		c.Enter("entries")
 		for i := range v.Entries {
 			c.EnterIndex(i)
@@ -158,100 +156,99 @@ func (v *DeleteMessageBatchRequest) check(c *awsapi.Check) {
 }
 
 func (v *DeleteMessageBatchRequestEntry) check(c *awsapi.Check) {
-	if !(v.Id.Set) {
+	if !v.Id.Set {
 		c.Null("id")
 	}
-	if !(v.ReceiptHandle.Set) {
+	if !v.ReceiptHandle.Set {
 		c.Null("receiptHandle")
 	}
 }
 
 func (v *DeleteMessageRequest) check(c *awsapi.Check) {
-	if !(v.QueueUrl.Set) {
+	if !v.QueueUrl.Set {
 		c.Null("queueUrl")
 	}
-	if !(v.ReceiptHandle.Set) {
+	if !v.ReceiptHandle.Set {
 		c.Null("receiptHandle")
 	}
 }
 
 func (v *DeleteQueueRequest) check(c *awsapi.Check) {
-	if !(v.QueueUrl.Set) {
+	if !v.QueueUrl.Set {
 		c.Null("queueUrl")
 	}
 }
 
 func (v *GetQueueAttributesRequest) check(c *awsapi.Check) {
-	if !(v.QueueUrl.Set) {
+	if !v.QueueUrl.Set {
 		c.Null("queueUrl")
 	}
 }
 
 func (v *GetQueueUrlRequest) check(c *awsapi.Check) {
-	if !(v.QueueName.Set) {
+	if !v.QueueName.Set {
 		c.Null("queueName")
 	}
 }
 
 func (v *ListDeadLetterSourceQueuesRequest) check(c *awsapi.Check) {
-	if !(v.QueueUrl.Set) {
+	if !v.QueueUrl.Set {
 		c.Null("queueUrl")
 	}
 }
 
 func (v *ListMessageMoveTasksRequest) check(c *awsapi.Check) {
-	if !(v.SourceArn.Set) {
+	if !v.SourceArn.Set {
 		c.Null("sourceArn")
 	}
 }
 
 func (v *ListQueueTagsRequest) check(c *awsapi.Check) {
-	if !(v.QueueUrl.Set) {
+	if !v.QueueUrl.Set {
 		c.Null("queueUrl")
 	}
 }
 
 func (v *MessageAttributeValue) check(c *awsapi.Check) {
-	if !(v.DataType.Set) {
+	if !v.DataType.Set {
 		c.Null("dataType")
 	}
 }
 
 func (v *MessageSystemAttributeValue) check(c *awsapi.Check) {
-	if !(v.DataType.Set) {
+	if !v.DataType.Set {
 		c.Null("dataType")
 	}
 }
 
 func (v *PurgeQueueRequest) check(c *awsapi.Check) {
-	if !(v.QueueUrl.Set) {
+	if !v.QueueUrl.Set {
 		c.Null("queueUrl")
 	}
 }
 
 func (v *ReceiveMessageRequest) check(c *awsapi.Check) {
-	if !(v.QueueUrl.Set) {
+	if !v.QueueUrl.Set {
 		c.Null("queueUrl")
 	}
 }
 
 func (v *RemovePermissionRequest) check(c *awsapi.Check) {
-	if !(v.QueueUrl.Set) {
+	if !v.QueueUrl.Set {
 		c.Null("queueUrl")
 	}
-	if !(v.Label.Set) {
+	if !v.Label.Set {
 		c.Null("label")
 	}
 }
 
 func (v *SendMessageBatchRequest) check(c *awsapi.Check) {
-	if !(v.QueueUrl.Set) {
+	if !v.QueueUrl.Set {
 		c.Null("queueUrl")
 	}
-	if !(v.Entries != nil) {
+	if v.Entries == nil {
 		c.Null("entries")
 	} else {
-
 		c.Enter("entries")
 		for i := range v.Entries {
 			c.EnterIndex(i)
@@ -263,10 +260,10 @@ func (v *SendMessageBatchRequest) check(c *awsapi.Check) {
 }
 
 func (v *SendMessageBatchRequestEntry) check(c *awsapi.Check) {
-	if !(v.Id.Set) {
+	if !v.Id.Set {
 		c.Null("id")
 	}
-	if !(v.MessageBody.Set) {
+	if !v.MessageBody.Set {
 		c.Null("messageBody")
 	}
 	if v.MessageAttributes != nil {
@@ -290,10 +287,10 @@ func (v *SendMessageBatchRequestEntry) check(c *awsapi.Check) {
 }
 
 func (v *SendMessageRequest) check(c *awsapi.Check) {
-	if !(v.QueueUrl.Set) {
+	if !v.QueueUrl.Set {
 		c.Null("queueUrl")
 	}
-	if !(v.MessageBody.Set) {
+	if !v.MessageBody.Set {
 		c.Null("messageBody")
 	}
 	if v.MessageAttributes != nil {
@@ -317,34 +314,34 @@ func (v *SendMessageRequest) check(c *awsapi.Check) {
 }
 
 func (v *SetQueueAttributesRequest) check(c *awsapi.Check) {
-	if !(v.QueueUrl.Set) {
+	if !v.QueueUrl.Set {
 		c.Null("queueUrl")
 	}
-	if !(v.Attributes != nil) {
+	if v.Attributes == nil {
 		c.Null("attributes")
 	}
 }
 
 func (v *StartMessageMoveTaskRequest) check(c *awsapi.Check) {
-	if !(v.SourceArn.Set) {
+	if !v.SourceArn.Set {
 		c.Null("sourceArn")
 	}
 }
 
 func (v *TagQueueRequest) check(c *awsapi.Check) {
-	if !(v.QueueUrl.Set) {
+	if !v.QueueUrl.Set {
 		c.Null("queueUrl")
 	}
-	if !(v.Tags != nil) {
+	if v.Tags == nil {
 		c.Null("tags")
 	}
 }
 
 func (v *UntagQueueRequest) check(c *awsapi.Check) {
-	if !(v.QueueUrl.Set) {
+	if !v.QueueUrl.Set {
 		c.Null("queueUrl")
 	}
-	if !(v.TagKeys != nil) {
+	if v.TagKeys == nil {
 		c.Null("tagKeys")
 	}
 }

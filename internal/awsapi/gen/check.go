@@ -73,9 +73,9 @@ func (g *generator) checkMember(shape, expr, name string, required bool) {
 	inside := g.constrained(shape)
 	switch {
 	case required:
-		g.pf("if !(%s) {\nc.Null(%q)\n}", g.present(shape, expr), name)
+		g.pf("if %s {\nc.Null(%q)\n}", g.absent(shape, expr), name)
 		if inside {
-			g.pf(" else {\n")
+			g.pf(" else {")
 		}
 		g.pf("\n")
 	case inside:

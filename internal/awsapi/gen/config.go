@@ -5,7 +5,9 @@ type service struct {
 	model string // file in models/
 	pkg   string // package and directory
 	java  string // package that AWS's type errors name
-	query bool   // also read forms and write XML
+	// query names lists and maps in the Query protocol, by shape; nil for
+	// services that have no such protocol.
+	query map[string]queryName
 	// custom maps shapes to hand-written Go in the door.
 	custom map[string]custom
 	// opaque shapes are skipped; only their presence is noted.
@@ -24,11 +26,47 @@ type custom struct {
 	encode string // expression that appends %s to dst
 }
 
+// queryName is how the Query protocol calls the elements of a list or map;
+// both are flattened: Name.1, Name.2, or Name.1.Key and Name.1.Value.
+type queryName struct {
+	element    string
+	key, value string // of maps
+}
+
+// sqsQuery holds the names of the SQS API of 2012-11-05 before it moved to
+// JSON; the model has lost them.
+// Source: Amazon SQS API Reference, examples of the Query protocol.
+var sqsQuery = map[string]queryName{
+	"QueueAttributeMap":                            {"Attribute", "Name", "Value"},
+	"MessageSystemAttributeMap":                    {"Attribute", "Name", "Value"},
+	"MessageBodyAttributeMap":                      {"MessageAttribute", "Name", "Value"},
+	"MessageBodySystemAttributeMap":                {"MessageSystemAttribute", "Name", "Value"},
+	"TagMap":                                       {"Tag", "Key", "Value"},
+	"TagKeyList":                                   {element: "TagKey"},
+	"AttributeNameList":                            {element: "AttributeName"},
+	"MessageSystemAttributeList":                   {element: "MessageSystemAttributeName"},
+	"MessageAttributeNameList":                     {element: "MessageAttributeName"},
+	"AWSAccountIdList":                             {element: "AWSAccountId"},
+	"ActionNameList":                               {element: "ActionName"},
+	"StringList":                                   {element: "StringListValue"},
+	"BinaryList":                                   {element: "BinaryListValue"},
+	"SendMessageBatchRequestEntryList":             {element: "SendMessageBatchRequestEntry"},
+	"DeleteMessageBatchRequestEntryList":           {element: "DeleteMessageBatchRequestEntry"},
+	"ChangeMessageVisibilityBatchRequestEntryList": {element: "ChangeMessageVisibilityBatchRequestEntry"},
+	"SendMessageBatchResultEntryList":              {element: "SendMessageBatchResultEntry"},
+	"DeleteMessageBatchResultEntryList":            {element: "DeleteMessageBatchResultEntry"},
+	"ChangeMessageVisibilityBatchResultEntryList":  {element: "ChangeMessageVisibilityBatchResultEntry"},
+	"BatchResultErrorEntryList":                    {element: "BatchResultErrorEntry"},
+	"MessageList":                                  {element: "Message"},
+	"QueueUrlList":                                 {element: "QueueUrl"},
+	"ListMessageMoveTasksResultEntryList":          {element: "ListMessageMoveTasksResultEntry"},
+}
+
 var item = custom{goType: "model.Item", decode: "%s = decodeItem(d, %q)", encode: "appendItem(dst, %s)"}
 
 var services = []service{
 	{
-		model: "sqs.json", pkg: "sqs", java: "com.amazonaws.sqs", noEnums: true,
+		model: "sqs.json", pkg: "sqs", java: "com.amazonaws.sqs", query: sqsQuery, noEnums: true,
 	},
 	{
 		model: "dynamodb.json", pkg: "dynamo", java: "com.amazonaws.dynamodb.v20120810",

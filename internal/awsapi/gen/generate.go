@@ -35,15 +35,19 @@ func generate(m *apiModel, svc service) ([]file, error) {
 			g.reach(op.Output.Shape, g.outputs)
 		}
 	}
-	sections := []struct {
+	type section struct {
 		name string
 		emit func()
-	}{
+	}
+	sections := []section{
 		{"api_gen.go", g.emitOperations},
 		{"api_types_gen.go", g.emitTypes},
 		{"api_decode_gen.go", g.emitDecoders},
 		{"api_check_gen.go", g.emitChecks},
 		{"api_encode_gen.go", g.emitEncoders},
+	}
+	if svc.query != nil {
+		sections = append(sections, section{"api_query_gen.go", g.emitQuery}, section{"api_xml_gen.go", g.emitXML})
 	}
 	var files []file
 	for _, s := range sections {
@@ -191,7 +195,7 @@ func (g *generator) isStructure(name string) bool {
 	return !g.isLeaf(name) && g.shape(name).Type == "structure"
 }
 
-// present is a Go condition that a member is there.
+// present is a Go condition that a member is there, absent that it is not.
 func (g *generator) present(name, expr string) string {
 	switch c, ok := g.svc.custom[name]; {
 	case ok && c.goType == "model.Value":
@@ -203,6 +207,14 @@ func (g *generator) present(name, expr string) string {
 	default:
 		return expr + " != nil"
 	}
+}
+
+func (g *generator) absent(name, expr string) string {
+	cond := g.present(name, expr)
+	if negated := strings.Replace(cond, " != ", " == ", 1); negated != cond {
+		return negated
+	}
+	return "!" + cond
 }
 
 func (g *generator) emitOperations() {
