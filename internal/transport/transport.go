@@ -25,7 +25,6 @@ import (
 	"context"
 	"errors"
 	"io"
-
 	"time"
 
 	"go.etcd.io/raft/v3/raftpb"
@@ -86,9 +85,10 @@ type Transport interface {
 	// ends it.
 	SendSnapshot(ctx context.Context, to model.NodeID, header []byte, body func(io.Writer) error) error
 
-	// Close ends all connections and waits for all goroutines of the transport
-	// but those inside Handler.Snapshot's own work, whose body fails at its next
-	// read. Every outstanding call's done has been called when it returns.
+	// Close ends all connections and waits for all goroutines of the transport,
+	// those inside Handler.Snapshot (whose body fails at its next read) and
+	// Joiner.Join (whose ctx ends) among them. Every outstanding call's done has
+	// been called when it returns.
 	Close() error
 }
 
