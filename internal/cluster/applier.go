@@ -94,7 +94,7 @@ func (a *applier) run() {
 func (a *applier) applyEntries(r *replica, apply *tablet.Apply) (*applyDone, error) {
 	done := &applyDone{apply: apply}
 	for _, e := range apply.Entries {
-		if model.Index(e.GetIndex()) <= r.state.Index && !bugApplyTwice {
+		if model.Index(e.GetIndex()) <= r.state.Index {
 			continue
 		}
 		if e.GetType() == pb.EntryNormal && len(e.GetData()) > 0 {
@@ -130,9 +130,6 @@ func (a *applier) applyBatch(r *replica, e *pb.Entry, done *applyDone) error {
 	mine := b.Nonce == r.nonce
 	result := tablet.BatchResult{Number: b.Number, Index: model.Index(e.GetIndex())}
 	skip := r.state.Ordinal
-	if bugApplyTwice {
-		skip = 0
-	}
 	for ordinal := uint32(1); b.More(); ordinal++ {
 		cmd := new(model.Command)
 		if !b.Next(cmd) {
@@ -174,6 +171,9 @@ func (a *applier) applyBatch(r *replica, e *pb.Entry, done *applyDone) error {
 
 func (a *applier) commit(r *replica) error {
 	var buf [160]byte
+	if bugApplyTwice && r.state.Index%8 != 0 {
+		return a.batch.Commit()
+	}
 	a.batch.Set(r.appliedKey, r.state.Append(buf[:0]))
 	return a.batch.Commit()
 }

@@ -8,10 +8,24 @@ import (
 	"weir.dev/weir/internal/machine"
 	"weir.dev/weir/internal/model"
 	"weir.dev/weir/internal/tablet"
+	"weir.dev/weir/internal/transport"
 )
 
 // handler is the node as other nodes see it: a transport.Handler.
 type handler Node
+
+// Members is what a transport may ask of its handler: where members are.
+type Members interface {
+	Address(model.NodeID) (string, bool)
+}
+
+// Address implements Members.
+func (h *handler) Address(id model.NodeID) (string, bool) { return (*Node)(h).Address(id) }
+
+// Join implements transport.Joiner.
+func (h *handler) Join(ctx context.Context, req *transport.JoinRequest) (*transport.JoinGrant, error) {
+	return (*Node)(h).join(ctx, req)
+}
 
 // Raft implements transport.Handler.
 func (h *handler) Raft(_ model.NodeID, id model.TabletID, m *pb.Message) {

@@ -49,7 +49,7 @@ func (n *Node) cutJournal() error {
 	if err := n.db.Flush(); err != nil {
 		return err
 	}
-	tight := n.journal.SizeBytes() > n.opts.LogBudgetBytes
+	tight := n.journal.Metrics().SizeBytes > n.opts.LogBudgetBytes
 	for _, r := range replicas {
 		at := durable[r.id]
 		r.flushed = uint64(at)

@@ -36,9 +36,9 @@ func (n *Node) newRequestID() (id model.RequestID) {
 	return id
 }
 
-// Join implements transport.Joiner: it makes the holder of an unused token a
-// member.
-func (n *Node) Join(ctx context.Context, req *transport.JoinRequest) (*transport.JoinGrant, error) {
+// join makes the holder of an unused token a member.
+func (n *Node) join(ctx context.Context, req *transport.JoinRequest) (*transport.JoinGrant, error) {
+	<-n.opened
 	if _, _, err := net.SplitHostPort(req.PeerAddr); err != nil {
 		return nil, fmt.Errorf("the peer address %q is not HOST:PORT", req.PeerAddr)
 	}

@@ -75,6 +75,7 @@ type Node struct {
 
 	opening   sync.Mutex // held while a replica is made
 	fatalOnce sync.Once
+	opened    chan struct{}  // closed when Open is done
 	stopping  chan struct{}  // closed when Close begins
 	tasks     sync.WaitGroup // everything the node started
 }
@@ -85,7 +86,7 @@ func Open(opts Options) (*Node, error) {
 	n := &Node{
 		opts: opts, db: opts.Storage, journal: opts.Journal, view: opts.Storage.View(),
 		clock: opts.Clock, rand: opts.Rand, log: opts.Logger,
-		replicas: map[model.TabletID]*replica{}, stopping: make(chan struct{}),
+		replicas: map[model.TabletID]*replica{}, opened: make(chan struct{}), stopping: make(chan struct{}),
 	}
 	n.catalog.Store(&model.Catalog{ClusterID: opts.ClusterID, Nodes: opts.Seeds})
 	for i := range opts.Lanes {
@@ -99,6 +100,7 @@ func Open(opts Options) (*Node, error) {
 		return nil, fmt.Errorf("cannot start the transport: %w", err)
 	}
 	n.transport = t
+	close(n.opened)
 	for _, l := range n.lanes {
 		n.start(l.run)
 		n.start(l.applier.run)

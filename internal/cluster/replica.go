@@ -77,8 +77,8 @@ func (n *Node) openReplicas() error {
 // storedTablets reads the applied record of every tablet in the storage.
 func (n *Node) storedTablets() (map[model.TabletID]tablet.Applied, error) {
 	found := map[model.TabletID]tablet.Applied{}
-	for next := model.TabletID(0); ; {
-		id, ok, err := keys.NextTablet(n.view, next)
+	for next := model.TabletID(0); ; next++ {
+		id, ok, err := n.nextTablet(next)
 		if err != nil || !ok {
 			return found, err
 		}
@@ -93,14 +93,30 @@ func (n *Node) storedTablets() (map[model.TabletID]tablet.Applied, error) {
 			}
 			found[id] = a
 		}
-		next = id + 1
+		next = id
 	}
+}
+
+// nextTablet finds the first tablet at or after id that has private keys.
+func (n *Node) nextTablet(id model.TabletID) (found model.TabletID, ok bool, err error) {
+	it, err := n.view.Scan(keys.NextTabletStart(id), keys.TabletsEnd(), false)
+	if err != nil {
+		return 0, false, err
+	}
+	if it.Next() {
+		found, ok = keys.SplitTablet(it.Key())
+	}
+	return found, ok, it.Close()
 }
 
 // openReplica opens one tablet and adds it to the node.
 func (n *Node) openReplica(id model.TabletID, applied tablet.Applied) (*replica, error) {
 	r := &replica{id: id, lane: n.lanes[int(id)%len(n.lanes)], log: n.journal.Log(id), state: applied, appliedKey: keys.Applied(id), nonce: n.rand.Uint64()}
-	if uint64(applied.Index) > r.log.LastIndex() {
+	last, err := r.log.LastIndex()
+	if err != nil {
+		return nil, err
+	}
+	if uint64(applied.Index) > last {
 		// A snapshot was installed and the crash came before the journal heard of
 		// it: the log starts after the snapshot.
 		n.journal.Submit([]journal.Write{{Tablet: id, Reset: &journal.LogStart{Index: applied.Index, Term: applied.Term}}})

@@ -54,7 +54,7 @@ func (n *Node) streamSnapshot(r *replica, to model.NodeID, m *pb.Message) error 
 		}
 	}()
 	snap := n.db.Snapshot()
-	defer snap.Close()
+	defer snap.Close() // a snapshot only read has nothing to report
 	value, ok, err := snap.Get(r.appliedKey)
 	if err != nil || !ok {
 		return fmt.Errorf("cannot read how far the state is: %w", err)
@@ -80,7 +80,7 @@ func (n *Node) streamSnapshot(r *replica, to model.NodeID, m *pb.Message) error 
 	header := state.Append(nil)
 	header = model.AppendBytes(model.AppendBytes(nil, raw), header)
 	header = slots.Append(header)
-	return n.transport.SendSnapshot(ctx, to, header, func(w io.Writer) error { return n.db.Export(snap, spans, w) })
+	return n.transport.SendSnapshot(ctx, to, header, func(w io.Writer) error { return storage.Export(snap, spans, w) })
 }
 
 // Snapshot implements transport.Handler: it stages the stream and then shows
@@ -187,9 +187,9 @@ func tabletSpans(r machine.Reader, t *model.Tablet) ([]storage.Span, error) {
 			break
 		}
 		spanLo, spanHi := keys.ResourceSpan(id, t.Lo, t.Hi)
-		spans = append(spans, storage.Span{Lo: spanLo, Hi: spanHi})
+		spans = append(spans, storage.Span{spanLo, spanHi})
 		_, lo = keys.ResourceAll(id)
 	}
 	lo, hi = keys.TabletSpan(t.ID)
-	return append(spans, storage.Span{Lo: lo, Hi: hi}), nil
+	return append(spans, storage.Span{lo, hi}), nil
 }

@@ -95,3 +95,19 @@ func SplitCatalog(key []byte) (kind byte, id uint64, ok bool) {
 	}
 	return key[tabletKeySize], binary.BigEndian.Uint64(key[tabletKeySize+1:]), true
 }
+
+// NextTabletStart is the least key of a tablet that is at or after id. With
+// it, and SplitTablet on the first key found, one seek finds the next tablet
+// that has private keys.
+func NextTabletStart(id model.TabletID) []byte { return tabletKey(nil, id, 0) }
+
+// TabletsEnd is the end of all tablets' private keys.
+func TabletsEnd() []byte { return []byte{tabletSpace + 1} }
+
+// SplitTablet returns the tablet that a private key belongs to.
+func SplitTablet(key []byte) (model.TabletID, bool) {
+	if len(key) < tabletKeySize || key[0] != tabletSpace {
+		return 0, false
+	}
+	return model.TabletID(binary.BigEndian.Uint64(key[1:])), true
+}

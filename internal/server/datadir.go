@@ -12,16 +12,15 @@ import (
 	"golang.org/x/sys/unix"
 
 	"weir.dev/weir/internal/model"
+	"weir.dev/weir/internal/storage"
 )
 
 // The parts of a data directory; see docs/format/datadir.md.
 const (
-	nodeFile    = "NODE"    // who this node is, as JSON
-	lockFile    = "LOCK"    // locked by the running process
-	peersDir    = "peers"   // certificates and keys
-	journalDir  = "journal" // the write-ahead log
-	storageDir  = "storage" // Pebble
-	dataVersion = 1         // of the directory as a whole
+	nodeFile    = "NODE"  // who this node is, as JSON
+	lockFile    = "LOCK"  // locked by the running process
+	peersDir    = "peers" // certificates and keys
+	dataVersion = 1       // of the directory as a whole
 )
 
 // nodeRecord is the content of nodeFile. It is written last when a directory
@@ -50,7 +49,7 @@ func openDataDir(path string) (*dataDir, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the data directory: %w", err)
 	}
-	ours := []string{nodeFile, lockFile, peersDir, journalDir, storageDir, nodeFile + ".new", "lost+found"}
+	ours := []string{nodeFile, lockFile, peersDir, "FORMAT", storage.JournalDir, storage.StateDir, nodeFile + ".new", "lost+found"}
 	_, statErr := os.Stat(filepath.Join(path, nodeFile))
 	for _, e := range names {
 		if errors.Is(statErr, fs.ErrNotExist) && !slices.Contains(ours, e.Name()) {

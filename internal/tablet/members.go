@@ -75,7 +75,10 @@ func steps(now Members, voters, learners []model.NodeID, caughtUp func(model.Nod
 }
 
 func (t *Tablet) caughtUp(id model.NodeID) bool {
-	last := t.log.LastIndex()
+	last, err := t.log.LastIndex()
+	if err != nil {
+		return false
+	}
 	ok := false
 	t.rn.WithProgress(func(peer uint64, _ raft.ProgressType, pr tracker.Progress) {
 		if peer == uint64(id) {
@@ -112,7 +115,10 @@ type Status struct {
 
 // Status tells where the replica stands.
 func (t *Tablet) Status() Status {
-	s := Status{Tablet: t.id, Leader: t.lead, Term: model.Term(t.rn.BasicStatus().GetTerm()), Last: model.Index(t.log.LastIndex()), Applied: t.applied.Index, Members: MembersOf(t.conf)}
+	s := Status{Tablet: t.id, Leader: t.lead, Term: model.Term(t.rn.BasicStatus().GetTerm()), Applied: t.applied.Index, Members: MembersOf(t.conf)}
+	if last, err := t.log.LastIndex(); err == nil {
+		s.Last = model.Index(last)
+	}
 	if t.leads {
 		s.Matched, s.Active = map[model.NodeID]model.Index{}, map[model.NodeID]bool{}
 		t.rn.WithProgress(func(id uint64, _ raft.ProgressType, pr tracker.Progress) {

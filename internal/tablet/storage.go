@@ -35,10 +35,10 @@ func (s *storage) Entries(lo, hi, maxSize uint64) ([]*pb.Entry, error) {
 func (s *storage) Term(i uint64) (uint64, error) { return s.log.Term(i) }
 
 // LastIndex implements raft.Storage.
-func (s *storage) LastIndex() (uint64, error) { return s.log.LastIndex(), nil }
+func (s *storage) LastIndex() (uint64, error) { return s.log.LastIndex() }
 
 // FirstIndex implements raft.Storage.
-func (s *storage) FirstIndex() (uint64, error) { return s.log.FirstIndex(), nil }
+func (s *storage) FirstIndex() (uint64, error) { return s.log.FirstIndex() }
 
 // Snapshot implements raft.Storage. It names the applied state only; whoever
 // sends the snapshot reads the data, which may be newer by then.

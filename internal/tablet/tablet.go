@@ -64,8 +64,8 @@ const (
 // Log is what a tablet reads of its log; *journal.Log implements it. Its
 // methods have the meaning of raft.Storage.
 type Log interface {
-	FirstIndex() uint64
-	LastIndex() uint64
+	FirstIndex() (uint64, error)
+	LastIndex() (uint64, error)
 	Term(index uint64) (uint64, error)
 	Entries(lo, hi, maxBytes uint64) ([]*pb.Entry, error)
 	HardState() *pb.HardState

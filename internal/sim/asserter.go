@@ -1,0 +1,74 @@
+package sim
+
+import (
+	"fmt"
+	"hash/fnv"
+	"sync"
+
+	"weir.dev/weir/internal/machine"
+	"weir.dev/weir/internal/model"
+)
+
+// asserter watches every command that any replica applies. It fails when two
+// replicas apply different commands at one position, when a replica leaves one
+// out, or when it applies one again in one run.
+type asserter struct {
+	mu       sync.Mutex // guards what follows
+	agreed   map[place]uint64
+	failures []string
+	applied  int
+	repeats  int // commands whose request id had been applied before
+}
+
+type place struct {
+	tablet model.TabletID
+	at     machine.Position
+}
+
+func newAsserter() *asserter { return &asserter{agreed: map[place]uint64{}} }
+
+// run watches one node from its start to its crash.
+type run struct {
+	*asserter
+	node model.NodeID
+	last map[model.TabletID]machine.Position
+}
+
+func (a *asserter) newRun(node model.NodeID) *run {
+	return &run{asserter: a, node: node, last: map[model.TabletID]machine.Position{}}
+}
+
+// onApply is the node's OnApply.
+func (r *run) onApply(t model.TabletID, at machine.Position, cmd *model.Command, out machine.Outcome) {
+	h := fnv.New64a()
+	_, _ = h.Write(cmd.Append(nil))        // a hash never fails
+	_, _ = h.Write(out.Result.Append(nil)) // replicas must agree on results too
+	_, _ = h.Write(model.AppendBool(nil, out.Repeated))
+	sum := h.Sum64()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.applied++
+	if out.Repeated {
+		r.repeats++
+	}
+	where := place{t, at}
+	if other, ok := r.agreed[where]; ok && other != sum {
+		r.fail("replicas disagree at %v/%d.%d: node %v applied another command or got another result", t, at.Index, at.Ordinal, r.node)
+	}
+	r.agreed[where] = sum
+	if last, ok := r.last[t]; ok {
+		switch {
+		case at.Index < last.Index || at.Index == last.Index && at.Ordinal <= last.Ordinal:
+			r.fail("node %v applied %v/%d.%d again after %d.%d", r.node, t, at.Index, at.Ordinal, last.Index, last.Ordinal)
+		case at.Index == last.Index && at.Ordinal != last.Ordinal+1:
+			r.fail("node %v left out commands of %v/%d between %d and %d", r.node, t, at.Index, last.Ordinal, at.Ordinal)
+		}
+	}
+	r.last[t] = at
+}
+
+func (a *asserter) fail(format string, args ...any) {
+	if len(a.failures) < 20 {
+		a.failures = append(a.failures, fmt.Sprintf(format, args...))
+	}
+}

@@ -1,0 +1,175 @@
+package sim
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"weir.dev/weir/internal/base"
+	"weir.dev/weir/internal/cluster"
+	"weir.dev/weir/internal/journal"
+	"weir.dev/weir/internal/model"
+	"weir.dev/weir/internal/pipe"
+	"weir.dev/weir/internal/service"
+	"weir.dev/weir/internal/storage"
+	"weir.dev/weir/internal/transport"
+)
+
+// world is a whole cluster in one process: its nodes, the network between
+// them, and their disks.
+type world struct {
+	seed    uint64
+	rng     *rand.Rand // of the nemesis
+	net     *network
+	watch   *asserter
+	cfg     Config
+	members []model.Node
+
+	mu    sync.Mutex // guards what follows
+	nodes []*machineRoom
+	fatal []string
+}
+
+// machineRoom is a place for one node: a disk that survives crashes, and the
+// node while it runs.
+type machineRoom struct {
+	id   model.NodeID
+	disk *storage.CrashableFS
+	skew time.Duration
+	slow time.Duration // added to every write of the journal, at most
+	seed uint64        // of the next run
+	live *liveNode     // nil while down
+}
+
+// liveNode is a node from its start to its crash.
+type liveNode struct {
+	room    *machineRoom
+	node    *cluster.Node
+	service *service.Service
+	pipes   *pipe.Engine
+	db      *storage.DB
+	journal *journal.Journal
+}
+
+const clusterID = "00000000000000000000000000000001"
+
+func newWorld(seed uint64, cfg Config) *world {
+	rng := rand.New(rand.NewPCG(seed, 2))
+	f := faults{losePercent: rng.IntN(6), duplicatePercent: rng.IntN(4), maxDelay: time.Duration(1+rng.IntN(30)) * time.Millisecond}
+	if cfg.Calm {
+		f = faults{maxDelay: 2 * time.Millisecond}
+	}
+	w := &world{seed: seed, rng: rng, net: newNetwork(seed, f), watch: newAsserter(), cfg: cfg}
+	for i := range cfg.Nodes {
+		id := model.NodeID(i + 1)
+		w.nodes = append(w.nodes, &machineRoom{id: id, disk: storage.NewCrashableFS(), seed: seed<<16 + uint64(i)<<8})
+		w.members = append(w.members, model.Node{ID: id, PeerAddr: fmt.Sprintf("node%d:4590", id)})
+	}
+	return w
+}
+
+// boot starts the node in a room from what its disk holds.
+func (w *world) boot(room *machineRoom) error {
+	room.seed++
+	random := base.NewRand(room.seed)
+	delays := rand.New(rand.NewPCG(room.seed, 3))
+	clock := base.SystemClock{Offset: room.skew}
+	fatal := func(err error) {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.fatal = append(w.fatal, fmt.Sprintf("node %v: %v", room.id, err))
+	}
+	live := &liveNode{room: room}
+	var err error
+	live.db, err = storage.Open(storage.Options{FS: room.disk, Dir: "storage", CacheBytes: 1 << 20, MemTableBytes: 256 << 10, Fatal: fatal})
+	if err != nil {
+		return err
+	}
+	live.journal, err = journal.Open(journal.Options{
+		FS: room.disk, Dir: "journal", SegmentBytes: 64 << 10, CacheBytes: 64 << 10, Rand: random, Fatal: fatal,
+		Delay: func() time.Duration {
+			return 50*time.Microsecond + time.Duration(delays.Int64N(int64(time.Millisecond)+int64(w.slowness(room))))
+		},
+	})
+	if err != nil {
+		return err
+	}
+	if room.id == 1 {
+		if err := cluster.Genesis(live.db, live.journal, clusterID, w.members[0], w.cfg.Tablets); err != nil {
+			return err
+		}
+	}
+	watch := w.watch.newRun(room.id)
+	live.node, err = cluster.Open(cluster.Options{
+		Node: room.id, ClusterID: clusterID, Seeds: w.members, Storage: live.db, Journal: live.journal,
+		Transport: func(h transport.Handler) (transport.Transport, error) { return w.net.attach(room.id, h), nil },
+		Clock:     clock, Rand: random, Logger: w.logger(room), Lanes: 1,
+		LogBudgetBytes: 128 << 10, HousekeepingEvery: 700*time.Millisecond + time.Duration(random.IntN(int(time.Millisecond))),
+		OnApply: watch.onApply, Fatal: fatal,
+	})
+	if err != nil {
+		return err
+	}
+	live.service = service.New(live.node, clock, random)
+	live.pipes = pipe.NewEngine(live.node, live.service, clock, random, w.logger(room))
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	room.live = live
+	return nil
+}
+
+// crash takes a node down as a power cut does: what was not synced is lost,
+// but for keepPercent of it.
+func (w *world) crash(room *machineRoom, keepPercent int) error {
+	w.mu.Lock()
+	live := room.live
+	room.live = nil
+	w.mu.Unlock()
+	if live == nil {
+		return nil
+	}
+	room.disk = room.disk.CrashClone(keepPercent, w.rng)
+	return live.close()
+}
+
+// close ends the goroutines of a node whose disk nobody reads any more.
+func (l *liveNode) close() error {
+	l.pipes.Close()
+	if err := l.node.Close(); err != nil {
+		return err
+	}
+	if err := l.journal.Close(); err != nil {
+		return err
+	}
+	return l.db.Close()
+}
+
+func (w *world) slowness(room *machineRoom) time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return room.slow
+}
+
+// up returns the nodes that run.
+func (w *world) up() []*liveNode {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var live []*liveNode
+	for _, room := range w.nodes {
+		if room.live != nil {
+			live = append(live, room.live)
+		}
+	}
+	return live
+}
+
+func (w *world) logger(room *machineRoom) *slog.Logger {
+	out := io.Discard
+	if w.cfg.Log != nil {
+		out = w.cfg.Log
+	}
+	return slog.New(slog.NewTextHandler(out, &slog.HandlerOptions{Level: slog.LevelDebug})).With("node", uint64(room.id))
+}
