@@ -2,7 +2,9 @@
 
 package sqs
 
-import "weir.dev/weir/internal/awsapi"
+import (
+	"weir.dev/weir/internal/awsapi"
+)
 
 // CheckConstraints notes what the request of CreateQueue breaks.
 func (v *CreateQueueRequest) CheckConstraints(c *awsapi.Check) { v.check(c) }

@@ -2,7 +2,9 @@
 
 package sqs
 
-import "weir.dev/weir/internal/awsapi"
+import (
+	"weir.dev/weir/internal/awsapi"
+)
 
 // DecodeJSON reads the request of CreateQueue.
 func (v *CreateQueueRequest) DecodeJSON(d *awsapi.Decoder) { v.decode(d, true) }

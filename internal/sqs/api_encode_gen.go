@@ -2,8 +2,11 @@
 
 package sqs
 
-import "strconv"
-import "weir.dev/weir/internal/awsapi"
+import (
+	"strconv"
+
+	"weir.dev/weir/internal/awsapi"
+)
 
 // AppendJSON appends the structure as JSON.
 func (v *BatchResultErrorEntry) AppendJSON(dst []byte) []byte {

@@ -2,7 +2,9 @@
 
 package sqs
 
-import "weir.dev/weir/internal/awsapi"
+import (
+	"weir.dev/weir/internal/awsapi"
+)
 
 // DecodeForm reads the parameters of CreateQueue.
 func (v *CreateQueueRequest) DecodeForm(f *awsapi.FormReader) { v.decodeForm(f, "") }

@@ -2,7 +2,9 @@
 
 package sqs
 
-import "weir.dev/weir/internal/awsapi"
+import (
+	"weir.dev/weir/internal/awsapi"
+)
 
 // AddPermissionRequest is the model's structure of that name.
 type AddPermissionRequest struct {

@@ -2,8 +2,11 @@
 
 package sqs
 
-import "strconv"
-import "weir.dev/weir/internal/awsapi"
+import (
+	"strconv"
+
+	"weir.dev/weir/internal/awsapi"
+)
 
 // AppendXML appends the structure's members as XML elements.
 func (v *BatchResultErrorEntry) AppendXML(dst []byte) []byte {

@@ -81,11 +81,9 @@ var services = []service{
 		opaque: set(
 			"LocalSecondaryIndexList", "GlobalSecondaryIndexList", "GlobalSecondaryIndexUpdateList",
 			"ReplicationGroupUpdateList", "GlobalTableWitnessGroupUpdateList", "WarmThroughput",
-			"OnDemandThroughput", "ResourcePolicy", "SSESpecification",
+			"OnDemandThroughput", "ResourcePolicy",
 		),
 		omit: set(
-			"CreateTableInput.GlobalTableSettingsReplicationMode",
-			"UpdateTableInput.GlobalTableSettingsReplicationMode",
 			"ConsumedCapacity.LocalSecondaryIndexes", "ConsumedCapacity.GlobalSecondaryIndexes",
 			"TableDescription.LocalSecondaryIndexes", "TableDescription.GlobalSecondaryIndexes",
 			"TableDescription.StreamSpecification", "TableDescription.LatestStreamLabel", "TableDescription.LatestStreamArn",
