@@ -42,6 +42,10 @@ const (
 // of them, in the order sent.
 type Header struct{ Name, Value []byte }
 
+// Is reports whether the header's name is lower, which is in lower case,
+// whatever the case it was sent in.
+func (h *Header) Is(lower string) bool { return equalFold(h.Name, lower) }
+
 // Request is what a signature covers. The verifier only reads it, and keeps
 // nothing of it.
 type Request struct {

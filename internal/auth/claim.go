@@ -42,22 +42,22 @@ func (s *scratch) read(r *Request) (ok bool, err error) {
 		h := &r.Headers[i]
 		switch len(h.Name) {
 		case len("date"):
-			if equalFold(h.Name, "date") {
+			if h.Is("date") {
 				n.date++
 				date = h.Value
 			}
 		case len("x-amz-date"):
-			if equalFold(h.Name, "x-amz-date") {
+			if h.Is("x-amz-date") {
 				n.amzDate++
 				c.date = h.Value
 			}
 		case len("authorization"):
-			if equalFold(h.Name, "authorization") {
+			if h.Is("authorization") {
 				n.authorization++
 				header = h.Value
 			}
 		case len("x-amz-content-sha256"):
-			if equalFold(h.Name, "x-amz-content-sha256") {
+			if h.Is("x-amz-content-sha256") {
 				n.contentHash++
 				c.contentHash = h.Value
 			}

@@ -1,0 +1,227 @@
+package front
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Pauses after a failed accept: the process is out of file descriptors, and
+// trying at once would only burn the processor.
+const (
+	minAcceptPause = 5 * time.Millisecond
+	maxAcceptPause = time.Second
+)
+
+// lingerBytes and lingerTime bound what is read of a connection after its last
+// answer. Closing with unread bytes makes TCP discard the answer on its way.
+const (
+	lingerBytes = 1 << 20
+	lingerTime  = 500 * time.Millisecond
+)
+
+const overLimitBody = `{"__type":"com.amazon.coral.service#ThrottlingException","message":"The server has reached its limit of connections. Try again."}`
+
+// overLimit answers a connection that is one too many.
+var overLimit = fmt.Sprintf("HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\n"+
+	"Content-Type: application/x-amz-json-1.0\r\nContent-Length: %d\r\n\r\n%s", len(overLimitBody), overLimitBody)
+
+// listener accepts connections within the server's limits.
+type listener struct {
+	net.Listener
+	srv *Server
+
+	once sync.Once // guards err
+	err  error     // of closing
+}
+
+// Close implements net.Listener. It may be called again and then returns what
+// it returned before.
+func (l *listener) Close() error {
+	l.once.Do(func() { l.err = l.Listener.Close() })
+	return l.err
+}
+
+// Accept implements net.Listener. It ends only when the listener is closed.
+func (l *listener) Accept() (net.Conn, error) {
+	pause := minAcceptPause
+	for {
+		raw, err := l.Listener.Accept()
+		if err != nil {
+			if errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrClosedPipe) || l.srv.stopping() {
+				return nil, io.EOF
+			}
+			l.srv.log.Warn("cannot accept a connection; trying again", "error", err, "pause", pause)
+			select {
+			case <-l.srv.stop:
+				return nil, io.EOF
+			case <-time.After(pause):
+			}
+			pause = min(2*pause, maxAcceptPause)
+			continue
+		}
+		pause = minAcceptPause
+		if c := l.srv.admit(raw); c != nil {
+			return c, nil
+		}
+	}
+}
+
+// addressOf is what connections are counted by: an IPv4 address or an IPv6
+// network of the size that one customer has. It is invalid for other networks,
+// whose connections are not limited by address.
+func addressOf(c net.Conn) netip.Prefix {
+	tcp, ok := c.RemoteAddr().(*net.TCPAddr)
+	if !ok {
+		return netip.Prefix{}
+	}
+	addr := tcp.AddrPort().Addr().Unmap().WithZone("")
+	bits := 32
+	if addr.Is6() {
+		bits = 64
+	}
+	prefix, err := addr.Prefix(bits)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	return prefix
+}
+
+// admit takes a connection into the server, or refuses it and returns nil.
+func (s *Server) admit(raw net.Conn) *conn {
+	c := &conn{Conn: raw, srv: s, addr: addressOf(raw)}
+	s.mu.Lock()
+	ok := !s.stopped && len(s.conns) < s.limits.MaxConns &&
+		(!c.addr.IsValid() || s.perAddr[c.addr] < s.limits.MaxConnsPerAddress)
+	if ok {
+		s.conns[c] = struct{}{}
+		if c.addr.IsValid() {
+			s.perAddr[c.addr]++
+		}
+	}
+	s.mu.Unlock()
+	if ok {
+		return c
+	}
+	s.refusedConns.Add(1)
+	if _, isTCP := raw.(*net.TCPConn); isTCP && s.opt.TLS == nil {
+		// It fits a socket's empty send buffer, so this does not wait.
+		_ = raw.SetWriteDeadline(time.Now().Add(lingerTime))
+		_, _ = raw.Write([]byte(overLimit))
+	}
+	_ = raw.Close()
+	return nil
+}
+
+func (s *Server) forget(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+	if c.addr.IsValid() {
+		if s.perAddr[c.addr]--; s.perAddr[c.addr] == 0 {
+			delete(s.perAddr, c.addr)
+		}
+	}
+}
+
+// closeConns closes every connection that is still open.
+func (s *Server) closeConns() {
+	for _, c := range s.openConns(nil) {
+		_ = c.Close()
+	}
+}
+
+// conn is a connection in the server's book. While a door works on its request,
+// watch looks whether the client is still there.
+type conn struct {
+	net.Conn
+	srv    *Server
+	addr   netip.Prefix
+	closed atomic.Bool
+	linger atomic.Bool // the client may still be sending
+
+	mu      sync.Mutex              // guards the fields below
+	ctx     context.Context         // of the requests of this connection, until one is cancelled
+	cancel  context.CancelCauseFunc // of ctx
+	active  bool                    // a door is at work
+	started time.Time               // when it began
+	peek    chan struct{}           // closed when the peek that is under way has ended
+	peeked  []byte                  // read ahead by a peek: at most one byte
+	peekErr error                   // the end that a peek met
+}
+
+// begin returns the context of the next request.
+func (c *conn) begin(now time.Time) context.Context {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ctx == nil || c.ctx.Err() != nil {
+		c.ctx, c.cancel = context.WithCancelCause(c.srv.base)
+	}
+	c.active, c.started = true, now
+	return c.ctx
+}
+
+// end says that the door has answered. When it returns nobody else reads the
+// connection, but its read deadline may have passed.
+func (c *conn) end() {
+	c.mu.Lock()
+	c.active = false
+	peek := c.peek
+	c.peek = nil
+	c.mu.Unlock()
+	if peek != nil {
+		_ = c.SetReadDeadline(time.Unix(1, 0))
+		<-peek
+	}
+}
+
+// Read implements net.Conn: what a peek took comes first.
+func (c *conn) Read(p []byte) (int, error) {
+	c.mu.Lock()
+	if len(c.peeked) > 0 && len(p) > 0 {
+		n := copy(p, c.peeked)
+		c.peeked = c.peeked[n:]
+		c.mu.Unlock()
+		return n, nil
+	}
+	err := c.peekErr
+	c.mu.Unlock()
+	if err != nil {
+		return 0, err
+	}
+	return c.Conn.Read(p)
+}
+
+// Close implements net.Conn.
+func (c *conn) Close() error {
+	if c.closed.Swap(true) {
+		return nil
+	}
+	c.mu.Lock()
+	if c.cancel != nil {
+		c.cancel(errGone)
+	}
+	c.mu.Unlock()
+	if c.linger.Load() && !c.srv.stopping() {
+		c.drain()
+	}
+	c.srv.forget(c)
+	return c.Conn.Close()
+}
+
+// drain ends our side of the connection and reads on for a moment, so that a
+// client that is still sending gets to see the answer.
+func (c *conn) drain() {
+	half, ok := c.Conn.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		return
+	}
+	_ = c.Conn.SetReadDeadline(time.Now().Add(lingerTime))
+	_, _ = io.CopyN(io.Discard, c.Conn, lingerBytes)
+}
