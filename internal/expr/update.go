@@ -58,6 +58,12 @@ func (u *Update) CheckKeys(keys ...string) error {
 	return nil
 }
 
+// OnlyRemoves reports whether the update only takes away: an item that does
+// not exist is then not created.
+func (u *Update) OnlyRemoves() bool {
+	return !slices.ContainsFunc(u.actions, func(a action) bool { return a.verb == verbSet || a.verb == verbAdd })
+}
+
 // UpdatedOld is the part of the item before the update that the update names,
 // which ReturnValues=UPDATED_OLD returns.
 func (u *Update) UpdatedOld(old model.Item) model.Item {
