@@ -78,7 +78,7 @@ func (s *TableSpec) Decode(d *Decoder) {
 		d.Fail()
 	}
 	s.TableID = d.String()
-	for n := d.Count(); n > 0; n-- {
+	for n := d.Count(); n > 0 && d.Err() == nil; n-- {
 		var a KeyAttr
 		a.decode(d)
 		s.Attributes = append(s.Attributes, a)
@@ -88,7 +88,7 @@ func (s *TableSpec) Decode(d *Decoder) {
 	s.Billing, s.Class = BillingMode(d.Byte()), TableClass(d.Byte())
 	s.ReadUnits, s.WriteUnits = d.Uvarint(), d.Uvarint()
 	s.DeletionProtection = d.Bool()
-	for n := d.Count(); n > 0; n-- {
+	for n := d.Count(); n > 0 && d.Err() == nil; n-- {
 		s.Tags = append(s.Tags, Tag{Key: d.String(), Value: d.String()})
 	}
 }
