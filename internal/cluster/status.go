@@ -3,6 +3,8 @@ package cluster
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"time"
 
 	"weir.dev/weir/internal/model"
@@ -133,4 +135,36 @@ func (n *Node) statusAnswer() answer {
 	}
 	body, err := json.Marshal(s)
 	return answer{result: model.Result{Body: body}, err: err}
+}
+
+// Counts sums up this node's replicas.
+type Counts struct{ Held, Led, Leaderless int }
+
+// Counts tells how many tablets this node holds and leads.
+func (n *Node) Counts() (c Counts) {
+	for _, r := range n.allReplicas() {
+		c.Held++
+		if r.leads.Load() {
+			c.Led++
+		}
+		if r.lead.Load() == 0 {
+			c.Leaderless++
+		}
+	}
+	return c
+}
+
+// Healthy is nil when the node can serve requests: it holds the catalog and
+// every tablet that it holds has a leader.
+func (n *Node) Healthy() error {
+	if n.isClosed() {
+		return errors.New("the node is stopping")
+	}
+	if r := n.replica(model.CatalogTablet); r == nil || !r.ready.Load() {
+		return errors.New("the node has not received the catalog yet")
+	}
+	if c := n.Counts(); c.Leaderless > 0 {
+		return fmt.Errorf("%d of the %d tablets held here have no leader", c.Leaderless, c.Held)
+	}
+	return nil
 }

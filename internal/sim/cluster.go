@@ -27,6 +27,7 @@ type world struct {
 	watch   *asserter
 	cfg     Config
 	members []model.Node
+	began   time.Time
 
 	mu    sync.Mutex // guards what follows
 	nodes []*machineRoom

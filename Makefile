@@ -1,0 +1,56 @@
+# Weir's tasks. `make help` lists them.
+
+GO     ?= go
+SEEDS  ?= 60
+BIN    := bin/weir
+
+.DEFAULT_GOAL := help
+.PHONY: help build run demo test check unit race sim sim-soak bugs clients faults bench clean tools
+
+help: ## list the tasks
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+
+build: ## build bin/weir
+	$(GO) build -o $(BIN) ./cmd/weir
+
+run: build ## build and run a node on ./weir-data, all listeners on loopback
+	$(BIN) serve
+
+demo: build ## three nodes, a flash crowd, a killed leader, and the proof that nothing was lost
+	$(BIN) demo
+
+test: check unit race sim bugs clients faults ## everything that must pass
+	@echo "All tests passed."
+
+check: ## formatting, vet, staticcheck, known vulnerabilities
+	@test -z "$$(gofmt -l cmd internal weirtest test)" || { gofmt -l cmd internal weirtest test; echo "gofmt differs"; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	@scripts/vulncheck
+
+unit: ## unit tests, fuzz seeds, the import graph
+	$(GO) test ./cmd/... ./internal/... ./weirtest/...
+
+race: ## the race detector where goroutines meet
+	$(GO) test -race -short ./internal/journal ./internal/storage ./internal/transport ./internal/cluster ./internal/front ./internal/pipe ./internal/service
+
+sim: ## simulated clusters with faults; SEEDS=N, or SEED=N to replay one
+	@scripts/sim $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
+
+sim-soak: ## the simulator for a night: SEEDS=100000
+	@scripts/sim --seeds $(if $(filter 60,$(SEEDS)),100000,$(SEEDS))
+
+bugs: ## planted bugs, each of which the simulator must catch
+	@scripts/bugs
+
+clients: build ## real clients against a real node: AWS SDK for Go, boto3, AWS CLI
+	@scripts/clients
+
+faults: build ## real processes: kill -9, SIGSTOP, cut networks, under load
+	$(GO) test -count=1 -timeout 10m ./test/faults
+
+bench: ## benchmarks beside peers; see bench/README.md
+	@bench/run
+
+clean: ## remove what the tasks built
+	rm -rf bin .cache

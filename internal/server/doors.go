@@ -1,0 +1,117 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"weir.dev/weir/internal/auth"
+	"weir.dev/weir/internal/awsapi"
+	"weir.dev/weir/internal/cluster"
+	"weir.dev/weir/internal/console"
+	"weir.dev/weir/internal/dynamo"
+	"weir.dev/weir/internal/front"
+	"weir.dev/weir/internal/sqs"
+)
+
+// frontDoor is the AWS listener and what serves it.
+type frontDoor struct{ srv *front.Server }
+
+func (f *frontDoor) shutdown(ctx context.Context) error { return f.srv.Shutdown(ctx) }
+
+// openDoors opens the node to clients.
+func (s *Server) openDoors(context.Context) error {
+	addrs := []string{s.listen.aws.Addr().String(), s.listen.console.Addr().String()}
+	open := s.cfg.Keys == nil || s.cfg.Keys.Len() == 0
+	if err := front.CheckOpen(addrs, !open, s.cfg.Insecure); err != nil {
+		return err
+	}
+	secure, err := s.clientTLS()
+	if err != nil {
+		return err
+	}
+	verifier := auth.NewVerifier(auth.Config{Keys: s.cfg.Keys, Open: open, Clock: s.clock})
+	srv := front.New(front.Options{
+		Doors:    []awsapi.Door{dynamo.New(s.service), sqs.New(s.service)},
+		Verifier: verifier, Rand: s.rand, Clock: s.clock, Log: s.cfg.Logger, TLS: secure,
+		Region: s.cfg.Region, Account: s.cfg.Account, LocalOnly: open && !s.cfg.Insecure, Health: s.node.Healthy,
+	})
+	s.front = &frontDoor{srv}
+	s.tasks.Go(func() {
+		if err := srv.Serve(s.listen.aws); err != nil {
+			s.cfg.Fatal(err)
+		}
+	})
+	admin := &http.Server{
+		Handler:           console.New((*admin)(s), s.service, s.authorizeAdmin(verifier)),
+		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, MaxHeaderBytes: 16 << 10,
+	}
+	s.later(admin.Close)
+	s.tasks.Go(func() {
+		if err := admin.Serve(s.listen.console); err != http.ErrServerClosed {
+			s.cfg.Fatal(err)
+		}
+	})
+	return nil
+}
+
+func (s *Server) clientTLS() (*tls.Config, error) {
+	if s.cfg.TLSCert == "" && s.cfg.TLSKey == "" {
+		return nil, nil
+	}
+	pair, err := tls.LoadX509KeyPair(s.cfg.TLSCert, s.cfg.TLSKey)
+	if err != nil {
+		return nil, fmt.Errorf("cannot load the certificate of the AWS listener: %w", err)
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}}, nil
+}
+
+// authorizeAdmin holds admin requests to the same keys as the AWS APIs.
+func (s *Server) authorizeAdmin(v *auth.Verifier) console.Authorize {
+	return func(r *http.Request, body []byte) error {
+		signed := auth.Request{Method: []byte(r.Method), Path: []byte(r.URL.EscapedPath()), Query: []byte(r.URL.RawQuery), Body: body, TLS: r.TLS != nil}
+		signed.Headers = append(signed.Headers, auth.Header{Name: []byte("Host"), Value: []byte(r.Host)})
+		for name, values := range r.Header {
+			for _, value := range values {
+				signed.Headers = append(signed.Headers, auth.Header{Name: []byte(name), Value: []byte(value)})
+			}
+		}
+		_, err := v.Verify(&signed, "weir")
+		return err
+	}
+}
+
+// admin is the node as the console sees it.
+type admin Server
+
+// Status implements console.Admin.
+func (a *admin) Status(ctx context.Context) *cluster.ClusterStatus { return a.node.Status(ctx) }
+
+// Healthy implements console.Admin.
+func (a *admin) Healthy() error { return a.node.Healthy() }
+
+// CreateToken implements console.Admin.
+func (a *admin) CreateToken(ctx context.Context, ttl time.Duration) (string, error) {
+	text, hash := a.identity.NewToken()
+	return text, a.node.AddToken(ctx, hash, a.clock.Now().Add(ttl))
+}
+
+// Metrics implements console.Admin.
+func (a *admin) Metrics(w io.Writer) { (*Server)(a).writeMetrics(w) }
+
+// Addresses are where the node listens.
+type Addresses struct{ AWS, Console, Peer string }
+
+// Addresses tells where the node listens.
+func (s *Server) Addresses() Addresses {
+	return Addresses{AWS: s.listen.aws.Addr().String(), Console: s.listen.console.Addr().String(), Peer: s.listen.peer.Addr().String()}
+}
+
+// Open reports whether the node takes requests without checking who sent them.
+func (s *Server) Open() bool { return s.cfg.Keys == nil || s.cfg.Keys.Len() == 0 }
+
+// Node is the node's id and cluster.
+func (s *Server) Node() (id, clusterID string) { return s.record.Node.String(), s.record.ClusterID }

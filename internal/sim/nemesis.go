@@ -1,0 +1,126 @@
+package sim
+
+import (
+	"time"
+
+	"weir.dev/weir/internal/model"
+)
+
+// nemesis does one bad thing after the other until stop: crashes of one node
+// or all, partitions one way or both, slow disks, clocks that jump.
+func (w *world) nemesis(stop <-chan struct{}, r *Report) error {
+	for !closed(stop) {
+		time.Sleep(time.Duration(400+w.rng.IntN(2500))*time.Millisecond + time.Duration(w.rng.IntN(1000)))
+		if closed(stop) {
+			break
+		}
+		var err error
+		switch w.rng.IntN(6) {
+		case 0, 1:
+			err = w.crashSome(r, []*machineRoom{w.anyRoom()})
+		case 2:
+			err = w.crashSome(r, w.nodes)
+		case 3:
+			w.partition(r)
+		case 4:
+			w.slowDisk(r)
+		case 5:
+			w.jumpClock(r)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *world) anyRoom() *machineRoom { return w.nodes[w.rng.IntN(len(w.nodes))] }
+
+// crashSome crashes rooms together and boots them again one by one.
+func (w *world) crashSome(r *Report, rooms []*machineRoom) error {
+	for _, room := range rooms {
+		r.Crashes++
+		if err := w.crash(room, []int{0, 0, 30, 100}[w.rng.IntN(4)]); err != nil {
+			return err
+		}
+	}
+	time.Sleep(time.Duration(w.rng.IntN(1500))*time.Millisecond + time.Duration(w.rng.IntN(1000)))
+	for _, room := range rooms {
+		if err := w.boot(room); err != nil {
+			return err
+		}
+		time.Sleep(time.Duration(w.rng.IntN(50_000_000)))
+	}
+	return nil
+}
+
+// partition cuts one node off, both ways or one way, for up to six seconds.
+func (w *world) partition(r *Report) {
+	r.Partitions++
+	lonely, way := w.anyRoom().id, w.rng.IntN(3)
+	for _, room := range w.nodes {
+		if room.id == lonely {
+			continue
+		}
+		if way != 1 {
+			w.net.setCut(lonely, room.id, true)
+		}
+		if way != 2 {
+			w.net.setCut(room.id, lonely, true)
+		}
+	}
+	time.Sleep(time.Duration(500+w.rng.IntN(5500))*time.Millisecond + time.Duration(w.rng.IntN(1000)))
+	w.net.heal()
+}
+
+// slowDisk makes a node's journal wait up to half a second for each write.
+func (w *world) slowDisk(r *Report) {
+	r.SlowDisks++
+	room := w.anyRoom()
+	w.setSlow(room, time.Duration(1+w.rng.IntN(500))*time.Millisecond)
+	time.Sleep(time.Duration(500+w.rng.IntN(3000))*time.Millisecond + time.Duration(w.rng.IntN(1000)))
+	w.setSlow(room, 0)
+}
+
+func (w *world) setSlow(room *machineRoom, d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	room.slow = d
+}
+
+// maxSkew is how far a node's clock may be off, either way.
+const maxSkew = 3 * time.Second
+
+// jumpClock sets a node's clock off from its next start on.
+func (w *world) jumpClock(r *Report) {
+	r.ClockJumps++
+	w.anyRoom().skew = time.Duration(w.rng.Int64N(int64(2*maxSkew))) - maxSkew
+}
+
+// grow makes the nodes after the first members.
+func (w *world) grow() error {
+	first := w.nodes[0].live.node
+	for i, m := range w.members[1:] {
+		if err := retry(func() error { return w.admit(first, m, byte(i+1)) }); err != nil {
+			return err
+		}
+		if err := w.boot(w.nodes[i+1]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// admit adds a member by a token, as joining does.
+func (w *world) admit(first admitter, m model.Node, number byte) error {
+	ctx, cancel := contextFor(5 * time.Second)
+	defer cancel()
+	token := model.JoinToken{Hash: [32]byte{number}, ExpiresMs: time.Now().Add(time.Hour).UnixMilli()}
+	if err := first.AddToken(ctx, token.Hash, time.UnixMilli(token.ExpiresMs)); err != nil {
+		return err
+	}
+	op := model.CatalogOp{Kind: model.OpAddNode, Node: m, Token: token}
+	cmd := &model.Command{Kind: model.CmdCatalog, ID: model.RequestID{9, number}, Body: op.Append(nil)}
+	_, err := first.ProposeCatalog(ctx, cmd)
+	return err
+}
