@@ -66,8 +66,19 @@ func (p *parser) simpleCondition() (node, *failure) {
 	if p.kind() != '(' {
 		return p.comparison()
 	}
-	inParens := func(p *parser) (node, *failure) { return p.inParens((*parser).condition) }
-	return p.either(inParens, (*parser).comparison)
+	return p.either((*parser).parenthesized, (*parser).comparison)
+}
+
+// parenthesized reads a condition in parentheses. A function in parentheses
+// that is compared with something is not one.
+func (p *parser) parenthesized() (node, *failure) {
+	n, f := p.inParens((*parser).condition)
+	if f == nil && n.op == opCall {
+		if kind := p.kind(); comparators[kind] != 0 || kind == tokenBetween || kind == tokenIn {
+			return n, p.fail()
+		}
+	}
+	return n, f
 }
 
 // comparators are the ops of the tokens between two operands.
