@@ -1,0 +1,5 @@
+//go:build weirbug_nofsync
+
+package journal
+
+const skipSync = true
