@@ -74,6 +74,9 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	if fault := x.perform(); fault != nil {
 		x.answerError(fault)
 	}
+	if s.stopping() {
+		ctx.SetConnectionClose()
+	}
 	if s.log.Enabled(context.Background(), slog.LevelDebug) {
 		x.log.Debug("request", "operation", x.req.Operation, "service", x.req.Service, "status", ctx.Response.StatusCode(),
 			"principal", x.req.Principal, "duration", time.Since(ctx.Time()), "client", ctx.RemoteAddr().String())
@@ -227,12 +230,7 @@ func (x *exchange) call(door awsapi.Door) (fault *awsapi.Error) {
 	ctx := x.conn.begin(x.ctx.Time())
 	defer func() {
 		x.conn.end()
-		if s.active.Add(-1) == 0 && s.stopping() {
-			select {
-			case s.idle <- struct{}{}:
-			default:
-			}
-		}
+		s.active.Add(-1)
 		if p := recover(); p != nil {
 			s.panicked.Add(1)
 			s.panics.report(x.log, x.req.Service, x.req.Operation, p)

@@ -129,9 +129,8 @@ type Server struct {
 	base       context.Context // parent of all requests' contexts
 	cancelBase context.CancelCauseFunc
 	stop       chan struct{} // closed when Shutdown begins
-	idle       chan struct{} // gets a token when the last door has answered after stop
 	watchOnce  sync.Once
-	goroutines sync.WaitGroup // watch, and what it started
+	goroutines sync.WaitGroup // one per connection, watch, and what it started
 	exchanges  sync.Pool      // of *exchange
 
 	mu        sync.Mutex           // guards the fields below
@@ -163,7 +162,7 @@ func New(opt Options) *Server {
 		opt: opt, limits: opt.Limits.withDefaults(), log: opt.Log,
 		doors: make(map[string]awsapi.Door, len(opt.Doors)),
 		conns: make(map[*conn]struct{}), perAddr: make(map[netip.Prefix]int),
-		stop: make(chan struct{}), idle: make(chan struct{}, 1),
+		stop: make(chan struct{}),
 	}
 	for _, door := range opt.Doors {
 		s.doors[door.Target()] = door
@@ -184,7 +183,8 @@ func (s *Server) newHTTP() *fasthttp.Server {
 		ReadTimeout:    s.limits.HeaderTimeout,
 		IdleTimeout:    s.limits.IdleTimeout,
 		WriteTimeout:   s.limits.WriteTimeout,
-		Concurrency:    s.limits.MaxConns + 1, // our own limit comes first
+		Concurrency:    2 * s.limits.MaxConns, // our own limit comes first
+		ConnState:      connState,
 
 		// Bodies are read by us, as they arrive: fasthttp would allocate what the
 		// client declares. Only what fits its first read comes with the head.
@@ -196,9 +196,7 @@ func (s *Server) newHTTP() *fasthttp.Server {
 		NoDefaultDate:         true,
 		NoDefaultServerHeader: true,
 		NoDefaultContentType:  true,
-		CloseOnShutdown:       true,
 		SecureErrorLogMessage: true,
-		MaxIdleWorkerDuration: 2 * time.Second,
 	}
 }
 
@@ -215,43 +213,91 @@ func (s *Server) Serve(ln net.Listener) error {
 	s.listeners = append(s.listeners, own)
 	s.watchOnce.Do(func() { s.goroutines.Go(s.watch) })
 	s.mu.Unlock()
-	var serving net.Listener = own
-	if s.opt.TLS != nil {
-		serving = tls.NewListener(serving, s.opt.TLS)
+	for {
+		c, err := own.accept()
+		if err != nil {
+			return fmt.Errorf("cannot serve %s: %w", ln.Addr(), err)
+		}
+		if c == nil {
+			return nil
+		}
+		go s.serveConn(c)
 	}
-	if err := s.http.Serve(serving); err != nil {
-		return fmt.Errorf("cannot serve %s: %w", ln.Addr(), err)
-	}
-	return nil
 }
 
-// Shutdown stops listening, lets requests finish and then closes their
-// connections. After Limits.DrainTime the contexts of those still running end,
-// so that long polls answer with what they have. When ctx ends first, all
+// serveConn serves one connection to its end. The connection is closed then.
+//
+// It takes the place of fasthttp's worker pool, whose goroutines outlive the
+// server. A panic of the HTTP code costs the connection, not the node.
+func (s *Server) serveConn(c *conn) {
+	defer s.goroutines.Done()
+	defer c.Close()
+	defer func() {
+		if p := recover(); p != nil {
+			s.panicked.Add(1)
+			s.panics.report(s.log, "", "", p)
+		}
+	}()
+	var serving net.Conn = c
+	if s.opt.TLS != nil {
+		serving = tls.Server(c, s.opt.TLS)
+	}
+	if err := s.http.ServeConn(serving); err != nil && s.log.Enabled(context.Background(), slog.LevelDebug) {
+		s.log.Debug("connection failed", "client", c.RemoteAddr().String(), "error", err)
+	}
+}
+
+// sweepInterval is how often Shutdown looks for connections that have become idle.
+const sweepInterval = 20 * time.Millisecond
+
+// Shutdown stops listening, lets requests finish and closes connections as they
+// become idle. After Limits.DrainTime the contexts of requests still running
+// end, so that long polls answer with what they have. When ctx ends first, all
 // connections are closed and the error says so; doors whose context has ended
-// are still waited for. Shutdown may be called once.
+// are still waited for, because what they use may go away next. Shutdown may be
+// called once.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	s.stopped = true
 	listeners := s.listeners
 	s.mu.Unlock()
 	close(s.stop)
+	var err error
 	for _, ln := range listeners {
-		_ = ln.Close() // the error comes again, and is kept, when the HTTP server closes it
+		err = errors.Join(err, ln.Close())
 	}
 	drained := time.AfterFunc(s.limits.DrainTime, func() { s.cancelBase(errStopping) })
 	defer drained.Stop()
-	err := s.http.ShutdownWithContext(ctx)
+	err = errors.Join(err, s.sweep(ctx))
 	s.cancelBase(errStopping)
-	s.closeConns()
-	s.goroutines.Wait()
-	for s.active.Load() > 0 {
-		<-s.idle
+	for _, c := range s.openConns(nil) {
+		_ = c.Close()
 	}
+	s.goroutines.Wait()
 	if err != nil {
-		return fmt.Errorf("cannot end all requests in time: %w", err)
+		return fmt.Errorf("cannot stop serving gracefully: %w", err)
 	}
 	return nil
+}
+
+// sweep closes idle connections until none is open or ctx ends.
+func (s *Server) sweep(ctx context.Context) error {
+	ticker := time.NewTicker(sweepInterval)
+	defer ticker.Stop()
+	for {
+		open := s.openConns(nil)
+		if len(open) == 0 {
+			return nil
+		}
+		for _, c := range open {
+			c.closeIfIdle()
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticker.C:
+		}
+	}
 }
 
 // Stats returns the counters.
@@ -280,7 +326,5 @@ type httpLog struct{ log *slog.Logger }
 
 // Printf implements fasthttp.Logger.
 func (l httpLog) Printf(format string, args ...any) {
-	if l.log.Enabled(context.Background(), slog.LevelDebug) {
-		l.log.Debug("connection failed", "error", fmt.Sprintf(format, args...))
-	}
+	l.log.Debug("connection failed", "error", fmt.Sprintf(format, args...))
 }

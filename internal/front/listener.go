@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/valyala/fasthttp"
 )
 
 // Pauses after a failed accept: the process is out of file descriptors, and
@@ -48,19 +50,24 @@ func (l *listener) Close() error {
 	return l.err
 }
 
-// Accept implements net.Listener. It ends only when the listener is closed.
-func (l *listener) Accept() (net.Conn, error) {
+// accept waits for the next connection that is within the limits. It returns
+// nil when the server is stopping, and an error only when somebody else has
+// closed the listener.
+func (l *listener) accept() (*conn, error) {
 	pause := minAcceptPause
 	for {
 		raw, err := l.Listener.Accept()
 		if err != nil {
-			if errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrClosedPipe) || l.srv.stopping() {
-				return nil, io.EOF
+			if l.srv.stopping() {
+				return nil, nil
+			}
+			if errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrClosedPipe) {
+				return nil, err
 			}
 			l.srv.log.Warn("cannot accept a connection; trying again", "error", err, "pause", pause)
 			select {
 			case <-l.srv.stop:
-				return nil, io.EOF
+				return nil, nil
 			case <-time.After(pause):
 			}
 			pause = min(2*pause, maxAcceptPause)
@@ -100,6 +107,7 @@ func (s *Server) admit(raw net.Conn) *conn {
 	ok := !s.stopped && len(s.conns) < s.limits.MaxConns &&
 		(!c.addr.IsValid() || s.perAddr[c.addr] < s.limits.MaxConnsPerAddress)
 	if ok {
+		s.goroutines.Add(1) // serveConn's; before stopped is set, so before Shutdown waits
 		s.conns[c] = struct{}{}
 		if c.addr.IsValid() {
 			s.perAddr[c.addr]++
@@ -130,13 +138,6 @@ func (s *Server) forget(c *conn) {
 	}
 }
 
-// closeConns closes every connection that is still open.
-func (s *Server) closeConns() {
-	for _, c := range s.openConns(nil) {
-		_ = c.Close()
-	}
-}
-
 // conn is a connection in the server's book. While a door works on its request,
 // watch looks whether the client is still there.
 type conn struct {
@@ -149,6 +150,8 @@ type conn struct {
 	mu      sync.Mutex              // guards the fields below
 	ctx     context.Context         // of the requests of this connection, until one is cancelled
 	cancel  context.CancelCauseFunc // of ctx
+	busy    bool                    // from a request's first byte until its answer is sent
+	ending  bool                    // closed for being idle: no request may begin
 	active  bool                    // a door is at work
 	started time.Time               // when it began
 	peek    chan struct{}           // closed when the peek that is under way has ended
@@ -186,7 +189,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	c.mu.Lock()
 	if len(c.peeked) > 0 && len(p) > 0 {
 		n := copy(p, c.peeked)
-		c.peeked = c.peeked[n:]
+		c.peeked, c.busy = c.peeked[n:], true
 		c.mu.Unlock()
 		return n, nil
 	}
@@ -195,7 +198,38 @@ func (c *conn) Read(p []byte) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return c.Conn.Read(p)
+	n, err := c.Conn.Read(p)
+	if n > 0 {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.ending {
+			return 0, net.ErrClosed
+		}
+		c.busy = true
+	}
+	return n, err
+}
+
+// connState is told by the HTTP server that an answer has been sent.
+func connState(nc net.Conn, state fasthttp.ConnState) {
+	if state == fasthttp.StateIdle {
+		c := connOf(nc)
+		c.mu.Lock()
+		c.busy = false
+		c.mu.Unlock()
+	}
+}
+
+// closeIfIdle closes the connection unless a request is on its way. Nothing of
+// a request that comes too late is processed.
+func (c *conn) closeIfIdle() {
+	c.mu.Lock()
+	c.ending = c.ending || !c.busy
+	ending := c.ending
+	c.mu.Unlock()
+	if ending {
+		_ = c.Close()
+	}
 }
 
 // Close implements net.Conn.
