@@ -1,0 +1,300 @@
+package model
+
+// The bodies and results of the commands on queues. A command's Resource is
+// the queue and its Slot is QueueSlot(queue).
+
+// SendEntry is one message to send and how long it stays delayed.
+type SendEntry struct {
+	Message Message
+	DelayMs int64 // from the command's stamp
+}
+
+// Send is the body of a CmdSend. Its messages are sent all or none; the result
+// is StatusOK with a SendResult.
+type Send struct {
+	Settings QueueSettings
+	Entries  []SendEntry
+}
+
+// Append appends the stored form. See docs/format/queue.md.
+func (c *Send) Append(dst []byte) []byte {
+	dst = c.Settings.append(dst)
+	dst = AppendUvarint(dst, uint64(len(c.Entries)))
+	for i := range c.Entries {
+		dst = c.Entries[i].Append(dst)
+	}
+	return dst
+}
+
+// Decode reads what Append wrote; the bodies share memory with d's input.
+func (c *Send) Decode(d *Decoder) {
+	c.Settings.decode(d)
+	n := d.Count()
+	c.Entries = make([]SendEntry, 0, min(n, 16))
+	for ; n > 0 && d.Err() == nil; n-- {
+		var e SendEntry
+		e.Decode(d)
+		c.Entries = append(c.Entries, e)
+	}
+}
+
+// Append appends the stored form.
+func (e *SendEntry) Append(dst []byte) []byte {
+	return e.Message.Append(AppendUvarint(dst, uint64(e.DelayMs)))
+}
+
+// Decode reads what Append wrote; the body shares memory with d's input.
+func (e *SendEntry) Decode(d *Decoder) {
+	e.DelayMs = int64(d.Uvarint())
+	e.Message.Decode(d)
+}
+
+// SendResult names the messages that were sent, in the command's order. They
+// are the command's own unless the command repeats an earlier one: then they
+// are the earlier one's, and those to tell the client.
+type SendResult struct {
+	IDs []MessageID
+}
+
+// Append appends the stored form.
+func (r *SendResult) Append(dst []byte) []byte {
+	dst = AppendUvarint(dst, uint64(len(r.IDs)))
+	for i := range r.IDs {
+		dst = append(dst, r.IDs[i][:]...)
+	}
+	return dst
+}
+
+// Decode reads what Append wrote.
+func (r *SendResult) Decode(d *Decoder) {
+	for n := d.Count(); n > 0; n-- {
+		r.IDs = append(r.IDs, MessageID(d.Fixed(len(MessageID{}))))
+	}
+}
+
+// Receive is the body of a CmdReceive. The result is StatusOK with a
+// ReceiveResult, or StatusOverLimit when MaxQueueInFlight messages are in
+// flight.
+type Receive struct {
+	Settings     QueueSettings
+	Max          uint32 // messages, 1 to MaxReceiveMessages
+	VisibilityMs int64  // 0 to MaxVisibilityMs; 0: visible again at once
+	Nonce        uint64 // random; part of the receipts
+}
+
+// Append appends the stored form. See docs/format/queue.md.
+func (c *Receive) Append(dst []byte) []byte {
+	dst = c.Settings.append(dst)
+	dst = AppendUvarint(dst, uint64(c.Max))
+	dst = AppendUvarint(dst, uint64(c.VisibilityMs))
+	return AppendUvarint(dst, c.Nonce)
+}
+
+// Decode reads what Append wrote.
+func (c *Receive) Decode(d *Decoder) {
+	c.Settings.decode(d)
+	c.Max = uint32(d.Uvarint())
+	c.VisibilityMs = int64(d.Uvarint())
+	c.Nonce = d.Uvarint()
+}
+
+// ReceiveResult is what a receive took, as machine.Expand makes it from the
+// recorded result. When the command repeats an earlier one, messages that were
+// deleted or received by others since are left out, so Messages may be fewer
+// than Taken.
+type ReceiveResult struct {
+	Taken    uint64
+	Messages []Received
+}
+
+// Append appends the form between nodes.
+func (r *ReceiveResult) Append(dst []byte) []byte {
+	return appendReceived(AppendUvarint(dst, r.Taken), r.Messages)
+}
+
+// Decode reads what Append wrote; the bodies share memory with d's input.
+func (r *ReceiveResult) Decode(d *Decoder) {
+	r.Taken = d.Uvarint()
+	r.Messages = decodeReceived(d)
+}
+
+// DeleteMessages is the body of a CmdDeleteMessages. The result is StatusOK:
+// to delete a message that is gone succeeds, and so does, without effect, to
+// delete one by a receipt when it was received again since. Both are SQS's
+// behaviour for standard queues.
+type DeleteMessages struct {
+	Receipts []Receipt
+}
+
+// Append appends the stored form. See docs/format/queue.md.
+func (c *DeleteMessages) Append(dst []byte) []byte {
+	dst = AppendUvarint(dst, uint64(len(c.Receipts)))
+	for i := range c.Receipts {
+		dst = c.Receipts[i].append(dst)
+	}
+	return dst
+}
+
+// Decode reads what Append wrote.
+func (c *DeleteMessages) Decode(d *Decoder) {
+	for n := d.Count(); n > 0; n-- {
+		var r Receipt
+		r.decode(d)
+		c.Receipts = append(c.Receipts, r)
+	}
+}
+
+// append appends the parts of a receipt that its command's resource and slot
+// do not say.
+func (r *Receipt) append(dst []byte) []byte {
+	dst = AppendUvarint(dst, r.Seq)
+	dst = AppendUvarint(dst, uint64(r.Receives))
+	return AppendUvarint(dst, r.Nonce)
+}
+
+func (r *Receipt) decode(d *Decoder) {
+	r.Seq, r.Receives, r.Nonce = d.Uvarint(), uint32(d.Uvarint()), d.Uvarint()
+}
+
+// VisibilityChange asks for a message to become visible VisibilityMs after the
+// command's stamp.
+type VisibilityChange struct {
+	Receipt      Receipt
+	VisibilityMs int64 // 0 to MaxVisibilityMs; 0: at once
+}
+
+// ChangeVisibility is the body of a CmdChangeVisibility. The result is
+// StatusOK with EntryStatuses.
+type ChangeVisibility struct {
+	Changes []VisibilityChange
+}
+
+// Append appends the stored form. See docs/format/queue.md.
+func (c *ChangeVisibility) Append(dst []byte) []byte {
+	dst = AppendUvarint(dst, uint64(len(c.Changes)))
+	for i := range c.Changes {
+		dst = c.Changes[i].Receipt.append(dst)
+		dst = AppendUvarint(dst, uint64(c.Changes[i].VisibilityMs))
+	}
+	return dst
+}
+
+// Decode reads what Append wrote.
+func (c *ChangeVisibility) Decode(d *Decoder) {
+	for n := d.Count(); n > 0; n-- {
+		var v VisibilityChange
+		v.Receipt.decode(d)
+		v.VisibilityMs = int64(d.Uvarint())
+		c.Changes = append(c.Changes, v)
+	}
+}
+
+// EntryStatus is the outcome of one entry of a command. The numbers are part
+// of the stored format.
+type EntryStatus uint8
+
+// The outcomes of an entry.
+const (
+	EntryOK EntryStatus = 0
+	// EntryNotFound: the message is gone, or was received again since. SQS:
+	// InvalidParameterValue, "Value ... for parameter ReceiptHandle is invalid.
+	// Reason: Message does not exist or is not available for visibility timeout
+	// change."
+	EntryNotFound EntryStatus = 1
+	// EntryNotInflight: the message is visible. SQS: MessageNotInflight.
+	EntryNotInflight EntryStatus = 2
+	// EntryOverLimit: it would be hidden for more than MaxVisibilityMs since its
+	// receive. SQS: InvalidParameterValue, "... Reason: Total VisibilityTimeout
+	// for the message is beyond the limit [43200 seconds]."
+	EntryOverLimit EntryStatus = 3
+)
+
+// EntryStatuses are the outcomes of a command's entries, in their order.
+type EntryStatuses []EntryStatus
+
+// Append appends the stored form.
+func (s EntryStatuses) Append(dst []byte) []byte {
+	dst = AppendUvarint(dst, uint64(len(s)))
+	for _, e := range s {
+		dst = append(dst, byte(e))
+	}
+	return dst
+}
+
+// Decode reads what Append wrote.
+func (s *EntryStatuses) Decode(d *Decoder) {
+	for n := d.Count(); n > 0; n-- {
+		*s = append(*s, EntryStatus(d.Byte()))
+	}
+}
+
+// A CmdPurge has no body: it deletes every message that was sent before it.
+// The result is StatusOK, or StatusOverLimit when the queue was purged less
+// than PurgeIntervalMs before.
+
+// SetQueueSettings is the body of a CmdSetQueueSettings. It makes the settings
+// felt at once, where they would otherwise wait for the next send or receive:
+// due messages become visible and expired ones go, up to a bound. It keeps
+// nothing, so it is also the sweeper's command. The result is StatusOK with a
+// SweepResult.
+type SetQueueSettings struct {
+	Settings QueueSettings
+}
+
+// Append appends the stored form. See docs/format/queue.md.
+func (c *SetQueueSettings) Append(dst []byte) []byte { return c.Settings.append(dst) }
+
+// Decode reads what Append wrote.
+func (c *SetQueueSettings) Decode(d *Decoder) { c.Settings.decode(d) }
+
+// SweepResult says whether the bound was reached: then there may be more to
+// do, and the sweeper sends its command again.
+type SweepResult struct {
+	More bool
+}
+
+// Append appends the stored form.
+func (r *SweepResult) Append(dst []byte) []byte { return AppendBool(dst, r.More) }
+
+// Decode reads what Append wrote.
+func (r *SweepResult) Decode(d *Decoder) { r.More = d.Bool() }
+
+// QueueQuery is the body of a QueryQueue; the result is StatusOK with
+// QueueCounts.
+type QueueQuery struct {
+	NowMs int64 // Unix milliseconds: hidden messages that are due by then count as visible
+}
+
+// Append appends the form between nodes.
+func (q *QueueQuery) Append(dst []byte) []byte { return AppendUvarint(dst, uint64(q.NowMs)) }
+
+// Decode reads what Append wrote.
+func (q *QueueQuery) Decode(d *Decoder) { q.NowMs = int64(d.Uvarint()) }
+
+// QueueCounts are a queue's messages by what they wait for. They are exact but
+// for messages past their retention, which count until they are swept.
+type QueueCounts struct {
+	Visible  uint64
+	Delayed  uint64
+	InFlight uint64 // with consumers
+	Claimed  uint64 // with pipes; SQS's door adds them to those in flight
+	Dead     uint64 // waiting to be moved to the dead-letter queue
+	Bytes    uint64 // of bodies and attributes of all of them
+	OldestMs int64  // when the message at the head was sent, or a little earlier; zero when none is visible
+}
+
+// Append appends the form between nodes.
+func (c *QueueCounts) Append(dst []byte) []byte {
+	for _, v := range []uint64{c.Visible, c.Delayed, c.InFlight, c.Claimed, c.Dead, c.Bytes, uint64(c.OldestMs)} {
+		dst = AppendUvarint(dst, v)
+	}
+	return dst
+}
+
+// Decode reads what Append wrote.
+func (c *QueueCounts) Decode(d *Decoder) {
+	for _, v := range []*uint64{&c.Visible, &c.Delayed, &c.InFlight, &c.Claimed, &c.Dead, &c.Bytes} {
+		*v = d.Uvarint()
+	}
+	c.OldestMs = int64(d.Uvarint())
+}

@@ -1,0 +1,73 @@
+package model
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"hash/crc32"
+)
+
+// Receipt is what a receipt handle says: which receive of which message it is
+// the receipt of. Clients see it as opaque text. The nonce is random for each
+// receive, so that a receipt cannot be guessed from others.
+type Receipt struct {
+	Queue    ResourceID
+	Slot     Slot
+	Seq      uint64
+	Receives uint32 // the message's receive count at that receive
+	Nonce    uint64
+}
+
+const (
+	receiptVersion = 1
+	receiptBytes   = 1 + 8 + 2 + 8 + 4 + 8
+	// receiptLength is that of the text: the bytes and their CRC-32.
+	receiptLength = (receiptBytes + 4 + 2) / 3 * 4
+)
+
+// String is the receipt handle.
+func (r Receipt) String() string {
+	b := make([]byte, 0, receiptBytes+4)
+	b = append(b, receiptVersion)
+	b = binary.BigEndian.AppendUint64(b, uint64(r.Queue))
+	b = binary.BigEndian.AppendUint16(b, uint16(r.Slot))
+	b = binary.BigEndian.AppendUint64(b, r.Seq)
+	b = binary.BigEndian.AppendUint32(b, r.Receives)
+	b = binary.BigEndian.AppendUint64(b, r.Nonce)
+	b = binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(b))
+	return base64.StdEncoding.EncodeToString(b)
+}
+
+// ParseReceipt reads a receipt handle of the given queue. The error is
+// ErrReceiptInvalid.
+func ParseReceipt(queue ResourceID, handle string) (Receipt, error) {
+	bad := Errorf(ErrReceiptInvalid, "The input receipt handle %q is not a valid receipt handle.", cut(handle, 2*receiptLength))
+	if len(handle) != receiptLength {
+		return Receipt{}, bad
+	}
+	b, err := base64.StdEncoding.Strict().DecodeString(handle)
+	if err != nil || len(b) != receiptBytes+4 || b[0] != receiptVersion {
+		return Receipt{}, bad
+	}
+	if crc32.ChecksumIEEE(b[:receiptBytes]) != binary.BigEndian.Uint32(b[receiptBytes:]) {
+		return Receipt{}, bad
+	}
+	r := Receipt{
+		Queue:    ResourceID(binary.BigEndian.Uint64(b[1:])),
+		Slot:     Slot(binary.BigEndian.Uint16(b[9:])),
+		Seq:      binary.BigEndian.Uint64(b[11:]),
+		Receives: binary.BigEndian.Uint32(b[19:]),
+		Nonce:    binary.BigEndian.Uint64(b[23:]),
+	}
+	if r.Queue != queue {
+		return Receipt{}, bad
+	}
+	return r, nil
+}
+
+// cut shortens text of unknown length for a message.
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return s[:n] + "..."
+}
