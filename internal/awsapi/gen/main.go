@@ -12,12 +12,22 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 func main() {
 	root := flag.String("root", "..", "the directory internal/, which holds awsapi and the doors")
+	full := flag.String("trim", "", "instead: the full model to make a trimmed one of")
+	out := flag.String("out", "", "with -trim: the trimmed model to write")
+	operations := flag.String("operations", "", "with -trim: the operations to keep, with commas between")
 	flag.Parse()
-	if err := run(*root); err != nil {
+	err := error(nil)
+	if *full != "" {
+		err = trim(*full, *out, strings.Split(*operations, ","))
+	} else {
+		err = run(*root)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "gen:", err)
 		os.Exit(1)
 	}

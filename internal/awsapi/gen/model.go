@@ -17,14 +17,12 @@ type apiModel struct {
 }
 
 type operation struct {
-	Input  *ref `json:"input"`
-	Output *ref `json:"output"`
+	Input  *ref `json:"input,omitempty"`
+	Output *ref `json:"output,omitempty"`
 }
 
 type ref struct {
-	Shape        string `json:"shape"`
-	LocationName string `json:"locationName"`
-	Flattened    bool   `json:"flattened"`
+	Shape string `json:"shape"`
 }
 
 type modelShape struct {
@@ -62,10 +60,37 @@ func (o *ordered[T]) UnmarshalJSON(b []byte) error {
 		if err := dec.Decode(&v); err != nil {
 			return err
 		}
-		o.names = append(o.names, name.(string))
-		o.byKey[name.(string)] = v
+		o.set(name.(string), v)
 	}
 	return nil
+}
+
+// MarshalJSON keeps the order.
+func (o ordered[T]) MarshalJSON() ([]byte, error) {
+	var b bytes.Buffer
+	b.WriteByte('{')
+	for i, n := range o.names {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		v, err := json.Marshal(o.byKey[n])
+		if err != nil {
+			return nil, err
+		}
+		fmt.Fprintf(&b, "%q:%s", n, v)
+	}
+	b.WriteByte('}')
+	return b.Bytes(), nil
+}
+
+func (o *ordered[T]) set(name string, v T) {
+	if o.byKey == nil {
+		o.byKey = map[string]T{}
+	}
+	if _, ok := o.byKey[name]; !ok {
+		o.names = append(o.names, name)
+	}
+	o.byKey[name] = v
 }
 
 func readModel(path string) (*apiModel, error) {
