@@ -103,9 +103,16 @@ func (x *exchange) hangUpIfBody() {
 // handleBroken answers what fasthttp could not read as a request. The
 // connection is closed afterwards.
 func (s *Server) handleBroken(ctx *fasthttp.RequestCtx, err error) {
+	c := connOf(ctx.Conn())
+	if c.unused() {
+		// A client that dialled ahead of need takes an answer that it has not asked
+		// for as a fault.
+		_ = c.Close()
+		return
+	}
 	s.requests.Add(1)
 	x := s.exchanges.Get().(*exchange)
-	x.ctx, x.conn = ctx, connOf(ctx.Conn())
+	x.ctx, x.conn = ctx, c
 	x.req.RequestID = s.newRequestID()
 	x.conn.linger.Store(true)
 	var small *fasthttp.ErrSmallBuffer

@@ -220,6 +220,13 @@ func connState(nc net.Conn, state fasthttp.ConnState) {
 	}
 }
 
+// unused reports whether no byte of a request has arrived since the last answer.
+func (c *conn) unused() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.busy
+}
+
 // closeIfIdle closes the connection unless a request is on its way. Nothing of
 // a request that comes too late is processed.
 func (c *conn) closeIfIdle() {

@@ -160,6 +160,16 @@ func TestIdleConnectionIsClosed(t *testing.T) {
 	})
 }
 
+func TestUnusedConnectionIsClosedSilently(t *testing.T) {
+	virtual(t, func(t *testing.T, s *Server, ln *memoryListener, door *fakeDoor) {
+		c := ln.dial()
+		begun := time.Now()
+		if got, err := io.ReadAll(c); err != nil || len(got) != 0 || time.Since(begun) != DefaultHeaderTimeout {
+			t.Errorf("%q, %v after %v", got, err, time.Since(begun))
+		}
+	})
+}
+
 func TestHandleTimeout(t *testing.T) {
 	virtual(t, func(t *testing.T, s *Server, ln *memoryListener, door *fakeDoor) {
 		c := ln.dial()
