@@ -17,7 +17,7 @@ const (
 	snapshotPiece = 128 << 10
 	// snapshotWindow is what may wait to be written: it keeps the socket busy
 	// while the next piece is read from disk.
-	snapshotWindow = 1 << 20
+	snapshotWindow = 512 << 10
 	// snapshotFarewell is how long a receiver waits for the sender to close.
 	snapshotFarewell = 5 * time.Second
 )
