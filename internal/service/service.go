@@ -49,6 +49,7 @@ type Service struct {
 	cluster Cluster
 	clock   base.Clock
 	rand    *base.Rand
+	tables  tableCache
 }
 
 // New returns a Service on the cluster.

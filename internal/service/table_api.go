@@ -82,12 +82,15 @@ type PutItemRequest struct {
 	Condition    *expr.Condition // nil: none
 	ReturnOld    bool            // ReturnValues=ALL_OLD
 	ReturnOnFail bool            // ReturnValuesOnConditionCheckFailure=ALL_OLD
+	WantUnits    bool            // ReturnConsumedCapacity: look at the old item too, which costs a read
 }
 
 // WriteResult is what the single-item writes answer with.
 type WriteResult struct {
 	Attributes model.Item // as the request's Return names them; nil when there are none
-	Units      float64    // consumed write capacity units
+	// Units are the consumed write capacity units: exact when WantUnits was
+	// set, and for UpdateItem; else of the new item alone.
+	Units float64
 }
 
 // UpdateItemRequest changes or creates an item.
@@ -109,6 +112,7 @@ type DeleteItemRequest struct {
 	Condition    *expr.Condition // nil: none
 	ReturnOld    bool
 	ReturnOnFail bool
+	WantUnits    bool // as in PutItemRequest
 }
 
 // GetItemRequest reads one item.
