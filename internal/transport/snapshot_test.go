@@ -61,8 +61,9 @@ func TestSnapshotStreamsInBoundedMemory(t *testing.T) {
 func TestSnapshotEnds(t *testing.T) {
 	w := newWorld(t)
 	h := newRecorder()
-	bodyErr := make(chan error, 1)
+	begun, bodyErr := make(chan bool, 8), make(chan error, 1)
 	h.snapshot = func(_ model.NodeID, head []byte, body io.Reader) error {
+		begun <- true
 		switch string(head) {
 		case "refuse":
 			return model.Errorf(model.ErrOverLimit, "no room")
@@ -90,14 +91,20 @@ func TestSnapshotEnds(t *testing.T) {
 	}
 
 	broken := errors.New("disk")
+	<-begun // those of the three before
+	<-begun
+	<-begun
 	err := a.SendSnapshot(ctx, 2, nil, func(w io.Writer) error {
 		_, _ = w.Write(make([]byte, 1<<20))
+		<-begun
 		return broken
 	})
 	if got := <-bodyErr; !errors.Is(err, broken) || got == nil {
 		t.Fatalf("broken body: %v here, %v there", err, got)
 	}
 	err = a.SendSnapshot(ctx, 2, nil, func(w io.Writer) error {
+		_, _ = w.Write(make([]byte, 1<<20))
+		<-begun
 		cancel()
 		for {
 			if _, err := w.Write(make([]byte, 1<<20)); err != nil {
