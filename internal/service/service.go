@@ -50,6 +50,7 @@ type Service struct {
 	clock   base.Clock
 	rand    *base.Rand
 	tables  tableCache
+	queues  queueCache
 }
 
 // New returns a Service on the cluster.

@@ -1,0 +1,72 @@
+package service
+
+import (
+	"context"
+	"time"
+
+	"weir.dev/weir/internal/model"
+)
+
+// SQS's limits on receiving.
+const (
+	maxReceived       = 10
+	maxWaitSeconds    = 20
+	maxVisibleSeconds = model.MaxVisibilityMs / 1000
+)
+
+// ReceiveMessages takes messages from a queue, which then nobody else is given
+// until their visibility timeout has passed. If there are none it waits for
+// the first one; the result is empty when the wait ends without. Errors:
+// *QueueError, ErrNotFound, ErrOverLimit, and the cluster's.
+func (s *Service) ReceiveMessages(ctx context.Context, req *ReceiveRequest) ([]model.Received, error) {
+	if err := req.check(); err != nil {
+		return nil, err
+	}
+	var wait time.Duration
+	proposed := true
+	propose := func(ctx context.Context, cmd *model.Command) (res model.Result, err error) {
+		res, proposed, err = s.cluster.ProposeWhenReady(ctx, cmd, wait)
+		return res, err
+	}
+	cmd := model.Command{Kind: model.CmdReceive, ID: req.Invocation}
+	nonce := s.rand.Uint64()
+	res, err := s.onQueue(ctx, req.Queue, &cmd, propose, func(q *Queue) ([]byte, error) {
+		visible, waitSeconds := q.Spec.VisibilityTimeout, q.Spec.ReceiveMessageWaitTimeSeconds
+		if req.Visibility != nil {
+			visible = *req.Visibility
+		}
+		if req.Wait != nil {
+			waitSeconds = *req.Wait
+		}
+		wait = time.Duration(waitSeconds) * time.Second
+		body := model.Receive{Settings: q.Spec.Settings(), Max: uint32(req.Max), VisibilityMs: visible * 1000, Nonce: nonce}
+		return body.Append(nil), nil
+	})
+	if err != nil || !proposed {
+		return nil, err
+	}
+	if res.Status == model.StatusOverLimit {
+		if wait > 0 { // as SQS: a long poll ends without messages and without an error
+			return nil, nil
+		}
+		return nil, model.Errorf(model.ErrOverLimit, "Too many messages in flight: a queue may have %d.", model.MaxQueueInFlight)
+	}
+	var received model.ReceiveResult
+	if err := decodeResult(res, &received); err != nil {
+		return nil, err
+	}
+	return received.Messages, nil
+}
+
+func (req *ReceiveRequest) check() error {
+	if req.Max < 1 || req.Max > maxReceived {
+		return badParameter("MaxNumberOfMessages", req.Max, "Must be between 1 and 10, if provided.")
+	}
+	if v := req.Wait; v != nil && (*v < 0 || *v > maxWaitSeconds) {
+		return badParameter("WaitTimeSeconds", *v, "Must be >= 0 and <= 20, if provided.")
+	}
+	if v := req.Visibility; v != nil && (*v < 0 || *v > maxVisibleSeconds) {
+		return badParameter("VisibilityTimeout", *v, "Must be >= 0 and <= 43200, if provided.")
+	}
+	return nil
+}

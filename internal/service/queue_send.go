@@ -1,0 +1,91 @@
+package service
+
+import (
+	"context"
+	"encoding/binary"
+
+	"weir.dev/weir/internal/model"
+)
+
+// SendMessages adds messages to a queue: those that are sent, all at once.
+// The results are in the order of the request. Errors: *QueueError,
+// ErrNotFound, and the cluster's.
+func (s *Service) SendMessages(ctx context.Context, req *SendRequest) ([]SentMessage, error) {
+	sent := make([]SentMessage, len(req.Messages))
+	var send model.Send
+	good := make([]int, 0, len(req.Messages)) // the message of each entry
+	cmd := model.Command{Kind: model.CmdSend, ID: req.Invocation}
+	res, err := s.onQueue(ctx, req.Queue, &cmd, s.cluster.Propose, func(q *Queue) ([]byte, error) {
+		if err := checkBatchSize(req); err != nil {
+			return nil, err
+		}
+		send, good = model.Send{Settings: q.Spec.Settings()}, good[:0]
+		size := 0
+		for i := range req.Messages {
+			m := &req.Messages[i]
+			if sent[i].Err = m.check(q.Spec); sent[i].Err != nil {
+				continue
+			}
+			send.Entries, good = append(send.Entries, s.sendEntry(req, m, q.Spec)), append(good, i)
+			size += m.size() + sendOverheadBytes
+		}
+		if len(good) == 0 {
+			return nil, nil
+		}
+		return send.Append(make([]byte, 0, size)), nil
+	})
+	if err != nil || len(good) == 0 {
+		return sent, err
+	}
+	var ids model.SendResult
+	if err := decodeResult(res, &ids); err != nil {
+		return nil, err
+	}
+	if len(ids.IDs) != len(good) {
+		return nil, errReusedInvocation
+	}
+	for k, i := range good {
+		sent[i].ID = ids.IDs[k]
+	}
+	return sent, nil
+}
+
+// sendOverheadBytes is about what a message needs beside its body and
+// attributes in a command.
+const sendOverheadBytes = 128
+
+// maxBatchBytes is SQS's limit on the messages of one batch together.
+const maxBatchBytes = 1 << 20
+
+func checkBatchSize(req *SendRequest) error {
+	if !req.Batch {
+		return nil
+	}
+	size := 0
+	for i := range req.Messages {
+		size += req.Messages[i].size()
+	}
+	if size > maxBatchBytes {
+		return queueFault(FaultBatchTooLong, "Batch requests cannot be longer than %d bytes. You have sent %d bytes.", maxBatchBytes, size)
+	}
+	return nil
+}
+
+func (s *Service) sendEntry(req *SendRequest, m *OutgoingMessage, spec *model.QueueSpec) model.SendEntry {
+	delay := spec.DelaySeconds
+	if m.Delay != nil {
+		delay = *m.Delay
+	}
+	return model.SendEntry{DelayMs: delay * 1000, Message: model.Message{
+		ID: s.newMessageID(), Sender: req.Sender, Trace: m.TraceHeader, Attrs: m.Attributes, Body: []byte(m.Body),
+	}}
+}
+
+// newMessageID returns a random UUID of version 4.
+func (s *Service) newMessageID() (id model.MessageID) {
+	binary.BigEndian.PutUint64(id[:8], s.rand.Uint64())
+	binary.BigEndian.PutUint64(id[8:], s.rand.Uint64())
+	id[6] = id[6]&0x0f | 0x40
+	id[8] = id[8]&0x3f | 0x80
+	return id
+}

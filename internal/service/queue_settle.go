@@ -1,0 +1,148 @@
+package service
+
+import (
+	"context"
+
+	"weir.dev/weir/internal/model"
+)
+
+// receipts reads receipt handles. A bad one has its error in errs; good are
+// the places of the others.
+func receipts(q *Queue, handles []string, errs []error) (list []model.Receipt, good []int) {
+	for i, h := range handles {
+		if h == "" {
+			errs[i] = queueFault(FaultMissing, "The request must contain the parameter ReceiptHandle.")
+			continue
+		}
+		r, err := model.ParseReceipt(q.ID, h)
+		if err != nil {
+			errs[i] = err
+			continue
+		}
+		list, good = append(list, r), append(good, i)
+	}
+	return list, good
+}
+
+// maxShownHandleBytes bounds how much of a handle an error repeats: all of any
+// that Weir has given.
+const maxShownHandleBytes = 256
+
+func shortHandle(h string) string {
+	if len(h) > maxShownHandleBytes {
+		return h[:maxShownHandleBytes] + "..."
+	}
+	return h
+}
+
+// DeleteMessages deletes received messages. The errors are in the order of the
+// handles: ErrReceiptInvalid or nil. To delete a message again is no error.
+func (s *Service) DeleteMessages(ctx context.Context, req *DeleteMessagesRequest) ([]error, error) {
+	errs := make([]error, len(req.Handles))
+	cmd := model.Command{Kind: model.CmdDeleteMessages, ID: req.Invocation}
+	res, err := s.onQueue(ctx, req.Queue, &cmd, s.cluster.Propose, func(q *Queue) ([]byte, error) {
+		clear(errs)
+		list, good := receipts(q, req.Handles, errs)
+		if len(good) == 0 {
+			return nil, nil
+		}
+		body := model.DeleteMessages{Receipts: list}
+		return body.Append(nil), nil
+	})
+	if err == nil && res.Status != model.StatusOK {
+		err = errReusedInvocation
+	}
+	return errs, err
+}
+
+// ChangeVisibility changes for how long received messages stay invisible. The
+// errors are in the order of the changes: *QueueError, ErrReceiptInvalid,
+// ErrNotInflight or nil.
+func (s *Service) ChangeVisibility(ctx context.Context, req *ChangeVisibilityRequest) ([]error, error) {
+	errs := make([]error, len(req.Changes))
+	handles := make([]string, len(req.Changes))
+	var good []int
+	cmd := model.Command{Kind: model.CmdChangeVisibility, ID: req.Invocation}
+	res, err := s.onQueue(ctx, req.Queue, &cmd, s.cluster.Propose, func(q *Queue) ([]byte, error) {
+		clear(errs)
+		for i, c := range req.Changes {
+			handles[i] = c.Handle
+		}
+		list, parsed := receipts(q, handles, errs)
+		var body model.ChangeVisibility
+		good = good[:0]
+		for k, i := range parsed {
+			seconds := req.Changes[i].Seconds
+			if seconds < 0 || seconds > maxVisibleSeconds {
+				errs[i] = badParameter("VisibilityTimeout", seconds, "Must be between 0 and 43200.")
+				continue
+			}
+			body.Changes = append(body.Changes, model.VisibilityChange{Receipt: list[k], VisibilityMs: seconds * 1000})
+			good = append(good, i)
+		}
+		if len(good) == 0 {
+			return nil, nil
+		}
+		return body.Append(nil), nil
+	})
+	if err != nil || len(good) == 0 {
+		return errs, err
+	}
+	var statuses model.EntryStatuses
+	if err := decodeResult(res, &statuses); err != nil {
+		return nil, err
+	}
+	if len(statuses) != len(good) {
+		return nil, errReusedInvocation
+	}
+	for k, i := range good {
+		errs[i] = visibilityError(statuses[k], &req.Changes[i])
+	}
+	return errs, nil
+}
+
+func visibilityError(status model.EntryStatus, c *VisibilityChange) error {
+	switch status {
+	case model.EntryOK:
+		return nil
+	case model.EntryNotInflight:
+		return model.Errorf(model.ErrNotInflight, "The specified message isn't in flight.")
+	case model.EntryOverLimit:
+		return badParameter("VisibilityTimeout", c.Seconds, "Total VisibilityTimeout for the message is beyond the limit [43200 seconds]")
+	default:
+		return badParameter("ReceiptHandle", shortHandle(c.Handle), "Message does not exist or is not available for visibility timeout change.")
+	}
+}
+
+// PurgeQueue deletes all messages that were sent before it. Errors:
+// ErrPurgeInProgress (the last purge is less than 60 seconds ago), ErrNotFound,
+// and the cluster's.
+func (s *Service) PurgeQueue(ctx context.Context, invocation model.RequestID, name string) error {
+	cmd := model.Command{Kind: model.CmdPurge, ID: invocation}
+	res, err := s.onQueue(ctx, name, &cmd, s.cluster.Propose, func(*Queue) ([]byte, error) { return []byte{}, nil })
+	switch {
+	case err != nil:
+		return err
+	case res.Status == model.StatusOverLimit:
+		return model.Errorf(model.ErrPurgeInProgress, "Only one PurgeQueue operation on %s is allowed every 60 seconds.", name)
+	case res.Status != model.StatusOK:
+		return errReusedInvocation
+	}
+	return nil
+}
+
+// CountQueue counts the queue's messages.
+func (s *Service) CountQueue(ctx context.Context, q *Queue) (n model.QueueCounts, err error) {
+	body := model.QueueQuery{NowMs: s.clock.Now().UnixMilli()}
+	query := model.Query{Kind: model.QueryQueue, Resource: q.ID, Slot: model.QueueSlot(q.ID), Body: body.Append(nil)}
+	res, err := s.cluster.Read(ctx, &query, true)
+	if err != nil {
+		return n, err
+	}
+	if res.Status == model.StatusGone {
+		return n, model.Errorf(model.ErrNotFound, "%s not found", q.Name)
+	}
+	d := model.NewDecoder(res.Body)
+	n.Decode(d)
+	return n, d.Done()
+}

@@ -1,0 +1,150 @@
+package sqs
+
+import (
+	"encoding/hex"
+	"slices"
+	"strconv"
+	"strings"
+
+	"weir.dev/weir/internal/awsapi"
+	"weir.dev/weir/internal/model"
+	"weir.dev/weir/internal/service"
+)
+
+func receiveMessage(c *call, in *ReceiveMessageRequest) (output, error) {
+	queue, err := c.queue(in.QueueUrl)
+	if err != nil {
+		return nil, err
+	}
+	system := slices.Concat(in.AttributeNames, in.MessageSystemAttributeNames)
+	if err := checkSystemNames(system); err != nil {
+		return nil, err
+	}
+	req := service.ReceiveRequest{Invocation: c.req.Invocation, Queue: queue, Max: int(in.MaxNumberOfMessages.Or(1))}
+	if in.VisibilityTimeout.Set {
+		req.Visibility = &in.VisibilityTimeout.V
+	}
+	if in.WaitTimeSeconds.Set {
+		req.Wait = &in.WaitTimeSeconds.V
+	}
+	received, err := c.door.service.ReceiveMessages(c.ctx, &req)
+	if err != nil {
+		return nil, err
+	}
+	out := &ReceiveMessageResult{}
+	for i := range received {
+		out.Messages = append(out.Messages, c.message(&received[i], system, in.MessageAttributeNames))
+	}
+	return out, nil
+}
+
+// message is a received message as the client asked to see it.
+func (c *call) message(m *model.Received, system, names []string) Message {
+	out := Message{
+		MessageId: awsapi.Some(uuid(m.ID)), ReceiptHandle: awsapi.Some(m.Receipt),
+		Body: awsapi.Some(string(m.Body)), MD5OfBody: bodyMD5(m.Body),
+		Attributes: c.systemView(m, system),
+	}
+	var kept []model.MessageAttr
+	for _, a := range m.Attrs {
+		if !wanted(a.Name, names) {
+			continue
+		}
+		kept = append(kept, a)
+		v := MessageAttributeValue{DataType: awsapi.Some(a.DataType)}
+		if isBinary(a.DataType) {
+			v.BinaryValue = []byte(a.Value)
+		} else {
+			v.StringValue = awsapi.Some(a.Value)
+		}
+		out.MessageAttributes = append(out.MessageAttributes, awsapi.Entry[MessageAttributeValue]{Key: a.Name, Val: v})
+	}
+	out.MD5OfMessageAttributes = attributesMD5(kept)
+	return out
+}
+
+// uuid is a message's id as clients see it.
+func uuid(id model.MessageID) string {
+	var b [36]byte
+	hex.Encode(b[:], id[:4])
+	hex.Encode(b[9:], id[4:6])
+	hex.Encode(b[14:], id[6:8])
+	hex.Encode(b[19:], id[8:10])
+	hex.Encode(b[24:], id[10:])
+	b[8], b[13], b[18], b[23] = '-', '-', '-', '-'
+	return string(b[:])
+}
+
+// wanted reports whether a receiver asked for a message attribute: by its
+// name, by a prefix as "foo.*" or "foo*", or by "All" or ".*".
+func wanted(name string, names []string) bool {
+	for _, n := range names {
+		if n == name || n == "All" || n == ".*" {
+			return true
+		}
+		prefix, ok := strings.CutSuffix(n, ".*")
+		if !ok {
+			prefix, ok = strings.CutSuffix(n, "*")
+		}
+		if ok && strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// systemAttribute is one of the attributes that the queue itself gives to a
+// message; ok is false when this message has none of that name.
+type systemAttribute struct {
+	name  string
+	value func(c *call, m *model.Received) (value string, ok bool)
+}
+
+// systemTable is in the order of the names, in which they are answered.
+var systemTable = []systemAttribute{
+	{traceHeader, func(_ *call, m *model.Received) (string, bool) { return m.Trace, m.Trace != "" }},
+	{"ApproximateFirstReceiveTimestamp", func(_ *call, m *model.Received) (string, bool) {
+		return strconv.FormatInt(m.FirstReceiveMs, 10), true
+	}},
+	{"ApproximateReceiveCount", func(_ *call, m *model.Received) (string, bool) {
+		return strconv.FormatUint(uint64(m.Receives), 10), true
+	}},
+	{"DeadLetterQueueSourceArn", func(c *call, m *model.Received) (string, bool) {
+		name, ok := c.door.service.QueueName(m.DeadFrom)
+		return c.queueARN(name), ok
+	}},
+	{"MessageDeduplicationId", none},
+	{"MessageGroupId", none},
+	{"SenderId", func(_ *call, m *model.Received) (string, bool) { return m.Sender, true }},
+	{"SentTimestamp", func(_ *call, m *model.Received) (string, bool) { return strconv.FormatInt(m.SentMs, 10), true }},
+	{"SequenceNumber", none},
+}
+
+// none is the value of attributes that messages of standard queues never have.
+func none(*call, *model.Received) (string, bool) { return "", false }
+
+func checkSystemNames(names []string) error {
+	for _, n := range names {
+		if n != "All" && !slices.ContainsFunc(systemTable, func(a systemAttribute) bool { return a.name == n }) {
+			return errInvalidAttrName.error("Unknown Attribute %s.", shortened(n))
+		}
+	}
+	return nil
+}
+
+func (c *call) systemView(m *model.Received, names []string) awsapi.Map[string] {
+	if len(names) == 0 {
+		return nil
+	}
+	all := slices.Contains(names, "All")
+	var view awsapi.Map[string]
+	for _, a := range systemTable {
+		if !all && !slices.Contains(names, a.name) {
+			continue
+		}
+		if v, ok := a.value(c, m); ok {
+			view = append(view, awsapi.Entry[string]{Key: a.name, Val: v})
+		}
+	}
+	return view
+}
