@@ -113,13 +113,11 @@ func (v *BatchWriteItemInput) check(c *awsapi.Check) {
 			c.EnterKey(v.RequestItems[i].Key)
 			func(inner []WriteRequest) {
 				c.ListLength("", len(inner), 1, 25)
-				c.Enter("")
 				for i := range inner {
 					c.EnterIndex(i)
 					inner[i].check(c)
 					c.Leave()
 				}
-				c.Leave()
 			}(v.RequestItems[i].Val)
 			c.Leave()
 		}

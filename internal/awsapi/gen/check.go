@@ -138,7 +138,10 @@ func (g *generator) checkElements(shape, expr, name, enter, index string) {
 	if !g.constrained(shape) {
 		return
 	}
-	g.pf("c.Enter(%q)\nfor i := range %s {\nc.%s\n", name, expr, enter)
+	if name != "" { // a list in a list or map is entered by its index or key
+		g.pf("c.Enter(%q)\n", name)
+	}
+	g.pf("for i := range %s {\nc.%s\n", expr, enter)
 	if g.isStructure(shape) {
 		g.pf("%s%s.check(c)\n", expr, index)
 	} else if t := g.shape(shape).Type; t == "list" || t == "map" {
@@ -149,7 +152,10 @@ func (g *generator) checkElements(shape, expr, name, enter, index string) {
 	} else {
 		g.checkValue(shape, expr+index, "")
 	}
-	g.pf("c.Leave()\n}\nc.Leave()\n")
+	g.pf("c.Leave()\n}\n")
+	if name != "" {
+		g.pf("c.Leave()\n")
+	}
 }
 
 func bound(n *int64) string {
