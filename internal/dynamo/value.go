@@ -2,6 +2,7 @@ package dynamo
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"weir.dev/weir/internal/awsapi"
@@ -178,7 +179,7 @@ func (r *valueReader) list(depth int) []model.Value {
 
 // set reads the members of a set; they must not be empty, nor occur twice.
 func (r *valueReader) set(kind model.Kind) model.Value {
-	var members []model.Value
+	members := make([]model.Value, 0, setHint)
 	for ok := r.d.Array(); ok; ok = r.d.NextElement() {
 		null := r.d.Null()
 		var m model.Value
@@ -199,12 +200,29 @@ func (r *valueReader) set(kind model.Kind) model.Value {
 	if len(members) == 0 {
 		r.fault(emptySet(kind))
 	}
-	given := append([]model.Value(nil), members...)
+	if set := (model.Value{Kind: kind, List: members}); ascending(members) {
+		return set
+	}
+	given := slices.Clone(members) // AWS repeats the members in the client's order
 	set, duplicate := model.NewSet(kind, members)
 	if duplicate {
 		r.fault(duplicates(kind, given))
 	}
 	return set
+}
+
+// setHint is how many members a set is first given room for.
+const setHint = 4
+
+// ascending reports whether the members are in a set's order already, each
+// once, as they are when a client writes back what it read.
+func ascending(members []model.Value) bool {
+	for i := 1; i < len(members); i++ {
+		if cmp, ok := members[i-1].Compare(members[i]); !ok || cmp >= 0 {
+			return false
+		}
+	}
+	return true
 }
 
 func emptyMember(kind model.Kind) string {
