@@ -2,6 +2,7 @@ package journal
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 
@@ -92,13 +93,16 @@ func appendSegmentHeader(dst []byte, seq, salt uint64) []byte {
 	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[at:], castagnoli))
 }
 
+// errVersion says that a segment is of a version that cannot be read.
+var errVersion = errors.New("format version")
+
 // parseSegmentHeader checks a segment's first bytes and returns its salt.
 func parseSegmentHeader(b []byte, seq uint64) (salt uint64, err error) {
 	if len(b) < segmentHeader || string(b[:8]) != segmentMagic {
 		return 0, fmt.Errorf("it does not begin as a segment does")
 	}
 	if v := binary.LittleEndian.Uint32(b[8:]); v != formatVersion {
-		return 0, fmt.Errorf("it has format version %d, this version of Weir reads version %d: use the version of Weir that wrote it, or a newer one", v, formatVersion)
+		return 0, fmt.Errorf("has %w %d, this version of Weir reads version %d: use the version of Weir that wrote it, or a newer one", errVersion, v, formatVersion)
 	}
 	if binary.LittleEndian.Uint32(b[28:]) != crc32.Checksum(b[:28], castagnoli) {
 		return 0, fmt.Errorf("the checksum of its header does not match")

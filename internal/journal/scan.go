@@ -1,6 +1,9 @@
 package journal
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // visitor takes the records of a segment in order.
 type visitor interface {
@@ -25,7 +28,9 @@ type segmentEnd struct {
 // A batch is written only when the one before it is durable. So a fault in
 // batch N is a torn write only if no batch after N is in the segment.
 func scanSegment(s *segment, data []byte, last bool, nextBatch uint64, v visitor) (end segmentEnd, err error) {
-	if s.salt, err = parseSegmentHeader(data, s.seq); err != nil {
+	if s.salt, err = parseSegmentHeader(data, s.seq); errors.Is(err, errVersion) {
+		return end, fmt.Errorf("journal file %s %w", s.name, err)
+	} else if err != nil {
 		return end, &Damage{File: s.name, What: err.Error()}
 	}
 	s.seed = seedOf(s.seq, s.salt)

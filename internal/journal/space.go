@@ -1,9 +1,8 @@
 package journal
 
 import (
-	"io/fs"
-
 	"errors"
+	"io/fs"
 )
 
 // The room that is kept free on the disk: a twentieth of it, but at least
