@@ -384,3 +384,41 @@ func toValue(t testing.TB, v any) model.Value {
 		return model.Value{}
 	}
 }
+
+// TestBatchOfAnotherTablet checks that nothing is written when a key of a
+// batch belongs elsewhere.
+func TestBatchOfAnotherTablet(t *testing.T) {
+	mine, other := jsonItem(t, `{"p":"a"}`), jsonItem(t, `{"p":"b"}`)
+	slot, _ := slotOfItem(itemKey(mine))
+	r := &rig{machine: New(1, uint32(slot), uint32(slot)+1), view: newMemView()}
+	if err := r.machine.Load(r.view); err != nil {
+		t.Fatal(err)
+	}
+	batch := model.BatchWrite{Writes: []model.BatchEntry{
+		{Key: itemKey(mine), Item: model.AppendItem(nil, mine)}, {Key: itemKey(other), Delete: true},
+	}}
+	out, err := r.apply(&model.Command{Kind: model.CmdBatchWrite, Resource: 7, Slot: slot, Body: batch.Append(nil)})
+	if err != nil || out.Result.Status != model.StatusStale || len(r.view.keys) != 0 {
+		t.Errorf("%+v %v, keys %q", out, err, r.view.keys)
+	}
+}
+
+// FuzzTableCommands applies any bytes as the body of each table command and
+// query: corruption is an error, never a panic.
+func FuzzTableCommands(f *testing.F) {
+	item := jsonItem(f, `{"p":"a","s":1}`)
+	key, encoded := itemKey(item), model.AppendItem(nil, item)
+	f.Add(byte(16), (&model.PutItem{Key: key, Item: encoded, Size: 4}).Append(nil))
+	f.Add(byte(17), (&model.UpdateItem{Key: key, KeyItem: encoded}).Append(nil))
+	f.Add(byte(18), (&model.DeleteItem{Key: key}).Append(nil))
+	f.Add(byte(19), (&model.BatchWrite{Writes: []model.BatchEntry{{Key: key, Item: encoded}}}).Append(nil))
+	f.Add(byte(17), (&model.QueryPartition{Partition: key, HasAfter: true}).Append(nil))
+	f.Add(byte(18), (&model.Scan{HiSlot: model.SlotCount, After: key, MaxBytes: 9}).Append(nil))
+	f.Add(byte(19), (&model.GetBatch{Keys: [][]byte{key, key}}).Append(nil))
+	f.Fuzz(func(t *testing.T, kind byte, body []byte) {
+		kind = 16 + kind%4
+		r := newRig()
+		_, _ = r.apply(&model.Command{Kind: model.CommandKind(kind), Resource: 7, Body: body})
+		_, _ = Query(r.view, &model.Query{Kind: model.QueryKind(kind), Resource: 7, Body: body})
+	})
+}
