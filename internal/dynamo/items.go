@@ -33,6 +33,7 @@ func putItem(c *call, in *PutItemInput) (output, error) {
 	res, err := c.door.service.PutItem(c.ctx, &service.PutItemRequest{
 		Invocation: c.req.Invocation, Table: table, Item: in.Item, Condition: condition,
 		ReturnOld: returnOld, ReturnOnFail: in.ReturnValuesOnConditionCheckFailure.V == "ALL_OLD",
+		WantUnits: wantsCapacity(in.ReturnConsumedCapacity.V),
 	})
 	if err != nil {
 		return nil, err
@@ -67,6 +68,7 @@ func deleteItem(c *call, in *DeleteItemInput) (output, error) {
 	res, err := c.door.service.DeleteItem(c.ctx, &service.DeleteItemRequest{
 		Invocation: c.req.Invocation, Table: table, Key: in.Key, Condition: condition,
 		ReturnOld: returnOld, ReturnOnFail: in.ReturnValuesOnConditionCheckFailure.V == "ALL_OLD",
+		WantUnits: wantsCapacity(in.ReturnConsumedCapacity.V),
 	})
 	if err != nil {
 		return nil, err
