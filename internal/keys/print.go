@@ -15,6 +15,12 @@ func String(key []byte) string {
 	if r, slot, typ, rest, ok := SplitData(key); ok {
 		head := fmt.Sprintf("d/r%d/s%04x/", uint64(r), uint16(slot))
 		if typ != typeItem {
+			if s, ok := queueString(typ, rest); ok {
+				return head + s
+			}
+			if s, ok := pipeString(typ, rest); ok {
+				return head + s
+			}
 			return head + fmt.Sprintf("%q/%x", typ, rest)
 		}
 		if s, ok := itemString(rest); ok {

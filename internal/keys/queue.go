@@ -49,6 +49,15 @@ func Hidden(dst []byte, r model.ResourceID, slot model.Slot, visibleAtMs int64, 
 	return binary.BigEndian.AppendUint64(dst, seq)
 }
 
+// MessageSpans are the spans of everything that a queue keeps of its messages.
+func MessageSpans(r model.ResourceID, slot model.Slot) [][2][]byte {
+	var spans [][2][]byte
+	for _, typ := range []byte{typeMessage, typeState, typeReady, typeHidden, typeDead} {
+		spans = append(spans, [2][]byte{AppendData(nil, r, slot, typ), AppendData(nil, r, slot, typ+1)})
+	}
+	return spans
+}
+
 // SplitOrder returns the order in a key made by Ready or Dead.
 func SplitOrder(key []byte) (order uint64, ok bool) {
 	_, _, typ, rest, ok := SplitData(key)

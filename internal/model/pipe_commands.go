@@ -96,8 +96,8 @@ type PipeEffect struct {
 // part's home slot, QueueSlot for a queue. All items of its effects must be in
 // the tablet that owns Slot. The result is StatusOK with a PipeApplyResult,
 // the recorded one when the part was applied before; StatusStale when the
-// claim was settled before; StatusInvalid when an effect is not the tablet's,
-// of an unknown kind or cannot be read; StatusGone when the target was
+// claim was settled before; StatusInvalid when an effect's item is not in the
+// tablet or its kind is none of PipeEffect's; StatusGone when the target was
 // dropped. Only the first of these changes the target.
 //
 // A higher Floor than before makes the target forget the results of claims
@@ -198,10 +198,10 @@ func (r *PipeApplyResult) Decode(d *Decoder) {
 type Settle struct {
 	Pipe  ResourceID
 	Claim ClaimSeq
-	// Release makes the messages visible again instead (dead ones stay dead
-	// until a receive looks at them again). It is legal only when no part of
-	// the claim was applied and none ever can be: when every part answered
-	// StatusGone, or none was sent and none ever will be.
+	// Release makes the messages visible again instead, dead ones too, which the
+	// next receive finds dead again. It is legal only when no part of the claim
+	// was applied and none ever can be: when every part answered StatusGone, or
+	// none was sent and none ever will be.
 	Release bool
 }
 

@@ -170,7 +170,7 @@ func QueueSlot(id ResourceID) Slot {
 // whose catalog lags uses the old settings for a moment, as SQS does for up to
 // a minute after a change.
 type QueueSettings struct {
-	RetentionMs int64  // a message older than this is gone
+	RetentionMs int64  // a message older than this is gone; 0: never
 	MaxReceives uint32 // a message received this often is dead; 0: never
 }
 

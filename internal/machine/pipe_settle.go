@@ -1,0 +1,84 @@
+package machine
+
+import (
+	"weir.dev/weir/internal/keys"
+	"weir.dev/weir/internal/model"
+)
+
+// applySettle ends a claim: its messages are deleted, or become visible again
+// when the command says so. A claim that is settled already is left alone, so
+// the command may be repeated at any time (invariant 5).
+func applySettle(_ *Machine, tx *Tx) (model.Result, error) {
+	var cmd model.Settle
+	d := model.NewDecoder(tx.Command.Body)
+	cmd.Decode(d)
+	if err := d.Done(); err != nil {
+		return model.Result{}, err
+	}
+	q, err := openQueue(tx)
+	if err != nil {
+		return model.Result{}, err
+	}
+	record, ok, err := readClaim(tx, q.id, q.slot, cmd.Pipe, cmd.Claim)
+	if err != nil || !ok {
+		return model.Result{}, err
+	}
+	for i := range record.Entries {
+		if err := q.settle(&record.Entries[i], cmd.Release); err != nil {
+			return model.Result{}, err
+		}
+	}
+	tx.Delete(keys.Claim(q.key[:0], q.id, q.slot, cmd.Pipe, cmd.Claim))
+	claims, err := readClaims(tx, q.id, q.slot, cmd.Pipe)
+	if err != nil {
+		return model.Result{}, err
+	}
+	claims.Unsettled--
+	if cmd.Claim == claims.Low {
+		if claims.Low, err = q.nextUnsettled(cmd.Pipe, cmd.Claim+1, claims.Next); err != nil {
+			return model.Result{}, err
+		}
+	}
+	q.writeClaims(cmd.Pipe, &claims)
+	q.flush()
+	return model.Result{}, nil
+}
+
+// settle ends one message's claim, unless the message was purged or deleted.
+func (q *queue) settle(e *keys.QueueEntry, release bool) error {
+	if e.Seq < q.head.PurgedBelow {
+		return nil
+	}
+	var st *keys.StateRecord
+	if e.Receives > 0 {
+		var err error
+		if st, err = q.state(e.Seq); err != nil || st == nil {
+			return err
+		}
+	}
+	q.head.Claimed--
+	if release {
+		q.show(e, st)
+	} else {
+		q.drop(e)
+	}
+	return nil
+}
+
+// nextUnsettled is the first unsettled claim in [from, end), or end. It is the
+// floor: no unsettled claim is below it (invariant 3).
+func (q *queue) nextUnsettled(pipe model.ResourceID, from, end model.ClaimSeq) (model.ClaimSeq, error) {
+	it, err := q.tx.Scan(keys.Claim(nil, q.id, q.slot, pipe, from), keys.Claim(nil, q.id, q.slot, pipe, end), false)
+	if err != nil {
+		return 0, err
+	}
+	if it.Next() {
+		_, seq, ok := keys.SplitClaim(it.Key())
+		if !ok {
+			_ = it.Close() // the first error is the one to report
+			return 0, model.ErrCorrupt
+		}
+		end = seq
+	}
+	return end, it.Close()
+}
