@@ -16,9 +16,9 @@
 // reading and one writing goroutine; handlers and callbacks run on the reading
 // one and must not block.
 //
-// Start with Transport (what a cluster needs), then New in tcp.go, peer.go
-// (one other node), queue.go (what waits to be written), frame.go (the bytes),
-// identity.go and join.go.
+// Start with Transport (what a cluster needs), then New in tcp.go,
+// peer.go and peer_run.go (one other node), queue.go (what waits to be
+// written), frame.go (the bytes), identity.go, join.go and joiner.go.
 package transport
 
 import (
