@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"weir.dev/weir/internal/auth"
@@ -70,5 +71,12 @@ func signAdmin(req *http.Request, body []byte) {
 	if id == "" || secret == "" {
 		return
 	}
-	auth.SignHTTP(req, body, id, secret, "us-east-1", "weir", time.Now())
+	r := auth.Request{Method: []byte(req.Method), Path: []byte(req.URL.EscapedPath()), Query: []byte(req.URL.RawQuery), Body: body}
+	r.Headers = append(r.Headers, auth.Header{Name: []byte("Host"), Value: []byte(req.URL.Host)})
+	lines := auth.NewSigner(id, secret, "us-east-1", "weir").Sign(nil, &r, time.Now())
+	for line := range strings.SplitSeq(strings.TrimSpace(string(lines)), "\r\n") {
+		if name, value, ok := strings.Cut(line, ": "); ok {
+			req.Header.Set(name, value)
+		}
+	}
 }

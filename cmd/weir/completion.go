@@ -6,10 +6,13 @@ import (
 	"strings"
 )
 
-var completionVerb = verb{name: "completion", usage: "bash|zsh|fish", summary: "print a completion script for a shell",
-	long: `Load it with, for example:
+// completionVerb is a function, and not a variable, because it lists the verbs.
+func completionVerb() verb {
+	return verb{name: "completion", usage: "bash|zsh|fish", summary: "print a completion script for a shell",
+		long: `Load it with, for example:
     source <(weir completion bash)`,
-	flags: func(*flag.FlagSet) func([]string) error { return completion }}
+		flags: func(*flag.FlagSet) func([]string) error { return completion }}
+}
 
 func completion(args []string) error {
 	if len(args) != 1 {

@@ -9,10 +9,13 @@ import (
 	"strings"
 )
 
-var helpVerb = verb{name: "help", usage: "[VERB]", summary: "explain weir or one of its verbs",
-	flags: func(*flag.FlagSet) func([]string) error {
-		return func(args []string) error { return printHelp(os.Stdout, args, nil) }
-	}}
+// helpVerb is a function, and not a variable, because it lists the verbs.
+func helpVerb() verb {
+	return verb{name: "help", usage: "[VERB]", summary: "explain weir or one of its verbs",
+		flags: func(*flag.FlagSet) func([]string) error {
+			return func(args []string) error { return printHelp(os.Stdout, args, nil) }
+		}}
+}
 
 var versionVerb = verb{name: "version", summary: "print the version",
 	flags: func(*flag.FlagSet) func([]string) error {

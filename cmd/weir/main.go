@@ -20,10 +20,9 @@ type verb struct {
 	flags   func(*flag.FlagSet) func(args []string) error
 }
 
-// verbs lists them in the order of `weir help`. It is a function because help
-// and completion read it too.
+// verbs lists them in the order of `weir help`.
 func verbs() []verb {
-	return []verb{serveVerb, demoVerb, statusVerb, tokenVerb, pipeVerb, dumpVerb, versionVerb, helpVerb, completionVerb}
+	return []verb{serveVerb, demoVerb, statusVerb, tokenVerb, pipeVerb, dumpVerb, versionVerb, helpVerb(), completionVerb()}
 }
 
 // errUsage is returned for a wrong command line, after it was explained.

@@ -101,6 +101,9 @@ func (n *Node) place() {
 func (n *Node) removeDeleted() {
 	c := n.Catalog()
 	for _, res := range c.Deleted {
+		if res.Kind == model.KindPipe {
+			continue // its worker ends it
+		}
 		gone := true
 		for i := range c.Tablets {
 			t := &c.Tablets[i]

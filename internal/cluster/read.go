@@ -49,3 +49,13 @@ func (n *Node) waitCatalog(ctx context.Context, index model.Index) error {
 	}
 	return model.Errorf(model.ErrUnknownOutcome, "this node's catalog is behind; the outcome cannot be shown here yet")
 }
+
+// Leads reports whether this node leads the tablet that owns the slot.
+func (n *Node) Leads(slot model.Slot) bool {
+	t, ok := n.Catalog().TabletOf(slot)
+	if !ok {
+		return false
+	}
+	r := n.replica(t.ID)
+	return r != nil && r.leads.Load()
+}

@@ -22,7 +22,7 @@ import (
 
 	"weir.dev/weir/internal/cluster"
 	"weir.dev/weir/internal/model"
-	"weir.dev/weir/internal/service"
+	"weir.dev/weir/internal/pipe"
 )
 
 // Limits of the admin API.
@@ -48,13 +48,13 @@ type Authorize func(r *http.Request, body []byte) error
 // console serves the admin API.
 type console struct {
 	admin     Admin
-	service   *service.Service
+	pipes     *pipe.Engine
 	authorize Authorize
 }
 
 // New returns the handler of the admin listener.
-func New(admin Admin, svc *service.Service, authorize Authorize) http.Handler {
-	c := &console{admin: admin, service: svc, authorize: authorize}
+func New(admin Admin, pipes *pipe.Engine, authorize Authorize) http.Handler {
+	c := &console{admin: admin, pipes: pipes, authorize: authorize}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { health(w, nil) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { health(w, admin.Healthy()) })

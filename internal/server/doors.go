@@ -46,7 +46,7 @@ func (s *Server) openDoors(context.Context) error {
 		}
 	})
 	admin := &http.Server{
-		Handler:           console.New((*admin)(s), s.service, s.authorizeAdmin(verifier)),
+		Handler:           console.New((*admin)(s), s.pipes, s.authorizeAdmin(verifier)),
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, MaxHeaderBytes: 16 << 10,
 	}
 	s.later(admin.Close)

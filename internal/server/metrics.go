@@ -25,7 +25,7 @@ func (s *Server) writeMetrics(w io.Writer) {
 		{"weir_tablets_held", "gauge", "tablets with a replica here", float64(c.Held)},
 		{"weir_tablets_led", "gauge", "tablets led from here", float64(c.Led)},
 		{"weir_tablets_leaderless", "gauge", "tablets held here whose leader is not known", float64(c.Leaderless)},
-		{"weir_journal_syncs_total", "counter", "fsyncs of the journal", float64(j.Syncs)},
+		{"weir_journal_syncs_total", "counter", "fsyncs of the journal", float64(j.Batches)},
 		{"weir_journal_entries_total", "counter", "log entries written", float64(j.Entries)},
 		{"weir_journal_bytes", "gauge", "size of the journal on disk", float64(j.SizeBytes)},
 		{"weir_heap_bytes", "gauge", "heap in use", float64(mem.HeapInuse)},

@@ -89,7 +89,7 @@ func (w *world) setSlow(room *machineRoom, d time.Duration) {
 }
 
 // maxSkew is how far a node's clock may be off, either way.
-const maxSkew = 3 * time.Second
+const maxSkew = 1500 * time.Millisecond
 
 // jumpClock sets a node's clock off from its next start on.
 func (w *world) jumpClock(r *Report) {

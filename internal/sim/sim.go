@@ -146,7 +146,7 @@ func (w *world) createResources() error {
 		ctx, cancel := contextFor(10 * time.Second)
 		_, err := s.CreateTable(ctx, &service.CreateTableRequest{
 			Name: name, Attributes: []model.KeyAttr{{Name: "id", Kind: model.KindS}},
-			KeySchema: []service.KeyElement{{Name: "id", Type: "HASH"}}, Billing: model.BillingOnDemand,
+			KeySchema: []service.KeyElement{{Name: "id", Type: "HASH"}}, Billing: model.BillingPerRequest,
 		})
 		cancel()
 		if err != nil && !exists(err) {

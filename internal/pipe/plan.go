@@ -1,0 +1,133 @@
+package pipe
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"sort"
+
+	"weir.dev/weir/internal/expr"
+	"weir.dev/weir/internal/model"
+)
+
+// formatID is a message id as SQS shows it: a UUID's form.
+func formatID(id model.MessageID) string {
+	h := hex.EncodeToString(id[:])
+	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
+}
+
+// plan is what a claim carries: the pipe's spec without what does not matter
+// for what becomes of the claim's messages.
+func plan(s *model.PipeSpec) []byte {
+	kept := model.PipeSpec{Source: s.Source, Target: s.Target, TargetKind: s.TargetKind, DeadLetters: s.DeadLetters, Mapping: s.Mapping, Bounds: s.Bounds}
+	return kept.Append(nil)
+}
+
+// mappingText is the stored form of a mapping, as JSON: which update a message
+// makes on which item. See docs/pipes.md.
+type mappingText struct {
+	Key    map[string]string `json:"key"`
+	Update string            `json:"update"`
+	Names  map[string]string `json:"names,omitempty"`
+	Values map[string]string `json:"values,omitempty"`
+}
+
+// named is a source under the name of an attribute or of an expression value.
+type named struct {
+	name   string
+	source *Source
+}
+
+// mapping makes updates from messages.
+type mapping struct {
+	text   mappingText
+	key    []named // by name
+	values []named // by name
+}
+
+// compileMapping reads a stored mapping. Errors are ErrValidation.
+func compileMapping(stored []byte) (*mapping, error) {
+	m := &mapping{}
+	if err := json.Unmarshal(stored, &m.text); err != nil {
+		return nil, model.Errorf(model.ErrValidation, "malformed mapping: %v", err)
+	}
+	var err error
+	if m.key, err = parseNamed(m.text.Key); err != nil {
+		return nil, err
+	}
+	m.values, err = parseNamed(m.text.Values)
+	return m, err
+}
+
+func parseNamed(texts map[string]string) (ns []named, err error) {
+	for name, text := range texts {
+		s, err := ParseSource(text)
+		if err != nil {
+			return nil, err
+		}
+		ns = append(ns, named{name, s})
+	}
+	sort.Slice(ns, func(i, j int) bool { return ns[i].name < ns[j].name })
+	return ns, nil
+}
+
+func read(ns []named, msg *Message) (model.Item, error) {
+	item := make(model.Item, len(ns))
+	for i, n := range ns {
+		v, err := n.source.Value(msg)
+		if err != nil {
+			return nil, err
+		}
+		item[i] = model.Attr{Name: n.name, Value: v}
+	}
+	return item, nil
+}
+
+// update is the key of the item that a message updates, and the update. An
+// error is the reason that the message's dead letter carries.
+func (m *mapping) update(msg *Message) (key model.Item, update *expr.Update, err error) {
+	if key, err = read(m.key, msg); err != nil {
+		return nil, nil, err
+	}
+	values, err := read(m.values, msg)
+	if err != nil {
+		return nil, nil, err
+	}
+	params, err := m.params(values)
+	if err != nil {
+		return nil, nil, err
+	}
+	update, err = expr.ParseUpdate(m.text.Update, params)
+	return key, update, err
+}
+
+func (m *mapping) params(values model.Item) (*expr.Params, error) {
+	names := m.text.Names
+	if len(names) == 0 {
+		names = nil
+	}
+	if len(values) == 0 {
+		values = nil
+	}
+	return expr.NewParams(names, values)
+}
+
+// check holds the mapping to what can be known before the first message: the
+// syntax of the update, and that every name and value is used. Values are
+// stood in for by numbers, whose types the first real message may not have.
+func (m *mapping) check() error {
+	values := make(model.Item, len(m.values))
+	for i, n := range m.values {
+		values[i] = model.Attr{Name: n.name, Value: model.Value{Kind: model.KindN, Str: "0"}}
+		if n.source.kind == kindLiteral {
+			values[i].Value = n.source.literal
+		}
+	}
+	params, err := m.params(values)
+	if err != nil {
+		return err
+	}
+	if _, err := expr.ParseUpdate(m.text.Update, params); err != nil {
+		return err
+	}
+	return params.CheckUnused()
+}

@@ -1,0 +1,227 @@
+package pipe
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"math"
+	"regexp"
+	"strings"
+
+	"weir.dev/weir/internal/model"
+	"weir.dev/weir/internal/service"
+)
+
+// Settings describe a pipe as its author does.
+type Settings struct {
+	Name       string            // letters, digits, - and _, at most 64
+	From       string            // queue:NAME
+	To         string            // table:NAME
+	Key        map[string]string // the item's key attributes, each from a Source
+	Update     string            // the update expression for each message
+	Names      map[string]string // of the expression
+	Values     map[string]string // of the expression, each from a Source
+	Rate       float64           // messages per second; 0 is no limit
+	DeadLetter string            // queue:NAME; made when missing; "" is queue:PIPE-dead
+	Paused     bool
+}
+
+// Progress tells how far a pipe is.
+type Progress struct {
+	Backlog      uint64  // messages that wait at the source
+	UnderWay     uint64  // messages claimed, received by others or delayed
+	DrainSeconds float64 // at the set rate; 0 without a limit
+}
+
+// maxRate is the highest rate that can be set: far above what a node does.
+const maxRate = 1e7
+
+var pipeName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+
+// Create makes a pipe. Errors: ErrValidation, ErrNotFound (source or target),
+// ErrInUse (the name).
+func (e *Engine) Create(ctx context.Context, s *Settings) error {
+	if !pipeName.MatchString(s.Name) {
+		return model.Errorf(model.ErrValidation, "a pipe's name has 1 to 64 letters, digits, hyphens and underscores, not %q", s.Name)
+	}
+	spec := model.PipeSpec{TargetKind: model.KindTable, Paused: s.Paused, MaxClaims: maxDriving, BatchMax: maxPortion, CreatedMs: e.clock.Now().UnixMilli()}
+	var err error
+	if spec.RateMilli, err = rateMilli(s.Rate); err != nil {
+		return err
+	}
+	text := mappingText{Key: s.Key, Update: s.Update, Names: s.Names, Values: s.Values}
+	if spec.Mapping, err = json.Marshal(text); err != nil {
+		return err
+	}
+	m, err := compileMapping(spec.Mapping)
+	if err != nil {
+		return err
+	}
+	if err := m.check(); err != nil {
+		return err
+	}
+	if spec.Source, err = e.find(ctx, s.From, "queue", model.KindQueue); err != nil {
+		return err
+	}
+	if spec.Target, err = e.find(ctx, s.To, "table", model.KindTable); err != nil {
+		return err
+	}
+	if s.DeadLetter == "" {
+		s.DeadLetter = "queue:" + s.Name + "-dead"
+	}
+	if spec.DeadLetters, err = e.findOrMakeQueue(ctx, s.DeadLetter); err != nil {
+		return err
+	}
+	if spec.DeadLetters == spec.Source {
+		return model.Errorf(model.ErrValidation, "a pipe's dead letters cannot go back into its source")
+	}
+	for _, t := range e.cluster.Catalog().Tablets {
+		if t.ID != model.CatalogTablet {
+			spec.Bounds = append(spec.Bounds, model.Slot(t.Lo))
+		}
+	}
+	shown, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	spec.Text = string(shown)
+	if len(plan(&spec)) > model.MaxPlanBytes {
+		return model.Errorf(model.ErrValidation, "the pipe's mapping is larger than %d bytes", model.MaxPlanBytes)
+	}
+	_, err = e.service.CreatePipe(ctx, s.Name, &spec)
+	return err
+}
+
+func rateMilli(rate float64) (uint64, error) {
+	if math.IsNaN(rate) || rate < 0 || rate > maxRate {
+		return 0, model.Errorf(model.ErrValidation, "a rate is between 0 (no limit) and %v messages per second", maxRate)
+	}
+	if rate > 0 && rate < 0.001 {
+		return 0, model.Errorf(model.ErrValidation, "the lowest rate is 0.001 messages per second")
+	}
+	return uint64(math.Round(rate * 1000)), nil
+}
+
+// find looks up what kind:NAME names.
+func (e *Engine) find(ctx context.Context, ref, word string, kind model.ResourceKind) (model.ResourceID, error) {
+	name, ok := strings.CutPrefix(ref, word+":")
+	if !ok || name == "" {
+		return 0, model.Errorf(model.ErrValidation, "%q does not name a %s; write %s:NAME", ref, word, word)
+	}
+	return e.service.ResourceID(ctx, kind, name)
+}
+
+func (e *Engine) findOrMakeQueue(ctx context.Context, ref string) (model.ResourceID, error) {
+	id, err := e.find(ctx, ref, "queue", model.KindQueue)
+	var known *model.Error
+	if !errors.As(err, &known) || known.Kind != model.ErrNotFound {
+		return id, err
+	}
+	if _, err := e.service.CreateQueue(ctx, &service.CreateQueueRequest{Name: strings.TrimPrefix(ref, "queue:")}); err != nil {
+		return 0, err
+	}
+	return e.find(ctx, ref, "queue", model.KindQueue)
+}
+
+// remakeDeadLetters makes a pipe's dead-letter queue again when it was deleted.
+func (e *Engine) remakeDeadLetters(ctx context.Context, j *job) error {
+	if j.mover {
+		return nil // a redrive policy names one queue only: it waits for its owner
+	}
+	s, err := settingsOf(&j.spec)
+	if err != nil {
+		return err
+	}
+	id, err := e.findOrMakeQueue(ctx, s.DeadLetter)
+	if err != nil {
+		return err
+	}
+	_, err = e.service.UpdatePipe(ctx, j.name, func(p *model.PipeSpec) { p.DeadLetters = id })
+	return err
+}
+
+// settingsOf reads back what the author wrote, with what was changed since.
+func settingsOf(spec *model.PipeSpec) (*Settings, error) {
+	s := &Settings{}
+	if err := json.Unmarshal([]byte(spec.Text), s); err != nil {
+		return nil, err
+	}
+	s.Rate, s.Paused = float64(spec.RateMilli)/1000, spec.Paused
+	return s, nil
+}
+
+// List returns all pipes by name.
+func (e *Engine) List(ctx context.Context) ([]*Settings, error) {
+	pipes, err := e.service.ListPipes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]*Settings, len(pipes))
+	for i, p := range pipes {
+		if all[i], err = settingsOf(&p.Spec); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// Describe returns a pipe and how far it is. Errors: ErrNotFound.
+func (e *Engine) Describe(ctx context.Context, name string) (*Settings, *Progress, error) {
+	p, err := e.service.GetPipe(ctx, name)
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := settingsOf(&p.Spec)
+	if err != nil {
+		return nil, nil, err
+	}
+	q, err := e.service.GetQueue(ctx, strings.TrimPrefix(s.From, "queue:"))
+	if err != nil {
+		return s, nil, err
+	}
+	counts, err := e.service.CountQueue(ctx, q)
+	if err != nil {
+		return s, nil, err
+	}
+	pr := &Progress{Backlog: counts.Visible, UnderWay: counts.InFlight + counts.Claimed + counts.Delayed + counts.Dead}
+	if s.Rate > 0 {
+		pr.DrainSeconds = float64(counts.Visible+pr.UnderWay) / s.Rate
+	}
+	return s, pr, nil
+}
+
+// Change changes a pipe while it runs; nil leaves a setting as it is. Errors:
+// ErrNotFound, ErrValidation.
+func (e *Engine) Change(ctx context.Context, name string, rate *float64, paused *bool) error {
+	milli := uint64(0)
+	if rate != nil {
+		var err error
+		if milli, err = rateMilli(*rate); err != nil {
+			return err
+		}
+	}
+	_, err := e.service.UpdatePipe(ctx, name, func(p *model.PipeSpec) {
+		if rate != nil {
+			p.RateMilli = milli
+		}
+		if paused != nil {
+			p.Paused = *paused
+		}
+		p.ModifiedMs = e.clock.Now().UnixMilli()
+	})
+	return err
+}
+
+// Delete removes a pipe. Messages that it has claimed are applied; all others
+// stay in the queue. Errors: ErrNotFound.
+func (e *Engine) Delete(ctx context.Context, name string) error {
+	return e.service.DeletePipe(ctx, name)
+}
+
+// requestID names a command of the engine's own.
+func (e *Engine) requestID() (id model.RequestID) {
+	for i := range id {
+		id[i] = byte(e.rand.IntN(256))
+	}
+	return id
+}
