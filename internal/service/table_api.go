@@ -16,8 +16,8 @@ import (
 // counts and duplicates.
 //
 // Invocation is the id of the client's call, the same for all its retries
-// (amz-sdk-invocation-id). With it a retried write takes effect once; zero
-// means that the client sent none, and each request counts.
+// (amz-sdk-invocation-id). With it a write that is retried unchanged takes
+// effect once; zero means that the client sent none, and each request counts.
 
 // KeyElement is one element of a key schema, as the client gave it.
 type KeyElement struct {

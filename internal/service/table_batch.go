@@ -1,8 +1,6 @@
 package service
 
 import (
-	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"sync"
 
@@ -115,23 +113,4 @@ func batchError(groups []*batchGroup) error {
 		return groups[0].err
 	}
 	return nil
-}
-
-// groupRequestID is the id of a group's command: the same for every try of the
-// same call, and another one for every table, tablet and regrouping.
-func (s *Service) groupRequestID(invocation model.RequestID, g *batchGroup) (id model.RequestID) {
-	if invocation.IsZero() {
-		return s.newRequestID()
-	}
-	h := sha256.New()
-	h.Write(invocation[:])
-	var place [16]byte
-	binary.BigEndian.PutUint64(place[:], uint64(g.table.resource.ID))
-	binary.BigEndian.PutUint64(place[8:], uint64(g.tablet))
-	h.Write(place[:])
-	for _, it := range g.items {
-		h.Write(it.key)
-	}
-	copy(id[:], h.Sum(nil))
-	return id
 }

@@ -96,9 +96,9 @@ func (b *batchWrite) prepare(t *table, table, at int) (err error) {
 // writeGroup proposes one tablet's part.
 func (s *Service) writeGroup(ctx context.Context, b *batchWrite, g *batchGroup) {
 	cmd := model.Command{
-		Kind: model.CmdBatchWrite, ID: s.groupRequestID(b.req.Invocation, g), Resource: g.table.resource.ID,
-		Slot: g.items[0].slot, Body: b.encode(g),
+		Kind: model.CmdBatchWrite, Resource: g.table.resource.ID, Slot: g.items[0].slot, Body: b.encode(g),
 	}
+	cmd.ID = s.requestID(b.req.Invocation, &cmd)
 	res, err := s.cluster.Propose(ctx, &cmd)
 	switch {
 	case err != nil:

@@ -227,6 +227,11 @@ func TestRetriesTakeEffectOnce(t *testing.T) {
 	if !again.Attributes.Equal(first.Attributes) || !again.Attributes.Equal(attrs("n", num("1"))) {
 		t.Errorf("first %v, again %v", first.Attributes, again.Attributes)
 	}
+	other := *req
+	other.Key = attrs("id", text("b"))
+	if r := must[*WriteResult](t)(s.UpdateItem(ctx, &other)); !r.Attributes.Equal(attrs("n", num("1"))) {
+		t.Errorf("another request under the same id: %v", r.Attributes)
+	}
 	req.Invocation = model.RequestID{} // a client that sends none means each request
 	must[*WriteResult](t)(s.UpdateItem(ctx, req))
 	if third := must[*WriteResult](t)(s.UpdateItem(ctx, req)); !third.Attributes.Equal(attrs("n", num("3"))) {

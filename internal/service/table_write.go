@@ -2,6 +2,8 @@ package service
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 
 	"weir.dev/weir/internal/expr"
 	"weir.dev/weir/internal/model"
@@ -38,9 +40,10 @@ func (s *Service) PutItem(ctx context.Context, req *PutItemRequest) (*WriteResul
 	}
 	body := make([]byte, 0, len(key)+len(put.Condition)+size+8*len(req.Item)+16)
 	cmd := model.Command{
-		Kind: model.CmdPutItem, ID: s.requestID(req.Invocation), Resource: t.resource.ID, Slot: slot,
+		Kind: model.CmdPutItem, Resource: t.resource.ID, Slot: slot,
 		Body: model.AppendItem(put.AppendHead(body), req.Item),
 	}
+	cmd.ID = s.requestID(req.Invocation, &cmd)
 	return s.writeItem(ctx, &cmd, uint64(size), msgPutTooLarge)
 }
 
@@ -63,9 +66,10 @@ func (s *Service) DeleteItem(ctx context.Context, req *DeleteItemRequest) (*Writ
 		ReturnOld: req.ReturnOld, ReturnOnFail: req.ReturnOnFail, WantSize: req.WantUnits,
 	}
 	cmd := model.Command{
-		Kind: model.CmdDeleteItem, ID: s.requestID(req.Invocation), Resource: t.resource.ID, Slot: slot,
+		Kind: model.CmdDeleteItem, Resource: t.resource.ID, Slot: slot,
 		Body: del.Append(make([]byte, 0, len(key)+len(del.Condition)+16)),
 	}
+	cmd.ID = s.requestID(req.Invocation, &cmd)
 	return s.writeItem(ctx, &cmd, 0, msgPutTooLarge)
 }
 
@@ -96,9 +100,10 @@ func (s *Service) UpdateItem(ctx context.Context, req *UpdateItemRequest) (*Writ
 		up.Update = req.Update.Append(nil)
 	}
 	cmd := model.Command{
-		Kind: model.CmdUpdateItem, ID: s.requestID(req.Invocation), Resource: t.resource.ID, Slot: slot,
+		Kind: model.CmdUpdateItem, Resource: t.resource.ID, Slot: slot,
 		Body: up.Append(make([]byte, 0, 2*len(key)+len(up.KeyItem)+len(up.Condition)+len(up.Update)+24)),
 	}
+	cmd.ID = s.requestID(req.Invocation, &cmd)
 	return s.writeItem(ctx, &cmd, 0, msgUpdateTooLarge)
 }
 
@@ -147,12 +152,23 @@ func (s *Service) tableError(ctx context.Context, res *model.Result, tooLarge st
 	}
 }
 
-// requestID is the id of a call's only command.
-func (s *Service) requestID(invocation model.RequestID) model.RequestID {
+// requestID is the id of one of a call's commands on a table: made from the
+// call's id and from all that the command does. The retry of a call makes the
+// same one, while a client that uses one id for different requests, which
+// would be its fault, still gets each of them done.
+func (s *Service) requestID(invocation model.RequestID, cmd *model.Command) (id model.RequestID) {
 	if invocation.IsZero() {
 		return s.newRequestID()
 	}
-	return invocation
+	body := sha256.Sum256(cmd.Body)
+	var named [len(invocation) + 1 + 8 + len(body)]byte
+	copy(named[:], invocation[:])
+	named[len(invocation)] = byte(cmd.Kind)
+	binary.BigEndian.PutUint64(named[len(invocation)+1:], uint64(cmd.Resource))
+	copy(named[len(invocation)+9:], body[:])
+	sum := sha256.Sum256(named[:])
+	copy(id[:], sum[:])
+	return id
 }
 
 // keyNames are the names of the key attributes; an empty one is none.
