@@ -76,6 +76,7 @@ type SentMessage struct {
 // ReceiveRequest takes messages from a queue.
 type ReceiveRequest struct {
 	Invocation model.RequestID
+	Retry      bool // the client may have sent this call before
 	Queue      string
 	Max        int    // messages, 1 to 10
 	Visibility *int64 // seconds; nil is the queue's VisibilityTimeout

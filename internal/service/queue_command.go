@@ -2,7 +2,11 @@ package service
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
 	"fmt"
+	"hash"
 	"sync/atomic"
 
 	"weir.dev/weir/internal/model"
@@ -14,20 +18,23 @@ const maxQueueTries = 3
 
 // onQueue builds a command's body for the queue of that name and sends the
 // command where the queue lives. A nil body sends nothing. build may be called
-// again, for another queue of that name.
-func (s *Service) onQueue(ctx context.Context, name string, cmd *model.Command,
-	propose func(context.Context, *model.Command) (model.Result, error), build func(q *Queue) ([]byte, error),
+// again, for another queue of that name; it adds to the digest all that tells
+// this request from others of its kind.
+func (s *Service) onQueue(ctx context.Context, name string, call queueCall,
+	propose func(context.Context, *model.Command) (model.Result, error), build func(q *Queue, d *requestDigest) ([]byte, error),
 ) (model.Result, error) {
 	for range maxQueueTries {
 		q, err := s.GetQueue(ctx, name)
 		if err != nil {
 			return model.Result{}, err
 		}
-		cmd.Resource, cmd.Slot = q.ID, model.QueueSlot(q.ID)
-		if cmd.Body, err = build(q); err != nil || cmd.Body == nil {
+		d := newRequestDigest(call, q.ID)
+		body, err := build(q, &d)
+		if err != nil || body == nil {
 			return model.Result{}, err
 		}
-		res, err := propose(ctx, cmd)
+		cmd := model.Command{Kind: call.kind, ID: d.id(), Resource: q.ID, Slot: model.QueueSlot(q.ID), Body: body}
+		res, err := propose(ctx, &cmd)
 		if err != nil || res.Status != model.StatusGone {
 			return res, err
 		}
@@ -38,19 +45,73 @@ func (s *Service) onQueue(ctx context.Context, name string, cmd *model.Command,
 	return model.Result{}, model.Errorf(model.ErrNotFound, "%s is being deleted", name)
 }
 
-// errReusedInvocation answers a request whose invocation id was used for
-// another one before: the result that the tablet remembers is not for it.
-var errReusedInvocation = model.Errorf(model.ErrValidation,
-	"The amz-sdk-invocation-id of this request was used for another request before. Every request needs an id of its own.")
+// queueCall says what a command does and for which call of a client.
+type queueCall struct {
+	kind       model.CommandKind
+	invocation model.RequestID
+}
+
+// requestDigest makes a command's id of the client's invocation id and of what
+// the request asks. The id alone would not do: a client that sends one id with
+// different requests, by mistake or on purpose, must not be told that the
+// second one was done, nor be given a result that was another command's.
+type requestDigest struct {
+	h hash.Hash // nil when the client names no invocation
+}
+
+func newRequestDigest(call queueCall, queue model.ResourceID) (d requestDigest) {
+	if call.invocation.IsZero() {
+		return d
+	}
+	d.h = sha256.New()
+	var head [25]byte
+	copy(head[:], call.invocation[:])
+	head[16] = byte(call.kind)
+	binary.BigEndian.PutUint64(head[17:], uint64(queue))
+	d.h.Write(head[:])
+	return d
+}
+
+// add adds bytes that end where they end: "ab", "c" is not "a", "bc".
+func (d *requestDigest) add(b []byte) {
+	if d.h != nil {
+		d.number(int64(len(b)))
+		d.h.Write(b)
+	}
+}
+
+func (d *requestDigest) number(v int64) {
+	if d.h != nil {
+		var b [8]byte
+		binary.BigEndian.PutUint64(b[:], uint64(v))
+		d.h.Write(b[:])
+	}
+}
+
+// id is the command's id; zero when the client names no invocation.
+func (d *requestDigest) id() (id model.RequestID) {
+	if d.h != nil {
+		var sum [sha256.Size]byte
+		copy(id[:], d.h.Sum(sum[:0]))
+	}
+	return id
+}
 
 // decodeResult reads the body of a result that must be StatusOK.
 func decodeResult(res model.Result, into interface{ Decode(d *model.Decoder) }) error {
+	if res.Status != model.StatusOK {
+		return fmt.Errorf("cannot read a queue's answer: unexpected status %d", res.Status)
+	}
 	d := model.NewDecoder(res.Body)
-	if into.Decode(d); res.Status != model.StatusOK || d.Done() != nil {
-		return errReusedInvocation
+	into.Decode(d)
+	if err := d.Done(); err != nil {
+		return fmt.Errorf("cannot read a queue's answer: %w", err)
 	}
 	return nil
 }
+
+// errMiscounted is a broken promise of the machine.
+var errMiscounted = errors.New("a queue's answer has another number of entries than the request")
 
 // queueCache holds the decoded queues, so that a request does not decode a
 // spec. Readers take no lock; a miss makes a new map of the queues that still

@@ -25,19 +25,27 @@ func (s *Service) ReceiveMessages(ctx context.Context, req *ReceiveRequest) ([]m
 	var wait time.Duration
 	proposed := true
 	propose := func(ctx context.Context, cmd *model.Command) (res model.Result, err error) {
+		if req.Retry {
+			// What the first try took is no longer there to be waited for.
+			if res, err := s.cluster.Propose(ctx, cmd); err != nil || res.Status != model.StatusOK || tookSome(res) {
+				return res, err
+			}
+		}
 		res, proposed, err = s.cluster.ProposeWhenReady(ctx, cmd, wait)
 		return res, err
 	}
-	cmd := model.Command{Kind: model.CmdReceive, ID: req.Invocation}
+	call := queueCall{model.CmdReceive, req.Invocation}
 	nonce := s.rand.Uint64()
-	res, err := s.onQueue(ctx, req.Queue, &cmd, propose, func(q *Queue) ([]byte, error) {
+	res, err := s.onQueue(ctx, req.Queue, call, propose, func(q *Queue, d *requestDigest) ([]byte, error) {
 		visible, waitSeconds := q.Spec.VisibilityTimeout, q.Spec.ReceiveMessageWaitTimeSeconds
 		if req.Visibility != nil {
 			visible = *req.Visibility
+			d.number(visible)
 		}
 		if req.Wait != nil {
 			waitSeconds = *req.Wait
 		}
+		d.number(int64(req.Max))
 		wait = time.Duration(waitSeconds) * time.Second
 		body := model.Receive{Settings: q.Spec.Settings(), Max: uint32(req.Max), VisibilityMs: visible * 1000, Nonce: nonce}
 		return body.Append(nil), nil
@@ -57,6 +65,10 @@ func (s *Service) ReceiveMessages(ctx context.Context, req *ReceiveRequest) ([]m
 	}
 	return received.Messages, nil
 }
+
+// tookSome reports whether a receive took messages. Its result begins with
+// their number.
+func tookSome(res model.Result) bool { return model.NewDecoder(res.Body).Uvarint() > 0 }
 
 func (req *ReceiveRequest) check() error {
 	if req.Max < 1 || req.Max > maxReceived {

@@ -14,8 +14,8 @@ func (s *Service) SendMessages(ctx context.Context, req *SendRequest) ([]SentMes
 	sent := make([]SentMessage, len(req.Messages))
 	var send model.Send
 	good := make([]int, 0, len(req.Messages)) // the message of each entry
-	cmd := model.Command{Kind: model.CmdSend, ID: req.Invocation}
-	res, err := s.onQueue(ctx, req.Queue, &cmd, s.cluster.Propose, func(q *Queue) ([]byte, error) {
+	call := queueCall{model.CmdSend, req.Invocation}
+	res, err := s.onQueue(ctx, req.Queue, call, s.cluster.Propose, func(q *Queue, d *requestDigest) ([]byte, error) {
 		if err := checkBatchSize(req); err != nil {
 			return nil, err
 		}
@@ -26,7 +26,9 @@ func (s *Service) SendMessages(ctx context.Context, req *SendRequest) ([]SentMes
 			if sent[i].Err = m.check(q.Spec); sent[i].Err != nil {
 				continue
 			}
-			send.Entries, good = append(send.Entries, s.sendEntry(req, m, q.Spec)), append(good, i)
+			entry := s.sendEntry(req, m, q.Spec)
+			digestMessage(d, m, entry.Message.Body)
+			send.Entries, good = append(send.Entries, entry), append(good, i)
 			size += m.size() + sendOverheadBytes
 		}
 		if len(good) == 0 {
@@ -42,7 +44,7 @@ func (s *Service) SendMessages(ctx context.Context, req *SendRequest) ([]SentMes
 		return nil, err
 	}
 	if len(ids.IDs) != len(good) {
-		return nil, errReusedInvocation
+		return nil, errMiscounted
 	}
 	for k, i := range good {
 		sent[i].ID = ids.IDs[k]
@@ -79,6 +81,25 @@ func (s *Service) sendEntry(req *SendRequest, m *OutgoingMessage, spec *model.Qu
 	return model.SendEntry{DelayMs: delay * 1000, Message: model.Message{
 		ID: s.newMessageID(), Sender: req.Sender, Trace: m.TraceHeader, Attrs: m.Attributes, Body: []byte(m.Body),
 	}}
+}
+
+// digestMessage adds what the client asked to send.
+func digestMessage(d *requestDigest, m *OutgoingMessage, body []byte) {
+	if d.h == nil {
+		return
+	}
+	d.add(body)
+	d.add([]byte(m.TraceHeader))
+	d.number(int64(len(m.Attributes)))
+	for i := range m.Attributes {
+		a := &m.Attributes[i]
+		d.add([]byte(a.Name))
+		d.add([]byte(a.DataType))
+		d.add([]byte(a.Value))
+	}
+	if m.Delay != nil {
+		d.number(*m.Delay)
+	}
 }
 
 // newMessageID returns a random UUID of version 4.

@@ -39,19 +39,17 @@ func shortHandle(h string) string {
 // handles: ErrReceiptInvalid or nil. To delete a message again is no error.
 func (s *Service) DeleteMessages(ctx context.Context, req *DeleteMessagesRequest) ([]error, error) {
 	errs := make([]error, len(req.Handles))
-	cmd := model.Command{Kind: model.CmdDeleteMessages, ID: req.Invocation}
-	res, err := s.onQueue(ctx, req.Queue, &cmd, s.cluster.Propose, func(q *Queue) ([]byte, error) {
+	call := queueCall{model.CmdDeleteMessages, req.Invocation}
+	_, err := s.onQueue(ctx, req.Queue, call, s.cluster.Propose, func(q *Queue, d *requestDigest) ([]byte, error) {
 		clear(errs)
 		list, good := receipts(q, req.Handles, errs)
 		if len(good) == 0 {
 			return nil, nil
 		}
-		body := model.DeleteMessages{Receipts: list}
-		return body.Append(nil), nil
+		body := (&model.DeleteMessages{Receipts: list}).Append(nil)
+		d.add(body)
+		return body, nil
 	})
-	if err == nil && res.Status != model.StatusOK {
-		err = errReusedInvocation
-	}
 	return errs, err
 }
 
@@ -62,14 +60,14 @@ func (s *Service) ChangeVisibility(ctx context.Context, req *ChangeVisibilityReq
 	errs := make([]error, len(req.Changes))
 	handles := make([]string, len(req.Changes))
 	var good []int
-	cmd := model.Command{Kind: model.CmdChangeVisibility, ID: req.Invocation}
-	res, err := s.onQueue(ctx, req.Queue, &cmd, s.cluster.Propose, func(q *Queue) ([]byte, error) {
+	call := queueCall{model.CmdChangeVisibility, req.Invocation}
+	res, err := s.onQueue(ctx, req.Queue, call, s.cluster.Propose, func(q *Queue, d *requestDigest) ([]byte, error) {
 		clear(errs)
 		for i, c := range req.Changes {
 			handles[i] = c.Handle
 		}
 		list, parsed := receipts(q, handles, errs)
-		var body model.ChangeVisibility
+		var change model.ChangeVisibility
 		good = good[:0]
 		for k, i := range parsed {
 			seconds := req.Changes[i].Seconds
@@ -77,13 +75,15 @@ func (s *Service) ChangeVisibility(ctx context.Context, req *ChangeVisibilityReq
 				errs[i] = badParameter("VisibilityTimeout", seconds, "Must be between 0 and 43200.")
 				continue
 			}
-			body.Changes = append(body.Changes, model.VisibilityChange{Receipt: list[k], VisibilityMs: seconds * 1000})
+			change.Changes = append(change.Changes, model.VisibilityChange{Receipt: list[k], VisibilityMs: seconds * 1000})
 			good = append(good, i)
 		}
 		if len(good) == 0 {
 			return nil, nil
 		}
-		return body.Append(nil), nil
+		body := change.Append(nil)
+		d.add(body)
+		return body, nil
 	})
 	if err != nil || len(good) == 0 {
 		return errs, err
@@ -93,7 +93,7 @@ func (s *Service) ChangeVisibility(ctx context.Context, req *ChangeVisibilityReq
 		return nil, err
 	}
 	if len(statuses) != len(good) {
-		return nil, errReusedInvocation
+		return nil, errMiscounted
 	}
 	for k, i := range good {
 		errs[i] = visibilityError(statuses[k], &req.Changes[i])
@@ -118,17 +118,12 @@ func visibilityError(status model.EntryStatus, c *VisibilityChange) error {
 // ErrPurgeInProgress (the last purge is less than 60 seconds ago), ErrNotFound,
 // and the cluster's.
 func (s *Service) PurgeQueue(ctx context.Context, invocation model.RequestID, name string) error {
-	cmd := model.Command{Kind: model.CmdPurge, ID: invocation}
-	res, err := s.onQueue(ctx, name, &cmd, s.cluster.Propose, func(*Queue) ([]byte, error) { return []byte{}, nil })
-	switch {
-	case err != nil:
-		return err
-	case res.Status == model.StatusOverLimit:
-		return model.Errorf(model.ErrPurgeInProgress, "Only one PurgeQueue operation on %s is allowed every 60 seconds.", name)
-	case res.Status != model.StatusOK:
-		return errReusedInvocation
+	res, err := s.onQueue(ctx, name, queueCall{model.CmdPurge, invocation}, s.cluster.Propose,
+		func(*Queue, *requestDigest) ([]byte, error) { return []byte{}, nil })
+	if err == nil && res.Status == model.StatusOverLimit {
+		err = model.Errorf(model.ErrPurgeInProgress, "Only one PurgeQueue operation on %s is allowed every 60 seconds.", name)
 	}
-	return nil
+	return err
 }
 
 // CountQueue counts the queue's messages.

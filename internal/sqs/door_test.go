@@ -26,7 +26,7 @@ import (
 func request(operation, body string) *awsapi.Request {
 	return &awsapi.Request{
 		Service: TargetPrefix, Operation: operation, Protocol: awsapi.JSON10, Body: []byte(body), Path: "/",
-		RequestID: "R", Host: "127.0.0.1:4566", Scheme: "http", Region: "us-east-1", Account: "000000000000", Principal: "AKIAWEIR",
+		RequestID: "R", Host: "127.0.0.1:4566", Scheme: "http", Region: "us-east-1", Account: "000000000000", Principal: "AKIAWEIR", Attempt: 1,
 	}
 }
 
@@ -81,6 +81,7 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 	case "clock":
 		return fmt.Sprintf("%v\n", s.cluster.Now().Sub(s.start))
 	case "again":
+		s.last.Attempt++
 	default:
 		s.calls++
 		s.last = s.request(t, d)

@@ -20,7 +20,9 @@ func receiveMessage(c *call, in *ReceiveMessageRequest) (output, error) {
 	if err := checkSystemNames(system); err != nil {
 		return nil, err
 	}
-	req := service.ReceiveRequest{Invocation: c.req.Invocation, Queue: queue, Max: int(in.MaxNumberOfMessages.Or(1))}
+	req := service.ReceiveRequest{
+		Invocation: c.req.Invocation, Retry: c.req.Attempt > 1, Queue: queue, Max: int(in.MaxNumberOfMessages.Or(1)),
+	}
 	if in.VisibilityTimeout.Set {
 		req.Visibility = &in.VisibilityTimeout.V
 	}
