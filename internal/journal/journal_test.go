@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"path"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
@@ -310,5 +313,59 @@ func TestModel(t *testing.T) {
 				t.Errorf("dump: %v", err)
 			}
 		})
+	}
+}
+
+// TestDelay runs on virtual time: a write takes as long as the simulated disk,
+// those that come meanwhile share the next one, and every goroutine ends.
+func TestDelay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := options(storage.NewCrashableFS())
+		o.Delay = func() time.Duration { return time.Second }
+		j, err := journal.Open(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		begin := time.Now()
+		write(j, journal.Write{Tablet: 1, Hard: hard(1, 1, 1)})
+		for i := range uint64(10) {
+			j.Submit([]journal.Write{{Tablet: 1, Entries: []*pb.Entry{entry(i+1, 1, "x")}}})
+			time.Sleep(50 * time.Millisecond)
+		}
+		write(j, journal.Write{Tablet: 1, Hard: hard(2, 1, 1)})
+		if took := time.Since(begin); took != 3*time.Second {
+			t.Errorf("took %v", took)
+		}
+		j.Submit([]journal.Write{{Tablet: 1, Hard: hard(9, 1, 1), Done: func() { t.Error("done after Kill") }}})
+		j.Kill()
+	})
+}
+
+// TestOnDisk is the model test's way through the operating system's files.
+func TestOnDisk(t *testing.T) {
+	o := options(journal.OSFS{})
+	o.Dir, o.BallastBytes = path.Join(t.TempDir(), "journal"), 1<<20
+	rng := rand.New(rand.NewPCG(1, 9))
+	m := mirror{}
+	for range 5 {
+		j := open(t, o)
+		compare(t, j, m)
+		for range 40 {
+			w := m.randomWrite(rng, 3)
+			m.apply(w)
+			write(j, w)
+		}
+		for id, l := range m {
+			j.Compact(id, model.Index(l.last()/2))
+			m.compact(id, l.last()/2)
+		}
+		compare(t, j, m)
+		closeJournal(t, j)
+	}
+	if _, err := (journal.OSFS{}).Size(path.Join(o.Dir, "ballast")); err != nil {
+		t.Error(err)
+	}
+	if err := journal.Verify(o.FS, o.Dir); err != nil {
+		t.Error(err)
 	}
 }

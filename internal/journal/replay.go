@@ -19,7 +19,8 @@ func (w *writer) open() error {
 	if err := o.FS.MkdirAll(o.Dir); err != nil {
 		return err
 	}
-	if err := o.FS.SyncDir(path.Dir(path.Clean(o.Dir))); err != nil {
+	// The directory's own name is made durable, if this process may do that.
+	if err := o.FS.SyncDir(path.Dir(path.Clean(o.Dir))); err != nil && !errors.Is(err, fs.ErrPermission) {
 		return err
 	}
 	seqs, spares, err := listSegments(o.FS, o.Dir)

@@ -3,6 +3,7 @@ package storage
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"path"
 	"sync/atomic"
@@ -62,7 +63,8 @@ func (db *DB) prepareDirs() error {
 		if err := f.MkdirAll(d); err != nil {
 			return err
 		}
-		if err := f.SyncDir(path.Dir(path.Clean(d))); err != nil {
+		// The directory's own name is made durable, if this process may do that.
+		if err := f.SyncDir(path.Dir(path.Clean(d))); err != nil && !errors.Is(err, fs.ErrPermission) {
 			return err
 		}
 	}

@@ -25,6 +25,7 @@ const tableBytes = 32 << 20
 type tableBuilder struct {
 	db    *DB
 	spans []Span // sorted and apart; those still to be deleted
+	limit uint64 // the size at which another table begins
 	table *sstable.Writer
 	files []string
 }
@@ -72,7 +73,7 @@ func (b *tableBuilder) set(key, value []byte) error {
 	if err := b.deleteBefore(key); err != nil {
 		return err
 	}
-	if b.table != nil && b.table.Raw().EstimatedSize() > tableBytes {
+	if b.table != nil && b.table.Raw().EstimatedSize() > b.limit {
 		if len(b.spans) > 0 && bytes.Compare(b.spans[0][0], key) < 0 {
 			if err := b.table.DeleteRange(b.spans[0][0], key); err != nil {
 				return err

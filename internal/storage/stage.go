@@ -83,7 +83,7 @@ func (s *Staged) Install(spans []Span, extra ...KV) error {
 	if err != nil {
 		return fmt.Errorf("cannot install a snapshot: %w", err)
 	}
-	b := &tableBuilder{db: s.db, spans: mergeSpans(spans, p.spans)}
+	b := &tableBuilder{db: s.db, spans: mergeSpans(spans, p.spans), limit: tableBytes}
 	defer b.removeFiles()
 	if err := b.build(p, extra); err != nil {
 		return fmt.Errorf("cannot install a snapshot: %w", err)
