@@ -80,6 +80,13 @@ func PartRun(dst []byte, r model.ResourceID, slot model.Slot, part PartID, claim
 	return binary.BigEndian.AppendUint64(dst, uint64(claim))
 }
 
+// IsPipeRecord reports whether the key is that of a record that a pipe left at
+// its target. In a table such records lie between the items of several slots.
+func IsPipeRecord(key []byte) bool {
+	_, _, typ, _, ok := SplitData(key)
+	return ok && (typ == typeFloor || typ == typePartRun)
+}
+
 // ClaimsRecord says what a pipe has under way in a slot of its source.
 type ClaimsRecord struct {
 	Next      model.ClaimSeq // the next claim's number

@@ -177,6 +177,9 @@ func (p *page) read(r Reader, lo, hi []byte, reverse bool) (model.Result, error)
 	full := false
 	var last []byte
 	for !full && it.Next() {
+		if keys.IsPipeRecord(it.Key()) {
+			continue // a pipe's record lies between the slots' items
+		}
 		_, _, rest, ok := keys.SplitItem(it.Key())
 		record, valid := keys.SplitItemRecord(it.Value())
 		if !ok || !valid {

@@ -1,0 +1,200 @@
+package machine
+
+import (
+	"encoding/binary"
+	"testing"
+
+	"weir.dev/weir/internal/model"
+)
+
+// queueRig is a rig with the commands of queues and pipes, at a time that the
+// test sets.
+type queueRig struct {
+	t testing.TB
+	*rig
+	nowMs    int64
+	settings model.QueueSettings
+	nonce    uint64
+	lastID   uint64
+	woke     bool // the last command asked for a wake-up
+}
+
+func newQueueRig(t testing.TB) *queueRig { return &queueRig{t: t, rig: newRig(), nowMs: 1_000_000} }
+
+func (r *queueRig) now() model.Stamp { return max(model.Stamp(uint64(r.nowMs)<<16), r.stamp+1) }
+
+func (r *queueRig) do(kind model.CommandKind, id model.ResourceID, body []byte) model.Result {
+	r.t.Helper()
+	return r.run(&model.Command{Kind: kind, Resource: id, Slot: model.QueueSlot(id), Body: body})
+}
+
+func (r *queueRig) run(cmd *model.Command) model.Result {
+	r.t.Helper()
+	cmd.Stamp = r.now()
+	out, err := r.apply(cmd)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.woke = out.Wake
+	res, err := Expand(r.view, cmd, out.Result)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return res
+}
+
+func decodeAs[T any, P interface {
+	*T
+	Decode(*model.Decoder)
+}](t testing.TB, body []byte) T {
+	t.Helper()
+	var v T
+	d := model.NewDecoder(body)
+	P(&v).Decode(d)
+	if err := d.Done(); err != nil {
+		t.Fatalf("result does not decode: %v", err)
+	}
+	return v
+}
+
+func (r *queueRig) entry(body string, delayMs int64) model.SendEntry {
+	r.lastID++
+	e := model.SendEntry{DelayMs: delayMs, Message: model.Message{Sender: "me", Body: []byte(body)}}
+	binary.BigEndian.PutUint64(e.Message.ID[8:], r.lastID)
+	return e
+}
+
+func (r *queueRig) send(id model.ResourceID, delayMs int64, bodies ...string) model.SendResult {
+	r.t.Helper()
+	cmd := model.Send{Settings: r.settings}
+	for _, b := range bodies {
+		cmd.Entries = append(cmd.Entries, r.entry(b, delayMs))
+	}
+	return decodeAs[model.SendResult](r.t, r.do(model.CmdSend, id, cmd.Append(nil)).Body)
+}
+
+func (r *queueRig) receiveCommand(id model.ResourceID, n uint32, visibilityMs int64) *model.Command {
+	r.nonce++
+	cmd := model.Receive{Settings: r.settings, Max: n, VisibilityMs: visibilityMs, Nonce: r.nonce}
+	return &model.Command{Kind: model.CmdReceive, Resource: id, Slot: model.QueueSlot(id), Body: cmd.Append(nil)}
+}
+
+func (r *queueRig) receive(id model.ResourceID, n uint32, visibilityMs int64) []model.Received {
+	r.t.Helper()
+	res := r.run(r.receiveCommand(id, n, visibilityMs))
+	if res.Status != model.StatusOK {
+		r.t.Fatalf("receive: status %d", res.Status)
+	}
+	return decodeAs[model.ReceiveResult](r.t, res.Body).Messages
+}
+
+func (r *queueRig) receipts(id model.ResourceID, handles []string) (rs []model.Receipt) {
+	r.t.Helper()
+	for _, h := range handles {
+		receipt, err := model.ParseReceipt(id, h)
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		rs = append(rs, receipt)
+	}
+	return rs
+}
+
+func (r *queueRig) delete(id model.ResourceID, handles ...string) {
+	r.t.Helper()
+	cmd := model.DeleteMessages{Receipts: r.receipts(id, handles)}
+	if res := r.do(model.CmdDeleteMessages, id, cmd.Append(nil)); res.Status != model.StatusOK {
+		r.t.Fatalf("delete: status %d", res.Status)
+	}
+}
+
+func (r *queueRig) changeVisibility(id model.ResourceID, ms int64, handles ...string) model.EntryStatuses {
+	r.t.Helper()
+	var cmd model.ChangeVisibility
+	for _, receipt := range r.receipts(id, handles) {
+		cmd.Changes = append(cmd.Changes, model.VisibilityChange{Receipt: receipt, VisibilityMs: ms})
+	}
+	return decodeAs[model.EntryStatuses](r.t, r.do(model.CmdChangeVisibility, id, cmd.Append(nil)).Body)
+}
+
+func (r *queueRig) counts(id model.ResourceID) model.QueueCounts {
+	r.t.Helper()
+	q := model.Query{Kind: model.QueryQueue, Resource: id, Slot: model.QueueSlot(id), Body: (&model.QueueQuery{NowMs: r.nowMs}).Append(nil)}
+	res, err := Query(r.view, &q)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return decodeAs[model.QueueCounts](r.t, res.Body)
+}
+
+func (r *queueRig) ready(cmd *model.Command) (bool, int64) {
+	r.t.Helper()
+	ok, next, err := Ready(r.view, cmd, r.now())
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return ok, next
+}
+
+func (r *queueRig) claim(id, pipe model.ResourceID, n uint32, dead bool, plan string) (model.ClaimResult, model.Status) {
+	r.t.Helper()
+	r.nonce++
+	cmd := model.Claim{Settings: r.settings, Pipe: pipe, Max: n, Dead: dead, Nonce: r.nonce, Plan: []byte(plan)}
+	res := r.do(model.CmdClaim, id, cmd.Append(nil))
+	if res.Status != model.StatusOK {
+		return model.ClaimResult{}, res.Status
+	}
+	return decodeAs[model.ClaimResult](r.t, res.Body), res.Status
+}
+
+func (r *queueRig) settle(id, pipe model.ResourceID, claim model.ClaimSeq, release bool) {
+	r.t.Helper()
+	cmd := model.Settle{Pipe: pipe, Claim: claim, Release: release}
+	if res := r.do(model.CmdSettle, id, cmd.Append(nil)); res.Status != model.StatusOK {
+		r.t.Fatalf("settle: status %d", res.Status)
+	}
+}
+
+func (r *queueRig) claims(id, pipe model.ResourceID, after model.ClaimSeq) model.ClaimsResult {
+	r.t.Helper()
+	q := model.Query{Kind: model.QueryClaims, Resource: id, Slot: model.QueueSlot(id), Body: (&model.ClaimsQuery{Pipe: pipe, After: after}).Append(nil)}
+	res, err := Query(r.view, &q)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return decodeAs[model.ClaimsResult](r.t, res.Body)
+}
+
+// checkQueue compares the head's counts with what the indexes hold.
+func (r *queueRig) checkQueue(id model.ResourceID) {
+	r.t.Helper()
+	head, err := readQueueHead(r.view, id, model.QueueSlot(id))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	var found struct{ messages, states, ready, hidden, dead uint64 }
+	for _, k := range r.view.keys {
+		if binary.BigEndian.Uint64([]byte(k)[1:]) != uint64(id) || k[0] != 'd' {
+			continue
+		}
+		switch k[11] {
+		case 'm':
+			found.messages++
+		case 's':
+			found.states++
+		case 'r':
+			found.ready++
+		case 'v':
+			found.hidden++
+		case 'x':
+			found.dead++
+		}
+	}
+	total := head.Visible + head.Delayed + head.InFlight + head.Claimed + head.Dead
+	if found.messages != total || found.ready != head.Visible || found.hidden != head.Delayed+head.InFlight || found.dead != head.Dead {
+		r.t.Fatalf("queue %d: head %+v, but the indexes hold %+v", id, head, found)
+	}
+	if found.messages == 0 && (found.states != 0 || head.Bytes != 0) {
+		r.t.Fatalf("queue %d is empty, but has %d states and %d bytes", id, found.states, head.Bytes)
+	}
+}
