@@ -40,6 +40,9 @@ var allowed = map[string]string{
 	"internal/server":     "base model keys expr machine storage journal transport tablet cluster auth service pipe awsapi dynamo sqs front console",
 	"internal/sim":        "base model keys expr machine storage journal transport tablet cluster auth service pipe awsapi dynamo sqs front console server",
 	"weirtest":            "server",
+	"weirtest/awsclient":  "",
+	"test/process":        "",
+	"test/clients":        "",
 	"cmd/weir":            "base model keys auth cluster journal storage console server pipe machine tablet",
 }
 
