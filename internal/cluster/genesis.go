@@ -40,6 +40,7 @@ func Genesis(db *storage.DB, j *journal.Journal, clusterID string, node model.No
 	first := tablet.Applied{Index: 1, Term: 1, Conf: tablet.Members{Voters: voters}}
 	var writes []journal.Write
 	for _, t := range c.Tablets {
+		first.Lo, first.Hi = t.Lo, t.Hi
 		b.Set(keys.Applied(t.ID), first.Append(nil))
 		writes = append(writes, journal.Write{
 			Tablet: t.ID,

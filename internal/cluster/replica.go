@@ -138,11 +138,7 @@ func (n *Node) openReplica(id model.TabletID, applied tablet.Applied) (*replica,
 
 // loadMachine makes the machine for the state that the storage holds.
 func (r *replica) loadMachine(n *Node) error {
-	var lo, hi uint32
-	if t, ok := n.Catalog().TabletByID(r.id); ok {
-		lo, hi = t.Lo, t.Hi
-	}
-	r.machine = machine.New(r.id, lo, hi)
+	r.machine = machine.New(r.id, r.state.Lo, r.state.Hi)
 	if r.state.Index == 0 {
 		return nil
 	}

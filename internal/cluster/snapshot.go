@@ -19,7 +19,6 @@ import (
 // staged is a snapshot that has arrived in whole and is not installed yet.
 type staged struct {
 	data  *storage.Staged
-	slots model.Tablet // whose slots it holds
 	state tablet.Applied
 }
 
@@ -63,23 +62,19 @@ func (n *Node) streamSnapshot(r *replica, to model.NodeID, m *pb.Message) error 
 	if err := state.Decode(value); err != nil {
 		return err
 	}
-	slots, _ := n.Catalog().TabletByID(r.id)
-	if slots == nil {
-		return fmt.Errorf("the catalog does not hold the tablet")
-	}
 	m = proto.Clone(m).(*pb.Message)
 	m.Snapshot = &pb.Snapshot{Metadata: state.Metadata()}
 	raw, err := proto.Marshal(m)
 	if err != nil {
 		return err
 	}
-	spans, err := tabletSpans(snap, slots)
+	spans, err := tabletSpans(snap, r.id, &state)
 	if err != nil {
 		return err
 	}
-	header := state.Append(nil)
-	header = model.AppendBytes(model.AppendBytes(nil, raw), header)
-	header = slots.Append(header)
+	header := model.AppendUvarint(nil, uint64(r.id))
+	header = model.AppendBytes(header, raw)
+	header = model.AppendBytes(header, state.Append(nil))
 	return n.transport.SendSnapshot(ctx, to, header, func(w io.Writer) error { return storage.Export(snap, spans, w) })
 }
 
@@ -90,8 +85,7 @@ func (h *handler) Snapshot(_ model.NodeID, header []byte, body io.Reader) error 
 	s := &staged{}
 	m := &pb.Message{}
 	d := model.NewDecoder(header)
-	raw, state := d.Bytes(), d.Bytes()
-	s.slots.Decode(d)
+	id, raw, state := model.TabletID(d.Uvarint()), d.Bytes(), d.Bytes()
 	if err := d.Done(); err != nil {
 		return err
 	}
@@ -101,12 +95,16 @@ func (h *handler) Snapshot(_ model.NodeID, header []byte, body io.Reader) error 
 	if err := s.state.Decode(state); err != nil {
 		return err
 	}
-	r, err := n.replicaFor(s.slots.ID)
+	r, err := n.replicaFor(id)
 	if err != nil || r == nil {
-		return fmt.Errorf("cannot take a snapshot of tablet %v: %w", s.slots.ID, err)
+		return fmt.Errorf("cannot take a snapshot of tablet %v: %w", id, err)
 	}
 	if s.data, err = n.db.Stage(body); err != nil {
 		return fmt.Errorf("cannot stage a snapshot of tablet %v: %w", r.id, err)
+	}
+	if n, err := io.Copy(io.Discard, body); n > 0 || err != nil { // to the end: only then the sender knows that all arrived
+		s.discard()
+		return fmt.Errorf("cannot stage a snapshot of tablet %v: %d bytes too many, %w", r.id, n, err)
 	}
 	r.lane.do(r, func(t *tablet.Tablet) {
 		r.staged.discard()
@@ -131,7 +129,7 @@ func (l *lane) install(r *replica, a *tablet.Append) {
 }
 
 func (n *Node) installSnapshot(r *replica, s *staged) error {
-	spans, err := tabletSpans(n.view, &s.slots)
+	spans, err := tabletSpans(n.view, r.id, &s.state)
 	if err != nil {
 		return err
 	}
@@ -142,7 +140,7 @@ func (n *Node) installSnapshot(r *replica, s *staged) error {
 		return err
 	}
 	r.state = s.state
-	r.machine = machine.New(r.id, s.slots.Lo, s.slots.Hi)
+	r.machine = machine.New(r.id, r.state.Lo, r.state.Hi)
 	if err := r.machine.Load(n.view); err != nil {
 		return err
 	}
@@ -167,18 +165,18 @@ func (l *lane) installed(r *replica, a *tablet.Append) {
 
 // tabletSpans finds the spans that hold a tablet's state: its private keys,
 // and its slots of every resource that has data there.
-func tabletSpans(r machine.Reader, t *model.Tablet) ([]storage.Span, error) {
+func tabletSpans(r machine.Reader, id model.TabletID, state *tablet.Applied) ([]storage.Span, error) {
 	var spans []storage.Span
 	lo, hi := keys.DataSpan()
-	for {
+	for state.Lo < state.Hi { // the catalog has no slots
 		it, err := r.Scan(lo, hi, false)
 		if err != nil {
 			return nil, err
 		}
 		more := it.Next()
-		var id model.ResourceID
+		var resource model.ResourceID
 		if more {
-			id, _, _, _, _ = keys.SplitData(it.Key())
+			resource, _, _, _, _ = keys.SplitData(it.Key())
 		}
 		if err := it.Close(); err != nil {
 			return nil, err
@@ -186,10 +184,10 @@ func tabletSpans(r machine.Reader, t *model.Tablet) ([]storage.Span, error) {
 		if !more {
 			break
 		}
-		spanLo, spanHi := keys.ResourceSpan(id, t.Lo, t.Hi)
+		spanLo, spanHi := keys.ResourceSpan(resource, state.Lo, state.Hi)
 		spans = append(spans, storage.Span{spanLo, spanHi})
-		_, lo = keys.ResourceAll(id)
+		_, lo = keys.ResourceAll(resource)
 	}
-	lo, hi = keys.TabletSpan(t.ID)
+	lo, hi = keys.TabletSpan(id)
 	return append(spans, storage.Span{lo, hi}), nil
 }

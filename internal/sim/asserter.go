@@ -14,10 +14,17 @@ import (
 // out, or when it applies one again in one run.
 type asserter struct {
 	mu       sync.Mutex // guards what follows
-	agreed   map[place]uint64
+	agreed   map[place]seen
 	failures []string
 	applied  int
 	repeats  int // commands whose request id had been applied before
+}
+
+// seen is what the first replica made of a command.
+type seen struct {
+	sum  uint64
+	node model.NodeID
+	what string
 }
 
 type place struct {
@@ -25,7 +32,7 @@ type place struct {
 	at     machine.Position
 }
 
-func newAsserter() *asserter { return &asserter{agreed: map[place]uint64{}} }
+func newAsserter() *asserter { return &asserter{agreed: map[place]seen{}} }
 
 // run watches one node from its start to its crash.
 type run struct {
@@ -52,10 +59,12 @@ func (r *run) onApply(t model.TabletID, at machine.Position, cmd *model.Command,
 		r.repeats++
 	}
 	where := place{t, at}
-	if other, ok := r.agreed[where]; ok && other != sum {
-		r.fail("replicas disagree at %v/%d.%d: node %v applied another command or got another result", t, at.Index, at.Ordinal, r.node)
+	now := seen{sum, r.node, fmt.Sprintf("kind %d, stamp %d, status %d, %d bytes %.40x, repeated %v", cmd.Kind, cmd.Stamp, out.Result.Status, len(out.Result.Body), out.Result.Body, out.Repeated)}
+	if first, ok := r.agreed[where]; !ok {
+		r.agreed[where] = now
+	} else if first.sum != sum {
+		r.fail("replicas disagree at %v/%d.%d: node %v: %s; node %v: %s", t, at.Index, at.Ordinal, first.node, first.what, r.node, now.what)
 	}
-	r.agreed[where] = sum
 	if last, ok := r.last[t]; ok {
 		switch {
 		case at.Index < last.Index || at.Index == last.Index && at.Ordinal <= last.Ordinal:

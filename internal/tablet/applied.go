@@ -17,6 +17,7 @@ type Applied struct {
 	Ordinal uint32      // commands of the next entry that are applied too
 	Stamp   model.Stamp // of the last command applied
 	Conf    Members     // after entry Index
+	Lo, Hi  uint32      // the tablet's slots, [Lo, Hi)
 }
 
 // Members is a tablet's membership as agreed in its log.
@@ -43,7 +44,8 @@ func (a *Applied) Append(dst []byte) []byte {
 			dst = model.AppendUvarint(dst, uint64(id))
 		}
 	}
-	return model.AppendBool(dst, a.Conf.AutoLeave)
+	dst = model.AppendBool(dst, a.Conf.AutoLeave)
+	return model.AppendUvarint(model.AppendUvarint(dst, uint64(a.Lo)), uint64(a.Hi))
 }
 
 // Decode reads what Append wrote.
@@ -63,6 +65,7 @@ func (a *Applied) Decode(b []byte) error {
 		}
 	}
 	a.Conf.AutoLeave = d.Bool()
+	a.Lo, a.Hi = uint32(d.Uvarint()), uint32(d.Uvarint())
 	return d.Done()
 }
 
