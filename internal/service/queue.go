@@ -32,6 +32,9 @@ func (s *Service) CreateQueue(ctx context.Context, req *CreateQueueRequest) (*Qu
 			return nil, err
 		}
 	}
+	if err := s.resolveRedrive(ctx, nil, &spec, req.Attributes); err != nil {
+		return nil, err
+	}
 	var err error
 	if spec.Tags, err = mergeTags(nil, req.Tags, req.Name); err != nil {
 		return nil, err
@@ -122,6 +125,10 @@ func (s *Service) QueueName(id model.ResourceID) (name string, ok bool) {
 
 // ListQueues returns names in order.
 func (s *Service) ListQueues(ctx context.Context, req *ListQueuesRequest) (*ListQueuesResult, error) {
+	return s.listQueues(ctx, req, func(*model.Resource) (bool, error) { return true, nil })
+}
+
+func (s *Service) listQueues(ctx context.Context, req *ListQueuesRequest, listed func(r *model.Resource) (bool, error)) (*ListQueuesResult, error) {
 	limit := req.Limit
 	if limit <= 0 || limit > maxQueuesListed {
 		limit = maxQueuesListed
@@ -134,6 +141,11 @@ func (s *Service) ListQueues(ctx context.Context, req *ListQueuesRequest) (*List
 	for i := range all {
 		name := all[i].Name
 		if !strings.HasPrefix(name, req.Prefix) || req.Start != "" && name <= req.Start {
+			continue
+		}
+		if ok, err := listed(&all[i]); err != nil {
+			return nil, err
+		} else if !ok {
 			continue
 		}
 		if len(page.Names) == limit {
@@ -156,19 +168,19 @@ func (s *Service) DeleteQueue(ctx context.Context, name string) error {
 
 // SetQueueAttributes changes the attributes that are named.
 func (s *Service) SetQueueAttributes(ctx context.Context, name string, attrs []QueueAttribute) error {
-	return s.changeQueue(ctx, name, func(spec *model.QueueSpec) error {
+	return s.changeQueue(ctx, name, func(q *Queue, spec *model.QueueSpec) error {
 		for _, a := range attrs {
 			if err := setAttribute(spec, a); err != nil {
 				return err
 			}
 		}
-		return nil
+		return s.resolveRedrive(ctx, q, spec, attrs)
 	})
 }
 
 // TagQueue adds tags, replacing those of the same key.
 func (s *Service) TagQueue(ctx context.Context, name string, tags []model.Tag) error {
-	return s.changeQueue(ctx, name, func(spec *model.QueueSpec) (err error) {
+	return s.changeQueue(ctx, name, func(_ *Queue, spec *model.QueueSpec) (err error) {
 		spec.Tags, err = mergeTags(spec.Tags, tags, name)
 		return err
 	})
@@ -176,7 +188,7 @@ func (s *Service) TagQueue(ctx context.Context, name string, tags []model.Tag) e
 
 // UntagQueue removes the tags of those keys; absent ones are no error.
 func (s *Service) UntagQueue(ctx context.Context, name string, keys []string) error {
-	return s.changeQueue(ctx, name, func(spec *model.QueueSpec) error {
+	return s.changeQueue(ctx, name, func(_ *Queue, spec *model.QueueSpec) error {
 		var kept []model.Tag
 		for _, t := range spec.Tags {
 			if !slices.Contains(keys, t.Key) {
@@ -189,15 +201,15 @@ func (s *Service) UntagQueue(ctx context.Context, name string, keys []string) er
 }
 
 // changeQueue changes a copy of the queue's spec and stores it. change may be
-// called several times, each time with a fresh copy.
-func (s *Service) changeQueue(ctx context.Context, name string, change func(spec *model.QueueSpec) error) error {
+// called several times, each time with the queue as it is and a fresh copy.
+func (s *Service) changeQueue(ctx context.Context, name string, change func(q *Queue, spec *model.QueueSpec) error) error {
 	for range maxSpecTries {
 		q, err := s.GetQueue(ctx, name)
 		if err != nil {
 			return err
 		}
 		spec := *q.Spec
-		if err := change(&spec); err != nil {
+		if err := change(q, &spec); err != nil {
 			return err
 		}
 		spec.ModifiedMs = s.clock.Now().UnixMilli()

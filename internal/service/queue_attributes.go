@@ -44,7 +44,7 @@ var queueAttributes = append(numericAttributes(),
 		},
 		value: func(spec *model.QueueSpec) string { return strconv.FormatBool(spec.ManagedEncryption) },
 	},
-	unservedAttribute("RedrivePolicy", "Redrive policies are not served by this version of Weir."),
+	queueAttribute{name: redrivePolicy, set: setRedrive, value: redriveValue},
 	unservedAttribute("KmsMasterKeyId", "Encryption with KMS keys is not served by Weir."),
 	unservedAttribute("KmsDataKeyReusePeriodSeconds", "Encryption with KMS keys is not served by Weir."),
 )

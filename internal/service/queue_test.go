@@ -166,7 +166,7 @@ func TestQueueChangesRace(t *testing.T) {
 	s, _ := newQueue(t)
 	ctx := context.Background()
 	between := true
-	err := s.changeQueue(ctx, "q", func(spec *model.QueueSpec) error {
+	err := s.changeQueue(ctx, "q", func(_ *Queue, spec *model.QueueSpec) error {
 		if between {
 			between = false
 			if err := s.TagQueue(ctx, "q", []model.Tag{{Key: "k", Value: "v"}}); err != nil {
@@ -183,9 +183,9 @@ func TestQueueChangesRace(t *testing.T) {
 	if err != nil || q.Spec.DelaySeconds != 7 || len(q.Spec.Tags) != 1 {
 		t.Errorf("%+v, %v", q.Spec, err)
 	}
-	err = s.changeQueue(ctx, "q", func(*model.QueueSpec) error { return s.UntagQueue(ctx, "q", nil) })
+	err = s.changeQueue(ctx, "q", func(*Queue, *model.QueueSpec) error { return s.UntagQueue(ctx, "q", nil) })
 	wantKind(t, err, model.ErrUnavailable)
-	wantKind(t, s.changeQueue(ctx, "q", func(*model.QueueSpec) error { return s.DeleteQueue(ctx, "q") }), model.ErrNotFound)
+	wantKind(t, s.changeQueue(ctx, "q", func(*Queue, *model.QueueSpec) error { return s.DeleteQueue(ctx, "q") }), model.ErrNotFound)
 }
 
 // TestQueueVisibilityLimit keeps a message invisible for too long in total.

@@ -87,7 +87,7 @@ func (c *call) describe(q *service.Queue, asked func(name string) bool) (awsapi.
 			return nil, err
 		}
 		add("ApproximateNumberOfMessages", strconv.FormatUint(n.Visible, 10))
-		add("ApproximateNumberOfMessagesNotVisible", strconv.FormatUint(n.InFlight+n.Claimed, 10))
+		add("ApproximateNumberOfMessagesNotVisible", strconv.FormatUint(n.InFlight+n.Claimed+n.Dead, 10))
 		add("ApproximateNumberOfMessagesDelayed", strconv.FormatUint(n.Delayed, 10))
 	}
 	return awsapi.NewMap(view), nil

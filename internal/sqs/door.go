@@ -78,16 +78,17 @@ var operations = map[string]operation{
 	"ChangeMessageVisibility":      op(changeMessageVisibility),
 	"ChangeMessageVisibilityBatch": op(changeMessageVisibilityBatch),
 
-	"CreateQueue":        op(createQueue),
-	"GetQueueUrl":        op(getQueueURL),
-	"ListQueues":         op(listQueues),
-	"DeleteQueue":        op(deleteQueue),
-	"PurgeQueue":         op(purgeQueue),
-	"GetQueueAttributes": op(getQueueAttributes),
-	"SetQueueAttributes": op(setQueueAttributes),
-	"TagQueue":           op(tagQueue),
-	"UntagQueue":         op(untagQueue),
-	"ListQueueTags":      op(listQueueTags),
+	"CreateQueue":                op(createQueue),
+	"GetQueueUrl":                op(getQueueURL),
+	"ListQueues":                 op(listQueues),
+	"DeleteQueue":                op(deleteQueue),
+	"PurgeQueue":                 op(purgeQueue),
+	"GetQueueAttributes":         op(getQueueAttributes),
+	"SetQueueAttributes":         op(setQueueAttributes),
+	"TagQueue":                   op(tagQueue),
+	"UntagQueue":                 op(untagQueue),
+	"ListQueueTags":              op(listQueueTags),
+	"ListDeadLetterSourceQueues": op(listDeadLetterSourceQueues),
 }
 
 // Handle implements awsapi.Door.

@@ -48,7 +48,7 @@ func (c *call) message(m *model.Received, system, names []string) Message {
 		Attributes: c.systemView(m, system),
 	}
 	var kept []model.MessageAttr
-	for _, a := range m.Attrs {
+	for _, a := range byName(m.Attrs) {
 		if !wanted(a.Name, names) {
 			continue
 		}
@@ -63,6 +63,16 @@ func (c *call) message(m *model.Received, system, names []string) Message {
 	}
 	out.MD5OfMessageAttributes = attributesMD5(kept)
 	return out
+}
+
+// byName returns the attributes in the order of their names, which clients'
+// digests need: pipes add some at the end.
+func byName(attrs []model.MessageAttr) []model.MessageAttr {
+	compare := func(a, b model.MessageAttr) int { return strings.Compare(a.Name, b.Name) }
+	if slices.IsSortedFunc(attrs, compare) {
+		return attrs
+	}
+	return slices.SortedStableFunc(slices.Values(attrs), compare)
 }
 
 // uuid is a message's id as clients see it.

@@ -45,32 +45,67 @@ func getQueueURL(c *call, in *GetQueueUrlRequest) (output, error) {
 const maxListed = 1000
 
 func listQueues(c *call, in *ListQueuesRequest) (output, error) {
-	req := service.ListQueuesRequest{Prefix: in.QueueNamePrefix.V}
-	if in.MaxResults.Set {
-		if in.MaxResults.V < 1 || in.MaxResults.V > maxListed {
-			return nil, errInvalidParameter.error("Value %d for parameter MaxResults is invalid. Reason: MaxResults must be an integer between 1 and 1000.", in.MaxResults.V)
-		}
-		req.Limit = int(in.MaxResults.V)
+	req, err := listing(in.MaxResults, in.NextToken)
+	if err != nil {
+		return nil, err
 	}
-	if in.NextToken.V != "" {
-		start, err := base64.URLEncoding.DecodeString(in.NextToken.V)
+	req.Prefix = in.QueueNamePrefix.V
+	page, err := c.door.service.ListQueues(c.ctx, req)
+	if err != nil {
+		return nil, err
+	}
+	out := &ListQueuesResult{}
+	out.QueueUrls, out.NextToken = c.listed(page, in.MaxResults)
+	return out, nil
+}
+
+func listDeadLetterSourceQueues(c *call, in *ListDeadLetterSourceQueuesRequest) (output, error) {
+	queue, err := c.queue(in.QueueUrl)
+	if err != nil {
+		return nil, err
+	}
+	req, err := listing(in.MaxResults, in.NextToken)
+	if err != nil {
+		return nil, err
+	}
+	page, err := c.door.service.ListDeadLetterSources(c.ctx, queue, req)
+	if err != nil {
+		return nil, err
+	}
+	out := &ListDeadLetterSourceQueuesResult{}
+	out.QueueUrls, out.NextToken = c.listed(page, in.MaxResults)
+	return out, nil
+}
+
+// listing is the page of queues that a request asks for.
+func listing(most awsapi.Opt[int64], token awsapi.Opt[string]) (*service.ListQueuesRequest, error) {
+	req := &service.ListQueuesRequest{}
+	if most.Set {
+		if most.V < 1 || most.V > maxListed {
+			return nil, errInvalidParameter.error("Value %d for parameter MaxResults is invalid. Reason: MaxResults must be an integer between 1 and 1000.", most.V)
+		}
+		req.Limit = int(most.V)
+	}
+	if token.V != "" {
+		start, err := base64.URLEncoding.DecodeString(token.V)
 		if err != nil {
 			return nil, errInvalidParameter.error("Invalid or expired next token.")
 		}
 		req.Start = string(start)
 	}
-	page, err := c.door.service.ListQueues(c.ctx, &req)
-	if err != nil {
-		return nil, err
-	}
-	out := &ListQueuesResult{}
+	return req, nil
+}
+
+// listed is a page of queues as URLs, and the token of the next one: AWS pages
+// only for those who ask with MaxResults.
+func (c *call) listed(page *service.ListQueuesResult, most awsapi.Opt[int64]) (urls []string, next awsapi.Opt[string]) {
 	for _, name := range page.Names {
-		out.QueueUrls = append(out.QueueUrls, c.queueURL(name))
+		urls = append(urls, c.queueURL(name))
 	}
-	if page.Last != "" && in.MaxResults.Set { // AWS pages only for those who ask
-		out.NextToken = awsapi.Some(base64.URLEncoding.EncodeToString([]byte(page.Last)))
+	if page.Last != "" && most.Set {
+		next = awsapi.Some(base64.URLEncoding.EncodeToString([]byte(page.Last)))
 	}
-	return out, nil
+	return urls, next
 }
 
 func deleteQueue(c *call, in *DeleteQueueRequest) (output, error) {
