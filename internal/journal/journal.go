@@ -131,7 +131,8 @@ type Metrics struct {
 	Writes  uint64 // of those submitted, the ones that are durable
 	Entries uint64 // durable since Open, those written again included
 	Bytes   uint64 // written
-	// SizeBytes is the room that segments and spare segments take on disk.
+	// SizeBytes is what the segments hold. The room that is reserved in the
+	// newest one, and Spares times SegmentBytes, come on top on disk.
 	SizeBytes int64
 	Segments  int
 	Spares    int

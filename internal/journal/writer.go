@@ -301,11 +301,11 @@ func (w *writer) report() {
 	j := w.journal
 	m := Metrics{
 		Batches: w.batches, Writes: w.writes, Entries: w.entries, Bytes: w.bytes,
-		Segments: len(w.segments), Spares: len(w.spares), SizeBytes: int64(len(w.spares)) * j.opts.SegmentBytes,
+		Segments: len(w.segments), Spares: len(w.spares),
 		OldestNeeded: w.oldestNeeded(), Newest: w.tail.seq, CachedBytes: w.cache.bytes,
 	}
 	for _, s := range w.segments {
-		m.SizeBytes += s.size
+		m.SizeBytes += s.written.Load()
 	}
 	j.mu.Lock()
 	j.metrics = m

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -152,7 +153,7 @@ func (o *Options) fatal(err error) {
 type pebbleLogger struct{ opts *Options }
 
 func (l *pebbleLogger) Infof(format string, args ...any) {
-	if l.opts.Logger.Enabled(nil, slog.LevelDebug) { //nolint:staticcheck // no context here
+	if l.opts.Logger.Enabled(context.Background(), slog.LevelDebug) {
 		l.opts.Logger.Debug("pebble: " + fmt.Sprintf(format, args...))
 	}
 }

@@ -315,3 +315,15 @@ func (w watchedFile) SyncData() error {
 	w.hook()
 	return w.File.SyncData()
 }
+
+// TestGoldenStream holds the form of an exported snapshot to the example in
+// docs/format/datadir.md.
+func TestGoldenStream(t *testing.T) {
+	db := openDB(t, testOptions(NewCrashableFS()))
+	defer closeDB(t, db)
+	set(t, db, "b", "1", "c", "")
+	const want = "120000008541f5770157454952534e415001000000010161016408000000eaf600ec020162013101630002000000bcafbd240302"
+	if got := fmt.Sprintf("%x", export(t, db.View(), span("a", "d"))); got != want {
+		t.Errorf("the stream has changed:\n got %s\nwant %s", got, want)
+	}
+}

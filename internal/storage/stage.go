@@ -13,7 +13,7 @@ import (
 
 // stageDir holds, in the data directory, what an import needs until it is
 // done. Open empties it.
-const stageDir = "staging"
+const stageDir = StateDir + "/staging"
 
 // Staged is a snapshot that has arrived whole and is on disk, without effect
 // on the state yet.
