@@ -37,3 +37,20 @@ func TestAttributesMD5(t *testing.T) {
 		t.Errorf("body: %s", got)
 	}
 }
+
+// TestReceivedAttributesAreSorted receives what a pipe put aside: its own
+// attributes come after the sender's.
+func TestReceivedAttributesAreSorted(t *testing.T) {
+	text := func(name string) model.MessageAttr {
+		return model.MessageAttr{Name: name, DataType: "String", Value: "v"}
+	}
+	stored := []model.MessageAttr{text("b"), text("c"), text("a")}
+	m := (&call{}).message(&model.Received{Message: model.Message{Attrs: stored}}, nil, []string{"All"})
+	want := attributesMD5([]model.MessageAttr{text("a"), text("b"), text("c")})
+	if m.MD5OfMessageAttributes != want || len(m.MessageAttributes) != 3 || m.MessageAttributes[0].Key != "a" {
+		t.Errorf("received %v with digest %s", m.MessageAttributes, m.MD5OfMessageAttributes.V)
+	}
+	if stored[0].Name != "b" {
+		t.Error("the stored attributes were moved")
+	}
+}
