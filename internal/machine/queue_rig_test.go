@@ -2,6 +2,7 @@ package machine
 
 import (
 	"encoding/binary"
+	"reflect"
 	"testing"
 
 	"weir.dev/weir/internal/model"
@@ -17,6 +18,7 @@ type queueRig struct {
 	nonce    uint64
 	lastID   uint64
 	woke     bool // the last command asked for a wake-up
+	log      []model.Command
 }
 
 func newQueueRig(t testing.TB) *queueRig { return &queueRig{t: t, rig: newRig(), nowMs: 1_000_000} }
@@ -35,6 +37,7 @@ func (r *queueRig) run(cmd *model.Command) model.Result {
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	r.log = append(r.log, *cmd)
 	r.woke = out.Wake
 	res, err := Expand(r.view, cmd, out.Result)
 	if err != nil {
@@ -163,6 +166,27 @@ func (r *queueRig) claims(id, pipe model.ResourceID, after model.ClaimSeq) model
 		r.t.Fatal(err)
 	}
 	return decodeAs[model.ClaimsResult](r.t, res.Body)
+}
+
+// checkReplay applies the same commands on another replica, which restarts on
+// the way, and compares the states.
+func (r *queueRig) checkReplay() {
+	r.t.Helper()
+	other := newRig()
+	for i := range r.log {
+		if i == len(r.log)/2 {
+			other.machine = New(1, 0, model.SlotCount)
+			if err := other.machine.Load(other.view); err != nil {
+				r.t.Fatal(err)
+			}
+		}
+		if _, err := other.apply(&r.log[i]); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	if !reflect.DeepEqual(r.view.values, other.view.values) {
+		r.t.Fatal("another replica has another state")
+	}
 }
 
 // checkQueue compares the head's counts with what the indexes hold.
