@@ -1,0 +1,221 @@
+// Command bench measures Weir beside its peers on one machine, and the machine
+// itself, and says whether Weir's targets are met. README.md says how to run
+// it and how to read it; peers.go and weir.go say what is started and how.
+//
+// Everything runs on loopback, one system at a time, and ends with this
+// process. The measuring goroutine is the main one.
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"weir.dev/weir/bench/internal/limits"
+	"weir.dev/weir/bench/internal/load"
+	"weir.dev/weir/bench/internal/proc"
+)
+
+// bench is one run.
+type bench struct {
+	root, cache, dir, out string
+	weirBinary            string
+	only, operations      []string
+	clients               []int
+	warmUp, measureTime   time.Duration
+	report                Report
+}
+
+func main() {
+	// Children are killed when the thread that started them ends; the main
+	// goroutine stays on the main thread.
+	runtime.LockOSThread()
+	if len(os.Args) == 4 && os.Args[1] == "serve-empty" {
+		exitOn(serveEmpty(os.Args[2], os.Args[3]))
+	}
+	b, err := parse(os.Args[1:])
+	if err == nil {
+		err = b.runAll()
+	}
+	exitOn(err)
+}
+
+func exitOn(err error) {
+	if errors.Is(err, flag.ErrHelp) {
+		os.Exit(2)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+func parse(args []string) (*bench, error) {
+	b := &bench{}
+	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
+	quick := fs.Bool("quick", false, "short runs with 1 and 64 clients")
+	only := fs.String("only", "limits,weir,etcd,nats,dynalite,fauxqs", "comma-separated `SYSTEMS`")
+	operations := fs.String("ops", "put,get,queue", "comma-separated beginnings of `OPERATIONS`")
+	seconds := fs.Float64("seconds", 0, "measured `SECONDS` of each run (3; quick: 1)")
+	clients := fs.String("clients", "", "comma-separated `NUMBERS` of clients (1,16,64,256; quick: 1,64)")
+	fs.StringVar(&b.root, "root", "..", "Weir's source `DIR`")
+	fs.StringVar(&b.dir, "dir", "", "`DIR` for data, on the disk to be measured (a new one below the cache)")
+	fs.StringVar(&b.out, "out", "", "`DIR` for results (bench/results)")
+	fs.StringVar(&b.weirBinary, "weir", "", "measure this `BINARY` of Weir instead of building one")
+	if err := fs.Parse(args); err != nil {
+		return nil, err
+	}
+	list, length, warmUp := "1,16,64,256", 3.0, time.Second
+	if *quick {
+		list, length, warmUp = "1,64", 1.0, 500*time.Millisecond
+	}
+	if *clients != "" {
+		list = *clients
+	}
+	if *seconds > 0 {
+		length = *seconds
+	}
+	b.only, b.operations = strings.Split(*only, ","), strings.Split(*operations, ",")
+	b.warmUp, b.measureTime = warmUp, time.Duration(length*float64(time.Second))
+	for text := range strings.SplitSeq(list, ",") {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 || n > 4096 {
+			return nil, fmt.Errorf("--clients: %q is not a number from 1 to 4096", text)
+		}
+		b.clients = append(b.clients, n)
+	}
+	return b, b.paths()
+}
+
+// paths makes the directories of the run.
+func (b *bench) paths() (err error) {
+	if b.root, err = filepath.Abs(b.root); err != nil {
+		return err
+	}
+	b.cache = filepath.Join(b.root, ".cache", "bench")
+	if b.out == "" {
+		b.out = filepath.Join(b.root, "bench", "results")
+	}
+	parent := b.dir
+	if parent == "" {
+		parent = b.cache
+	}
+	for _, d := range []string{b.cache, b.out, parent} {
+		if err := os.MkdirAll(d, 0o755); err != nil {
+			return err
+		}
+	}
+	b.dir, err = os.MkdirTemp(parent, "data-")
+	return err
+}
+
+func (b *bench) runAll() error {
+	defer os.RemoveAll(b.dir)
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-stop
+		// The servers are killed by the kernel as this process ends.
+		_ = os.RemoveAll(b.dir)
+		os.Exit(130)
+	}()
+	b.report.begin(b)
+	if slices.Contains(b.only, "limits") {
+		if err := b.limits(); err != nil {
+			return err
+		}
+	}
+	for _, s := range []*system{weir(b), etcd(b), nats(b), dynalite(b), fauxqs(b)} {
+		if slices.Contains(b.only, s.name) {
+			b.measureSystem(s)
+		}
+	}
+	return b.report.write(b.out)
+}
+
+func (b *bench) limits() error {
+	b.say("limits of the machine")
+	for _, callers := range []int{1, 16, 64, 256} {
+		d, err := limits.Append(b.dir, callers, b.measureTime)
+		if err != nil {
+			return err
+		}
+		b.report.Disk = append(b.report.Disk, d)
+	}
+	for _, kind := range []string{"net/http", "fasthttp"} {
+		if err := b.emptyHandler(kind); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// emptyHandler measures a handler that stores nothing, in a process of its own
+// as the servers are.
+func (b *bench) emptyHandler(kind string) error {
+	addrs, err := proc.FreePorts(1)
+	if err != nil {
+		return err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	p, err := proc.Start(kind, filepath.Join(b.dir, "empty"), nil, self, "serve-empty", kind, addrs[0])
+	if err != nil {
+		return err
+	}
+	defer p.Stop()
+	if err := p.WaitPort(addrs[0]); err != nil {
+		return err
+	}
+	aws := load.AWS{Addrs: addrs, Credentials: credentials, Invocation: true}
+	for _, clients := range b.clients {
+		row, err := b.measure([]*proc.Process{p}, clients, aws.Put("bench"))
+		if err != nil {
+			return err
+		}
+		row.System, row.Nodes, row.Operation = "empty "+kind, 1, opPut
+		b.report.Rows = append(b.report.Rows, *row)
+		b.say("%s", row)
+	}
+	return nil
+}
+
+func serveEmpty(kind, addr string) error {
+	if kind == "net/http" {
+		return limits.ServeNetHTTP(addr, credentials)
+	}
+	return limits.ServeFastHTTP(addr, credentials)
+}
+
+func (b *bench) wanted(operation string) bool {
+	return slices.ContainsFunc(b.operations, func(begin string) bool { return strings.HasPrefix(operation, begin) })
+}
+
+// build builds a Go program.
+func (b *bench) build(dir, out, pkg string) error {
+	return b.run(dir, nil, "go", "build", "-o", out, pkg)
+}
+
+func (b *bench) run(dir string, environment []string, program string, args ...string) error {
+	cmd := exec.Command(program, args...)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), environment...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s %s: %w: %s", program, strings.Join(args, " "), err, out[max(0, len(out)-400):])
+	}
+	return nil
+}
+
+func (b *bench) say(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }

@@ -1,0 +1,215 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"weir.dev/weir/bench/internal/load"
+	"weir.dev/weir/bench/internal/proc"
+)
+
+// The versions that are measured. etcd's is in peers/etcd/go.mod.
+const (
+	natsVersion     = "v2.15.2"
+	dynaliteVersion = "4.0.0"
+	fauxqsVersion   = "2.4.1"
+)
+
+func etcd(b *bench) *system {
+	binary := filepath.Join(b.cache, "etcd")
+	return &system{
+		name: "etcd", nodes: []int{1, 3},
+		settings: "etcd as shipped: every answer after an fdatasync on a majority; gRPC without authentication",
+		install: func() error {
+			return b.build(filepath.Join(b.root, "bench", "peers", "etcd"), binary, ".")
+		},
+		start: func(dir string, nodes int) (*running, error) {
+			addrs, err := proc.FreePorts(2 * nodes)
+			r := &running{}
+			if err != nil {
+				return r, err
+			}
+			clients, peers := addrs[:nodes], addrs[nodes:]
+			var members []string
+			for i, p := range peers {
+				members = append(members, fmt.Sprintf("n%d=http://%s", i, p))
+			}
+			for i := range nodes {
+				name := fmt.Sprintf("n%d", i)
+				home := filepath.Join(dir, name)
+				p, err := proc.Start("etcd "+name, home, nil, binary, "--name", name, "--data-dir", filepath.Join(home, "data"),
+					"--listen-client-urls", "http://"+clients[i], "--advertise-client-urls", "http://"+clients[i],
+					"--listen-peer-urls", "http://"+peers[i], "--initial-advertise-peer-urls", "http://"+peers[i],
+					"--initial-cluster", strings.Join(members, ","), "--initial-cluster-state", "new", "--log-level", "error",
+					"--quota-backend-bytes", "8589934592")
+				if err != nil {
+					return r, err
+				}
+				r.procs = append(r.procs, p)
+			}
+			e := &load.Etcd{Addrs: clients}
+			r.prepare = func() error {
+				if err := load.Fill(4, e.Fill); err != nil {
+					return err
+				}
+				r.add(opPut, e.Put)
+				r.add(opGet, e.Get)
+				return nil
+			}
+			return r, waitPorts(r.procs, clients)
+		},
+	}
+}
+
+func waitPorts(procs []*proc.Process, addrs []string) error {
+	for i, p := range procs {
+		if err := p.WaitPort(addrs[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func nats(b *bench) *system {
+	binary := filepath.Join(b.cache, "nats-server")
+	return &system{
+		name: "nats", nodes: []int{1, 3},
+		settings: "NATS JetStream " + natsVersion + ", KV bucket and work queue with as many replicas as nodes, files, sync_interval: always; gets from the stream's leader",
+		install: func() error {
+			if _, err := os.Stat(binary); err == nil {
+				return nil
+			}
+			return b.run(b.cache, []string{"GOBIN=" + b.cache}, "go", "install", "github.com/nats-io/nats-server/v2@"+natsVersion)
+		},
+		start: func(dir string, nodes int) (*running, error) {
+			addrs, err := proc.FreePorts(2 * nodes)
+			r := &running{}
+			if err != nil {
+				return r, err
+			}
+			clients, routes := addrs[:nodes], addrs[nodes:]
+			for i := range nodes {
+				p, err := startNATS(binary, filepath.Join(dir, fmt.Sprint(i)), i, clients[i], routes)
+				if err != nil {
+					return r, err
+				}
+				r.procs = append(r.procs, p)
+			}
+			n := &load.NATS{Addrs: clients}
+			r.prepare = func() error { return prepareNATS(r, n, nodes) }
+			return r, waitPorts(r.procs, clients)
+		},
+	}
+}
+
+func startNATS(binary, home string, i int, client string, routes []string) (*proc.Process, error) {
+	config := fmt.Sprintf("server_name: n%d\nlisten: %s\njetstream { store_dir: %q, sync_interval: always }\n", i, client, filepath.Join(home, "data"))
+	if len(routes) > 1 {
+		config += fmt.Sprintf("cluster { name: bench, listen: %s, routes: [", routes[i])
+		for _, r := range routes {
+			config += fmt.Sprintf(" nats://%s", r)
+		}
+		config += " ] }\n"
+	}
+	if err := os.MkdirAll(home, 0o755); err != nil {
+		return nil, err
+	}
+	file := filepath.Join(home, "nats.conf")
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		return nil, err
+	}
+	return proc.Start(fmt.Sprintf("nats n%d", i), home, nil, binary, "-c", file)
+}
+
+func prepareNATS(r *running, n *load.NATS, nodes int) error {
+	if err := n.CreateKV(nodes); err != nil {
+		return err
+	}
+	if err := n.CreateWork(nodes); err != nil {
+		return err
+	}
+	if err := load.Fill(64, n.Fill); err != nil {
+		return err
+	}
+	r.add(opPut, n.Put)
+	r.add(opGet, n.Get)
+	r.add(opQueue, n.Work)
+	return nil
+}
+
+// npm installs a package of that version below the cache.
+func (b *bench) npm(name, version string) (dir string, err error) {
+	dir = filepath.Join(b.cache, "npm", name+"-"+version)
+	if _, err := os.Stat(filepath.Join(dir, "node_modules", name, "package.json")); err == nil {
+		return dir, nil
+	}
+	if _, err := exec.LookPath("npm"); err != nil {
+		return "", fmt.Errorf("npm is not installed")
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	return dir, b.run(dir, nil, "npm", "install", "--prefix", dir, "--no-audit", "--no-fund", "--loglevel", "error", name+"@"+version)
+}
+
+func dynalite(b *bench) *system {
+	var dir string
+	return &system{
+		name: "dynalite", nodes: []int{1},
+		settings: "dynalite " + dynaliteVersion + " (DynamoDB emulator) on LevelDB files, which it does not sync: not durable",
+		install: func() (err error) {
+			dir, err = b.npm("dynalite", dynaliteVersion)
+			return err
+		},
+		start: func(home string, _ int) (*running, error) {
+			return startEmulator("dynalite", home, func(host, port string) []string {
+				return []string{filepath.Join(dir, "node_modules", "dynalite", "cli.js"), "--host", host, "--port", port, "--path", filepath.Join(home, "data"), "--createTableMs", "0"}
+			}, true, false)
+		},
+	}
+}
+
+// fauxqsProgram starts it on loopback only and without a log line per request.
+const fauxqsProgram = `import { buildApp } from "fauxqs";
+const app = await buildApp({ logger: false });
+await app.listen({ host: process.argv[2], port: Number(process.argv[3]) });
+`
+
+func fauxqs(b *bench) *system {
+	var dir string
+	return &system{
+		name: "fauxqs", nodes: []int{1},
+		settings: "fauxqs " + fauxqsVersion + " (SQS emulator), in memory: not durable",
+		install: func() (err error) {
+			if dir, err = b.npm("fauxqs", fauxqsVersion); err != nil {
+				return err
+			}
+			return os.WriteFile(filepath.Join(dir, "serve.mjs"), []byte(fauxqsProgram), 0o600)
+		},
+		start: func(home string, _ int) (*running, error) {
+			return startEmulator("fauxqs", home, func(host, port string) []string {
+				return []string{filepath.Join(dir, "serve.mjs"), host, port}
+			}, false, true)
+		},
+	}
+}
+
+func startEmulator(name, home string, args func(host, port string) []string, tables, queues bool) (*running, error) {
+	r := &running{}
+	addrs, err := proc.FreePorts(1)
+	if err != nil {
+		return r, err
+	}
+	host, port, _ := strings.Cut(addrs[0], ":")
+	p, err := proc.Start(name, home, nil, "node", args(host, port)...)
+	if err != nil {
+		return r, err
+	}
+	r.procs = append(r.procs, p)
+	aws := load.AWS{Addrs: addrs, Credentials: credentials, Invocation: true}
+	r.prepare = func() error { return prepareAWS(r, aws, tables, queues) }
+	return r, p.WaitPort(addrs[0])
+}
