@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime/pprof"
 	"strconv"
 	"strings"
 	"syscall"
@@ -102,6 +103,11 @@ func (f *serveFlags) serve(args []string) error {
 func runServer(cfg server.Config) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	stopProfile, err := profile()
+	if err != nil {
+		return err
+	}
+	defer stopProfile()
 	s, err := server.Start(ctx, cfg)
 	if err != nil {
 		return err
@@ -112,6 +118,26 @@ func runServer(cfg server.Config) error {
 	end, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()
 	return s.Shutdown(end)
+}
+
+// profile writes a CPU profile to the file that WEIR_CPUPROFILE names, if any,
+// until the returned function is called. It is for the benchmarks.
+func profile() (stop func(), err error) {
+	name := os.Getenv("WEIR_CPUPROFILE")
+	if name == "" {
+		return func() {}, nil
+	}
+	f, err := os.Create(name)
+	if err != nil {
+		return nil, fmt.Errorf("WEIR_CPUPROFILE: %w", err)
+	}
+	if err := pprof.StartCPUProfile(f); err != nil {
+		return nil, fmt.Errorf("WEIR_CPUPROFILE: %w", err)
+	}
+	return func() {
+		pprof.StopCPUProfile()
+		_ = f.Close() // a profile that is cut short says so when it is read
+	}, nil
 }
 
 // banner says on one screen what runs where and how to use it.
