@@ -26,16 +26,7 @@ It draws what flows in against what flows out, writes the picture to --out, and
 counts in the end: every acknowledged click must be in the table exactly once.
 Exits with status 1 when one is not.`,
 	flags: func(fs *flag.FlagSet) func([]string) error {
-		var f demoFlags
-		fs.Float64Var(&f.seconds, "seconds", 30, "length of the day in `SECONDS`, 5 to 600")
-		fs.Uint64Var(&f.seed, "seed", 1, "`NUMBER` from which the day is made; the same gives the same clicks")
-		fs.Float64Var(&f.rate, "rate", 400, "set rate of the outflow in `CLICKS` per second; the day has as many clicks as that drains, with some headroom")
-		fs.IntVar(&f.posts, "posts", 20, "`NUMBER` of posts to click on, 1 to 100")
-		fs.StringVar(&f.out, "out", "weir-demo.svg", "`FILE` for the picture; none when empty")
-		fs.BoolVar(&f.asJSON, "json", false, "print one JSON document instead of drawing")
-		fs.BoolVar(&f.keep, "keep", false, "keep the nodes' data and logs")
-		fs.BoolVar(&f.noKill, "no-kill", false, "do not kill a node")
-		return f.run
+		return newDemoFlags(fs).run
 	}}
 
 type demoFlags struct {
@@ -44,6 +35,19 @@ type demoFlags struct {
 	posts                int
 	out                  string
 	asJSON, keep, noKill bool
+}
+
+func newDemoFlags(fs *flag.FlagSet) *demoFlags {
+	f := &demoFlags{}
+	fs.Float64Var(&f.seconds, "seconds", 30, "length of the day in `SECONDS`, 5 to 600")
+	fs.Uint64Var(&f.seed, "seed", 1, "`NUMBER` from which the day is made; the same gives the same clicks")
+	fs.Float64Var(&f.rate, "rate", 400, "set rate of the outflow in `CLICKS` per second; the day has as many clicks as that drains, with some headroom")
+	fs.IntVar(&f.posts, "posts", 20, "`NUMBER` of posts to click on, 1 to 100")
+	fs.StringVar(&f.out, "out", "weir-demo.svg", "`FILE` for the picture; none when empty")
+	fs.BoolVar(&f.asJSON, "json", false, "print one JSON document instead of drawing")
+	fs.BoolVar(&f.keep, "keep", false, "keep the nodes' data and logs")
+	fs.BoolVar(&f.noKill, "no-kill", false, "do not kill a node")
+	return f
 }
 
 // check holds the flags to what the demo can do.
@@ -73,11 +77,12 @@ func (f *demoFlags) run(args []string) (err error) {
 	}
 	day := demo.NewDay(f.seed, time.Duration(f.seconds*float64(time.Second)), f.rate, f.posts)
 	bound := 2*day.Length + demoGrace
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	signals, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	ctx, cancel := context.WithTimeoutCause(ctx, bound, fmt.Errorf("the demo was not over within %v", bound))
+	ctx, cancel := context.WithTimeoutCause(signals, bound, fmt.Errorf("the demo was not over within %v", bound))
 	defer cancel()
 	d := newDemoRun(ctx, f, day)
+	d.signals = signals
 	defer func() { err = errors.Join(err, d.close(err)) }() // runs on a panic, too
 	return d.play()
 }
@@ -86,6 +91,7 @@ func (f *demoFlags) run(args []string) (err error) {
 type demoRun struct {
 	flags   *demoFlags
 	day     *demo.Day
+	signals context.Context // ends at Ctrl-C
 	ctx     context.Context // ends with the demo's first error, at Ctrl-C, or when it takes too long
 	fail    context.CancelCauseFunc
 	tasks   sync.WaitGroup
@@ -117,7 +123,11 @@ func newDemoRun(ctx context.Context, f *demoFlags, day *demo.Day) *demoRun {
 func (d *demoRun) play() error {
 	began := time.Now()
 	for _, step := range []func() error{d.startNodes, d.makeResources, d.runDay} {
-		if err := step(); err != nil {
+		err := step()
+		if early := d.interrupted(); early != nil {
+			return early
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -155,19 +165,19 @@ func (d *demoRun) runDay() error {
 	close(over)
 	d.tasks.Wait()
 	d.screen.endDrawing()
-	return errors.Join(err, d.interrupted())
+	return err
 }
 
 // interrupted is why the demo ended early, if it did.
 func (d *demoRun) interrupted() error {
-	if d.ctx.Err() == nil {
-		return nil
+	if d.signals.Err() != nil {
+		return errDemoInterrupted
 	}
-	if cause := context.Cause(d.ctx); cause != context.Canceled {
-		return cause
-	}
-	return errors.New("interrupted")
+	return context.Cause(d.ctx)
 }
+
+// errDemoInterrupted is said after Ctrl-C.
+var errDemoInterrupted = errors.New("interrupted before the proof")
 
 // now is the time since the day began.
 func (d *demoRun) now() time.Duration { return time.Since(d.started) }

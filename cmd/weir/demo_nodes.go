@@ -143,7 +143,7 @@ func (n *demoNodes) close(cause error, keep bool) error {
 		all.Go(node.stop)
 	}
 	all.Wait()
-	if cause != nil {
+	if cause != nil && !errors.Is(cause, errDemoInterrupted) {
 		for _, node := range n.all {
 			fmt.Fprintf(os.Stderr, "--- the end of %s's log ---\n%s\n", node.name, node.logTail())
 		}

@@ -16,12 +16,12 @@ import (
 // demoScreen shows the demo: a chart that is drawn over and over on a
 // terminal, lines elsewhere, and nothing when JSON is wanted.
 type demoScreen struct {
-	mu      sync.Mutex // guards all
-	out     io.Writer
-	width   func() (columns, rows int) // nil when out is no terminal
-	lines   int                        // of the chart that is on the terminal now
-	news    []string                   // to say above the chart
-	printed time.Duration              // when the last plain line was
+	mu    sync.Mutex // guards all
+	out   io.Writer
+	width func() (columns, rows int) // nil when out is no terminal
+	lines int                        // of the chart that is on the terminal now
+	news  []string                   // to say above the chart
+	next  time.Duration              // when the next plain line is due
 }
 
 // plainEvery is the time between two plain lines.
@@ -86,10 +86,10 @@ func (s *demoScreen) draw(p *demo.Picture) {
 
 func (s *demoScreen) plain(p *demo.Picture) {
 	at := p.Sent.End()
-	if s.printed > 0 && at < s.printed+plainEvery {
+	if at < s.next {
 		return
 	}
-	s.printed = at
+	s.next = at + plainEvery
 	fmt.Fprintf(s.out, "%5.1f s  inflow %6.0f/s  outflow %6.0f/s  backlog %6.0f\n", at.Seconds(),
 		p.Sent.RateNow(plainEvery), p.Applied.RateNow(plainEvery), p.Backlog.Last())
 }
