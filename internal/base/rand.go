@@ -39,3 +39,12 @@ func (r *Rand) IntN(n int) int {
 	defer r.mu.Unlock()
 	return r.src.IntN(n)
 }
+
+// Bytes16 returns 16 random bytes: an identifier.
+func (r *Rand) Bytes16() (b [16]byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	binary.LittleEndian.PutUint64(b[:8], r.src.Uint64())
+	binary.LittleEndian.PutUint64(b[8:], r.src.Uint64())
+	return b
+}

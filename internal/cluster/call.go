@@ -79,6 +79,7 @@ const (
 	answerBusy      = 2
 	answerUnknown   = 3
 	answerFailed    = 4
+	answerDiskFull  = 5
 )
 
 func (a *answer) encode() []byte {
@@ -92,6 +93,8 @@ func (a *answer) encode() []byte {
 		code = answerBusy
 	case errors.Is(a.err, tablet.ErrUnknown):
 		code = answerUnknown
+	case errors.Is(a.err, errDiskFull):
+		code = answerDiskFull
 	default:
 		return model.AppendString([]byte{answerFailed}, a.err.Error())
 	}
@@ -117,6 +120,8 @@ func decodeAnswer(b []byte) (a answer) {
 		a.err = tablet.ErrBusy
 	case answerUnknown:
 		a.err = tablet.ErrUnknown
+	case answerDiskFull:
+		a.err = errDiskFull
 	case answerFailed:
 		a.err = errors.New(d.String())
 	default:

@@ -76,7 +76,7 @@ func (h *handler) Call(_ model.NodeID, req []byte, reply func([]byte, error)) {
 	}
 	switch c.kind {
 	case callPropose:
-		r.propose(&c.command, done)
+		n.proposeTo(r, &c.command, done)
 	case callWhenReady:
 		n.start(func() { done(n.proposeWhenReady(context.Background(), r, &c.command, c.wait)) })
 	case callReadIndex:
@@ -95,6 +95,28 @@ func (h *handler) Call(_ model.NodeID, req []byte, reply func([]byte, error)) {
 		})
 	}
 }
+
+// proposeTo hands a command to a replica's lane, unless the disk is too full
+// for what it adds. Deletes still go through: they make room.
+func (n *Node) proposeTo(r *replica, cmd *model.Command, done func(answer)) {
+	if addsData(cmd.Kind) && n.journal.Full() {
+		done(answer{err: errDiskFull})
+		return
+	}
+	r.propose(cmd, done)
+}
+
+func addsData(k model.CommandKind) bool {
+	switch k {
+	case model.CmdPutItem, model.CmdUpdateItem, model.CmdBatchWrite, model.CmdSend:
+		return true
+	default:
+		return false
+	}
+}
+
+// errDiskFull: surely not applied, and trying again at once does not help.
+var errDiskFull = model.Errorf(model.ErrUnavailable, "the disk of the node that leads this data is nearly full: it takes no new data until there is room; deletes still work")
 
 // propose hands a command to the replica's lane.
 func (r *replica) propose(cmd *model.Command, done func(answer)) {

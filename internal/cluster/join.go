@@ -29,12 +29,7 @@ func (n *Node) SetAddress(ctx context.Context, addr string) error {
 	return err
 }
 
-func (n *Node) newRequestID() (id model.RequestID) {
-	for i := range id {
-		id[i] = byte(n.rand.IntN(256))
-	}
-	return id
-}
+func (n *Node) newRequestID() model.RequestID { return model.RequestID(n.rand.Bytes16()) }
 
 // join makes the holder of an unused token a member.
 func (n *Node) join(ctx context.Context, req *transport.JoinRequest) (*transport.JoinGrant, error) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"weir.dev/weir/internal/machine"
 	"weir.dev/weir/internal/model"
 	"weir.dev/weir/internal/tablet"
 )
@@ -65,19 +66,27 @@ func (n *Node) tabletOf(slot model.Slot) (model.TabletID, error) {
 func (n *Node) request(ctx context.Context, c *call) (answer, error) {
 	end := n.clock.Now().Add(requestTimeout + c.wait)
 	waitEnd := n.clock.Now().Add(c.wait)
-	unknown := false
+	unknown, asked := false, false
 	for pause := retryPause; ; pause = min(2*pause, maxRetryPause) {
 		if c.kind == callWhenReady {
 			c.wait = max(0, waitEnd.Sub(n.clock.Now()))
 		}
 		a := n.attempt(ctx, c)
 		switch {
+		case a.err == nil && asked && machine.TookNothing(&c.command, a.result):
+			c.kind, asked = callWhenReady, false // it had not been applied: wait on
+			continue
 		case a.err == nil:
 			return a, nil
 		case errors.Is(a.err, tablet.ErrUnknown):
 			unknown = true
+			if c.kind == callWhenReady {
+				// If it was applied, what it took is no longer there to wait for; the
+				// dedupe table knows.
+				c.kind, asked = callPropose, true
+			}
 			if bugNewRequestID {
-				c.command.ID = model.RequestID{byte(n.rand.IntN(256)), byte(n.rand.IntN(256)), byte(n.rand.IntN(256)), 1}
+				c.command.ID = n.newRequestID()
 			}
 		case errors.Is(a.err, tablet.ErrNotLeader), errors.Is(a.err, tablet.ErrBusy):
 		default:
@@ -130,7 +139,7 @@ func (n *Node) attemptHere(ctx context.Context, r *replica, c *call) answer {
 func (n *Node) proposeHere(ctx context.Context, r *replica, cmd *model.Command) answer {
 	done := make(chan answer, 1)
 	stamped := *cmd
-	r.propose(&stamped, func(a answer) { done <- a })
+	n.proposeTo(r, &stamped, func(a answer) { done <- a })
 	return n.await(ctx, done)
 }
 

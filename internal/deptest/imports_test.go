@@ -39,11 +39,12 @@ var allowed = map[string]string{
 	"internal/faultnet":   "base",
 	"internal/server":     "base model keys expr machine storage journal transport tablet cluster auth service pipe awsapi dynamo sqs front console",
 	"internal/sim":        "base model keys expr machine storage journal transport tablet cluster auth service pipe awsapi dynamo sqs front console server",
-	"weirtest":            "server",
+	"internal/demo":       "base",
+	"weirtest":            "server auth base",
 	"weirtest/awsclient":  "",
-	"test/process":        "",
+	"test/process":        "cluster",
 	"test/clients":        "",
-	"cmd/weir":            "base model keys auth cluster journal storage console server pipe machine tablet",
+	"cmd/weir":            "demo base model keys auth cluster journal storage console server pipe machine tablet",
 }
 
 // onlyHere says which room alone may import a package.

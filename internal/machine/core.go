@@ -79,7 +79,7 @@ type Outcome struct {
 func (m *Machine) Apply(r Reader, w Writer, at Position, cmd *model.Command) (Outcome, error) {
 	m.seen.expire(w, m.tablet, cmd.Stamp)
 	if !cmd.ID.IsZero() {
-		res, ok, err := m.seen.lookup(r, m.tablet, cmd.ID)
+		res, ok, err := m.seen.lookup(r, m.tablet, cmd)
 		if err != nil {
 			return Outcome{}, err
 		}

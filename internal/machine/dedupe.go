@@ -49,14 +49,14 @@ func (d *dedupe) expire(w Writer, t model.TabletID, stamp model.Stamp) {
 	d.buckets = append(d.buckets[:0:0], d.buckets[gone:]...)
 }
 
-// lookup returns the result recorded for the id, if it is known.
-func (d *dedupe) lookup(r Reader, t model.TabletID, id model.RequestID) (model.Result, bool, error) {
+// lookup returns the result recorded for the command, if it is known.
+func (d *dedupe) lookup(r Reader, t model.TabletID, cmd *model.Command) (model.Result, bool, error) {
 	if bugForgetRequests {
 		return model.Result{}, false, nil
 	}
 	for i := len(d.buckets) - 1; i >= 0; i-- {
 		b := &d.buckets[i]
-		at, ok := b.index[shortID(id)]
+		at, ok := b.index[shortID(cmd.ID)]
 		if !ok {
 			continue
 		}
@@ -64,16 +64,21 @@ func (d *dedupe) lookup(r Reader, t model.TabletID, id model.RequestID) (model.R
 		if err != nil {
 			return model.Result{}, false, err
 		}
-		if !ok || len(value) < len(id) {
+		if !ok {
 			return model.Result{}, false, model.ErrCorrupt
 		}
-		if model.RequestID(value[:len(id)]) != id {
-			continue
-		}
+		dec := model.NewDecoder(value)
+		id, kind, resource := dec.RequestID(), model.CommandKind(dec.Byte()), model.ResourceID(dec.Uvarint())
 		var res model.Result
-		dec := model.NewDecoder(value[len(id):])
 		res.Decode(dec)
-		return res, true, dec.Done()
+		if err := dec.Done(); err != nil {
+			return model.Result{}, false, err
+		}
+		// Another command under the same id is another command: ids are for
+		// clients to choose.
+		if id == cmd.ID && kind == cmd.Kind && resource == cmd.Resource {
+			return res, true, nil
+		}
 	}
 	return model.Result{}, false, nil
 }
@@ -81,8 +86,9 @@ func (d *dedupe) lookup(r Reader, t model.TabletID, id model.RequestID) (model.R
 // record files the result under the command's id.
 func (d *dedupe) record(w Writer, t model.TabletID, at Position, cmd *model.Command, res *model.Result) {
 	number := bucketOf(cmd.Stamp)
-	value := make([]byte, 0, len(cmd.ID)+len(res.Body)+8)
-	value = res.Append(append(value, cmd.ID[:]...))
+	value := make([]byte, 0, len(cmd.ID)+len(res.Body)+24)
+	value = append(append(value, cmd.ID[:]...), byte(cmd.Kind))
+	value = res.Append(model.AppendUvarint(value, uint64(cmd.Resource)))
 	var key [64]byte
 	w.Set(keys.AppendDedupe(key[:0], t, number, at.Index, at.Ordinal), value)
 	d.insert(number, shortID(cmd.ID), at)

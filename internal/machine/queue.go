@@ -74,7 +74,7 @@ func (q *queue) flush() {
 	if q.head != q.was {
 		q.tx.Set(keys.QueueHead(q.key[:0], q.id, q.slot), q.head.Append(q.value[:0]))
 	}
-	if q.wake && q.head.Visible+q.head.Dead > 0 {
+	if q.wake && q.head.Visible > 0 {
 		q.tx.Wake = true
 	}
 }

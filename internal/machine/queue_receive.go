@@ -71,7 +71,8 @@ func (q *queue) take(s *model.QueueSettings, most int) ([]keys.QueueEntry, error
 }
 
 // bury puts a message that was received too often among the dead ones, for the
-// mover of dead letters to claim.
+// mover of dead letters to claim. It wakes nobody: consumers find nothing in
+// it, and the mover asks again by itself.
 func (q *queue) bury(e *keys.QueueEntry) error {
 	st, err := q.state(e.Seq)
 	if err != nil || st == nil {
@@ -83,7 +84,6 @@ func (q *queue) bury(e *keys.QueueEntry) error {
 	q.tx.Set(keys.Dead(q.key[:0], q.id, q.slot, q.head.NextDead), q.value)
 	q.head.NextDead++
 	q.head.Dead++
-	q.wake = true
 	return nil
 }
 

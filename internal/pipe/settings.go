@@ -219,9 +219,4 @@ func (e *Engine) Delete(ctx context.Context, name string) error {
 }
 
 // requestID names a command of the engine's own.
-func (e *Engine) requestID() (id model.RequestID) {
-	for i := range id {
-		id[i] = byte(e.rand.IntN(256))
-	}
-	return id
-}
+func (e *Engine) requestID() model.RequestID { return model.RequestID(e.rand.Bytes16()) }

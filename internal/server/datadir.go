@@ -31,6 +31,7 @@ type nodeRecord struct {
 	Node      model.NodeID
 	Tablets   int          // data tablets, for the first node's genesis; 0 for one that joined
 	Seeds     []model.Node // the members known when the node was made
+	Starts    uint64       // how often it was started; peers refuse a run older than one they know
 }
 
 // dataDir is an opened, locked data directory.
@@ -49,7 +50,7 @@ func openDataDir(path string) (*dataDir, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the data directory: %w", err)
 	}
-	ours := []string{nodeFile, lockFile, peersDir, "FORMAT", storage.JournalDir, storage.StateDir, nodeFile + ".new", "lost+found"}
+	ours := []string{nodeFile, lockFile, peersDir, "FORMAT", "FORMAT.new", "staging", storage.JournalDir, storage.StateDir, nodeFile + ".new", "lost+found"}
 	_, statErr := os.Stat(filepath.Join(path, nodeFile))
 	for _, e := range names {
 		if errors.Is(statErr, fs.ErrNotExist) && !slices.Contains(ours, e.Name()) {

@@ -162,10 +162,8 @@ func (s *Server) openIdentity(ctx context.Context) error {
 	if s.identity.Node() != rec.Node || s.identity.ClusterID() != rec.ClusterID {
 		return fmt.Errorf("%s belongs to node %v of cluster %s, but its certificates are of node %v of cluster %s", s.cfg.DataDir, rec.Node, rec.ClusterID, s.identity.Node(), s.identity.ClusterID())
 	}
+	rec.Starts++
 	s.record = rec
-	if found {
-		return nil
-	}
 	return s.dir.save(rec)
 }
 
@@ -277,7 +275,7 @@ func (s *Server) openTransport(h transport.Handler) (transport.Transport, error)
 		return "", false
 	}
 	return transport.New(transport.Options{
-		Identity: s.identity, Incarnation: uint64(time.Now().UnixNano()), Listener: s.listen.peer,
+		Identity: s.identity, Incarnation: s.record.Starts, Listener: s.listen.peer,
 		Addr: known, Allow: func(id model.NodeID) bool { _, ok := known(id); return ok },
 		Joiner: h.(transport.Joiner), Clock: s.clock, Rand: s.rand, Logger: s.cfg.Logger,
 	}, h)

@@ -87,9 +87,4 @@ func (s *Service) changeCatalog(ctx context.Context, op *model.CatalogOp) (*mode
 }
 
 // newRequestID returns a request id for a command that no client named.
-func (s *Service) newRequestID() (id model.RequestID) {
-	for i := range id {
-		id[i] = byte(s.rand.IntN(256))
-	}
-	return id
-}
+func (s *Service) newRequestID() model.RequestID { return model.RequestID(s.rand.Bytes16()) }

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -72,8 +73,23 @@ func newWorld(seed uint64, cfg Config) *world {
 	return w
 }
 
-// boot starts the node in a room from what its disk holds.
-func (w *world) boot(room *machineRoom) error {
+// boot starts the node in a room from what its disk holds. A panic of the
+// engine while it starts is a failure like any other.
+func (w *world) boot(room *machineRoom) (err error) {
+	live := &liveNode{room: room}
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("node %v panics at its start: %v", room.id, p)
+		}
+		if err != nil {
+			err = errors.Join(err, live.close())
+		}
+	}()
+	return w.start(live)
+}
+
+func (w *world) start(live *liveNode) (err error) {
+	room := live.room
 	room.seed++
 	random := base.NewRand(room.seed)
 	delays := rand.New(rand.NewPCG(room.seed, 3))
@@ -83,8 +99,6 @@ func (w *world) boot(room *machineRoom) error {
 		defer w.mu.Unlock()
 		w.fatal = append(w.fatal, fmt.Sprintf("node %v: %v", room.id, err))
 	}
-	live := &liveNode{room: room}
-	var err error
 	live.db, err = storage.Open(storage.Options{FS: room.disk, Dir: "storage", CacheBytes: 1 << 20, MemTableBytes: 256 << 10, Fatal: fatal})
 	if err != nil {
 		return err
@@ -138,14 +152,20 @@ func (w *world) crash(room *machineRoom, keepPercent int) error {
 
 // close ends the goroutines of a node whose disk nobody reads any more.
 func (l *liveNode) close() error {
-	l.pipes.Close()
-	if err := l.node.Close(); err != nil {
-		return err
+	var errs []error
+	if l.pipes != nil {
+		l.pipes.Close()
 	}
-	if err := l.journal.Close(); err != nil {
-		return err
+	if l.node != nil {
+		errs = append(errs, l.node.Close())
 	}
-	return l.db.Close()
+	if l.journal != nil {
+		errs = append(errs, l.journal.Close())
+	}
+	if l.db != nil {
+		errs = append(errs, l.db.Close())
+	}
+	return errors.Join(errs...)
 }
 
 func (w *world) slowness(room *machineRoom) time.Duration {

@@ -28,7 +28,11 @@ type kv struct {
 
 const (
 	kvTable = "kv"
-	kvKeys  = 4
+	kvKeys  = 3
+	// Of the clients, one for each node writes and reads, and one only reads: a
+	// writer on a node that is cut off waits, and would not notice stale reads.
+	kvWriters = 3
+	kvReaders = 3
 	// kvMaxUnknown bounds the operations of unknown outcome in one history: each
 	// doubles what the checker may have to try.
 	kvMaxUnknown = 60
@@ -61,17 +65,17 @@ func (k *kv) client(id int, stop <-chan struct{}) {
 	rng := rand.New(rand.NewPCG(k.w.seed, 100+uint64(id)))
 	seen := map[int]string{}
 	for i := 0; !closed(stop); i++ {
-		pause(rng, 150*time.Millisecond)
+		pause(rng, 80*time.Millisecond)
 		in := kvInput{op: kvOp(rng.IntN(3)), key: rng.IntN(kvKeys), new: fmt.Sprintf("%d.%d", id, i)}
 		in.old = seen[in.key]
 		k.mu.Lock()
 		full := k.unknown >= kvMaxUnknown
 		k.mu.Unlock()
-		if full {
+		if full || id >= kvWriters {
 			in.op = opGet
 		}
 		called := k.w.elapsed()
-		out, err := k.do(rng, in)
+		out, err := k.do(id, rng, in)
 		returned := k.w.elapsed()
 		if err == nil {
 			switch {
@@ -108,10 +112,10 @@ func (k *kv) note(client int, in kvInput, out kvOutput, err error, called, retur
 
 // do carries out one operation, retrying an unknown outcome once through
 // another node with the same request id, as an SDK does.
-func (k *kv) do(rng *rand.Rand, in kvInput) (out kvOutput, err error) {
+func (k *kv) do(client int, rng *rand.Rand, in kvInput) (out kvOutput, err error) {
 	invocation := randomID(rng)
 	for try := 0; try < 2; try++ {
-		node := k.w.anyNode(rng)
+		node := k.w.nodeFor(client+try, rng)
 		if node == nil {
 			if try == 0 {
 				err = model.Errorf(model.ErrUnavailable, "every node is down")
@@ -138,7 +142,7 @@ func (k *kv) do(rng *rand.Rand, in kvInput) (out kvOutput, err error) {
 }
 
 func (k *kv) once(ctx context.Context, s *service.Service, invocation model.RequestID, in kvInput) (out kvOutput, err error) {
-	id := model.Attr{Name: "id", Value: text(fmt.Sprint("k", in.key))}
+	id := model.Attr{Name: "id", Value: text(kvKey(in.key))}
 	if in.op == opGet {
 		got, err := s.GetItem(ctx, &service.GetItemRequest{Table: kvTable, Key: model.Item{id}, Strong: true})
 		if err != nil {
@@ -162,6 +166,8 @@ func (k *kv) once(ctx context.Context, s *service.Service, invocation model.Requ
 	}
 	return kvOutput{ok: true}, err
 }
+
+func kvKey(n int) string { return fmt.Sprint("k", n) }
 
 // condition is the condition that the value is still old.
 func condition(old string) (*expr.Condition, error) {
@@ -247,6 +253,8 @@ func closed(stop <-chan struct{}) bool {
 		return false
 	}
 }
+
+func (k *kv) clients() int { return kvWriters + kvReaders }
 
 func (k *kv) finish() error { return nil }
 

@@ -40,6 +40,8 @@ func newLikes(w *world) *likes {
 	return &likes{w: w, sent: map[string]int{}, maybe: map[string]int{}, got: map[string]int{}}
 }
 
+func (l *likes) clients() int { return 3 }
+
 // client clicks; the first one makes the pipe.
 func (l *likes) client(id int, stop <-chan struct{}) {
 	rng := rand.New(rand.NewPCG(l.w.seed, 300+uint64(id)))

@@ -3,6 +3,7 @@ package sim
 import (
 	"time"
 
+	"weir.dev/weir/internal/keys"
 	"weir.dev/weir/internal/model"
 )
 
@@ -16,11 +17,11 @@ func (w *world) nemesis(stop <-chan struct{}, r *Report) error {
 		}
 		var err error
 		switch w.rng.IntN(6) {
-		case 0, 1:
+		case 0:
 			err = w.crashSome(r, []*machineRoom{w.anyRoom()})
-		case 2:
+		case 1:
 			err = w.crashSome(r, w.nodes)
-		case 3:
+		case 2, 3:
 			w.partition(r)
 		case 4:
 			w.slowDisk(r)
@@ -54,10 +55,22 @@ func (w *world) crashSome(r *Report, rooms []*machineRoom) error {
 	return nil
 }
 
+// leaderRoom is mostly the room of the node that leads a key of the kv load:
+// to cut a leader off is what shows who still believes in it.
+func (w *world) leaderRoom() *machineRoom {
+	slot := model.SlotOf(keys.AppendValue(nil, text(kvKey(w.rng.IntN(kvKeys)))))
+	for _, live := range w.up() {
+		if live.node.Leads(slot) && w.rng.IntN(4) > 0 {
+			return live.room
+		}
+	}
+	return w.anyRoom()
+}
+
 // partition cuts one node off, both ways or one way, for up to six seconds.
 func (w *world) partition(r *Report) {
 	r.Partitions++
-	lonely, way := w.anyRoom().id, w.rng.IntN(3)
+	lonely, way := w.leaderRoom().id, w.rng.IntN(3)
 	for _, room := range w.nodes {
 		if room.id == lonely {
 			continue

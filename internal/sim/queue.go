@@ -56,6 +56,8 @@ func exists(err error) bool {
 	return errors.As(err, &known) && known.Kind == model.ErrInUse
 }
 
+func (q *queueLoad) clients() int { return 3 }
+
 // client is a producer or a consumer.
 func (q *queueLoad) client(id int, stop <-chan struct{}) {
 	rng := rand.New(rand.NewPCG(q.w.seed, 200+uint64(id)))

@@ -53,6 +53,8 @@ type admitter interface {
 
 // workload is a set of clients with a check at the end.
 type workload interface {
+	// clients is the number of clients.
+	clients() int
 	// client runs one client until stop.
 	client(id int, stop <-chan struct{})
 	// finish runs after everything is healed; it waits for what must still come.
@@ -95,7 +97,7 @@ func (w *world) run(r *Report) error {
 	stop := make(chan struct{})
 	var clients sync.WaitGroup
 	for i, load := range loads {
-		for c := range 3 {
+		for c := range load.clients() {
 			clients.Go(func() { load.client(10*i+c, stop) })
 		}
 	}
@@ -172,6 +174,20 @@ func contextFor(d time.Duration) (context.Context, context.CancelFunc) {
 
 // elapsed is the run's time.
 func (w *world) elapsed() time.Duration { return time.Since(w.began) }
+
+// nodeFor is the node that a client speaks to: mostly the same one, so that a
+// node which is cut off still has clients. nil when no node runs.
+func (w *world) nodeFor(client int, rng *rand.Rand) *liveNode {
+	if rng.IntN(4) > 0 {
+		w.mu.Lock()
+		home := w.nodes[client%len(w.nodes)].live
+		w.mu.Unlock()
+		if home != nil {
+			return home
+		}
+	}
+	return w.anyNode(rng)
+}
 
 // anyNode is one of the nodes that run, or nil.
 func (w *world) anyNode(rng *rand.Rand) *liveNode {

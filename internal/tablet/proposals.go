@@ -70,7 +70,7 @@ func (t *Tablet) proposeWaiting() {
 			continue
 		}
 		t.stamp = stamp
-		if bugAckEarly {
+		if bugAckEarly && batch[0].Command.Kind == model.CmdPutItem {
 			for _, p := range batch {
 				p.Done(model.Result{}, model.Index(0), nil)
 			}
