@@ -195,7 +195,7 @@ func (n *Node) allReplicas() []*replica {
 // tick drives the clocks of all tablets.
 func (n *Node) tick() {
 	// Jitter keeps nodes that started together from campaigning together.
-	for n.sleep(tablet.TickInterval + time.Duration(n.rand.IntN(int(time.Millisecond)))) {
+	for n.sleep(tablet.TickInterval + n.jitter()) {
 		for _, l := range n.lanes {
 			l.post(event{kind: evTick})
 		}

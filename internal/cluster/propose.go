@@ -108,13 +108,17 @@ func (n *Node) attempt(ctx context.Context, c *call) answer {
 	if r != nil && r.leads.Load() {
 		return n.attemptHere(ctx, r, c)
 	}
+	var changed <-chan struct{}
+	if r != nil {
+		changed = r.leaders.change() // before looking, so that no change is missed
+	}
 	to, ok := n.leaderOf(r, c.tablet)
 	if !ok {
 		return answer{err: tablet.ErrNotLeader}
 	}
 	done := make(chan answer, 1)
 	n.ask(to, c, attemptTimeout+c.wait, func(a answer) { done <- a })
-	return n.await(ctx, done)
+	return n.await(ctx, done, changed)
 }
 
 func (n *Node) attemptHere(ctx context.Context, r *replica, c *call) answer {
@@ -126,7 +130,7 @@ func (n *Node) attemptHere(ctx context.Context, r *replica, c *call) answer {
 	}
 	done := make(chan answer, 1)
 	r.readIndex(func(a answer) { done <- a })
-	a := n.await(ctx, done)
+	a := n.await(ctx, done, nil)
 	if a.err == nil && c.kind == callRead {
 		return n.queryHere(r, &c.query)
 	}
@@ -140,15 +144,23 @@ func (n *Node) proposeHere(ctx context.Context, r *replica, cmd *model.Command) 
 	done := make(chan answer, 1)
 	stamped := *cmd
 	n.proposeTo(r, &stamped, func(a answer) { done <- a })
-	return n.await(ctx, done)
+	return n.await(ctx, done, nil)
 }
 
-// await waits for an answer or the end of the request.
-func (n *Node) await(ctx context.Context, done <-chan answer) answer {
+// await waits for an answer, or until it may never come: the request has
+// ended, or, when changed is closed, there is another leader than the one that
+// was asked. An answer that is there counts, whatever else has happened.
+func (n *Node) await(ctx context.Context, done <-chan answer, changed <-chan struct{}) answer {
 	select {
 	case a := <-done:
 		return a
+	case <-changed:
 	case <-ctx.Done():
+	}
+	select {
+	case a := <-done:
+		return a
+	default:
 		return answer{err: tablet.ErrUnknown}
 	}
 }
@@ -175,10 +187,13 @@ func (n *Node) leaderOf(r *replica, id model.TabletID) (model.NodeID, bool) {
 	return to, to != n.opts.Node
 }
 
+// jitter keeps those who wait for one event from all coming back at once.
+func (n *Node) jitter() time.Duration { return time.Duration(n.rand.IntN(int(time.Millisecond))) }
+
 // pause waits before the next try; false when the request or the node ends.
 func (n *Node) pause(ctx context.Context, d time.Duration) bool {
 	done := make(chan struct{})
-	t := n.clock.AfterFunc(d, func() { close(done) })
+	t := n.clock.AfterFunc(d+n.jitter(), func() { close(done) })
 	select {
 	case <-done:
 		return true

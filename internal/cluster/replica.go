@@ -44,6 +44,7 @@ type replica struct {
 	ready   atomic.Bool   // the state may be read: the replica has had its first snapshot
 	waits   waits
 	marks   marks
+	leaders leaderWatch
 }
 
 // openReplicas opens every tablet that the storage or the journal knows.
@@ -161,7 +162,9 @@ func (r *replica) notePosition(n *Node) {
 
 // publish shows everybody what the lane knows.
 func (r *replica) publish() {
-	r.lead.Store(uint64(r.tablet.Leader()))
+	if lead := uint64(r.tablet.Leader()); r.lead.Swap(lead) != lead && lead != 0 {
+		r.leaders.changed()
+	}
 	r.stamp.Store(uint64(r.tablet.Stamp()))
 	leads := r.tablet.Leads()
 	if r.leads.Swap(leads) && !leads {
@@ -172,6 +175,32 @@ func (r *replica) publish() {
 // alone reports whether this replica is the tablet's only voter.
 func (r *replica) alone() bool {
 	return len(r.state.Conf.Voters) == 1 && len(r.state.Conf.Outgoing) == 0
+}
+
+// leaderWatch tells those who wait for the answer of a leader that there is
+// another one.
+type leaderWatch struct {
+	mu   sync.Mutex // guards next
+	next chan struct{}
+}
+
+// change returns a channel that is closed at the next change of leader.
+func (w *leaderWatch) change() <-chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.next == nil {
+		w.next = make(chan struct{})
+	}
+	return w.next
+}
+
+func (w *leaderWatch) changed() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.next != nil {
+		close(w.next)
+		w.next = nil
+	}
 }
 
 // marks lets goroutines wait until the state has reached an index.

@@ -71,7 +71,7 @@ func (n *Node) Status(ctx context.Context) *ClusterStatus {
 	told := map[model.NodeID]*NodeStatus{}
 	for i, m := range c.Nodes {
 		v := NodeView{ID: m.ID, Address: m.PeerAddr}
-		a := n.await(ctx, answers[i])
+		a := n.await(ctx, answers[i], nil)
 		ns := &NodeStatus{}
 		if a.err == nil && json.Unmarshal(a.result.Body, ns) == nil {
 			told[m.ID], v.Up, v.Holds = ns, true, len(ns.Replicas)

@@ -108,6 +108,7 @@ func (n *Node) proposeWhenReady(ctx context.Context, r *replica, cmd *model.Comm
 				return a
 			}
 			if !n.clock.Now().Before(end) {
+				r.waits.wakeOne(key) // what woke this one is for another
 				return answer{}
 			}
 			continue // somebody else was faster
@@ -135,7 +136,7 @@ func (n *Node) proposeWhenReady(ctx context.Context, r *replica, cmd *model.Comm
 // waitWoken waits until the waiter is woken, for d, or until ctx ends.
 func (n *Node) waitWoken(ctx context.Context, me *waiter, d time.Duration) {
 	due := make(chan struct{})
-	timer := n.clock.AfterFunc(d, func() { close(due) })
+	timer := n.clock.AfterFunc(d+n.jitter(), func() { close(due) })
 	defer timer.Stop()
 	select {
 	case <-me.woken:
