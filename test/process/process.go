@@ -65,19 +65,20 @@ var binary = sync.OnceValues(func() (string, error) {
 	if path := os.Getenv("WEIR_BIN"); path != "" {
 		return filepath.Abs(path)
 	}
-	dir, err := os.MkdirTemp("", "weir-bin-")
+	root, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}").Output()
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("cannot find the module: %w", err)
 	}
-	path := filepath.Join(dir, "weir")
-	out, err := exec.Command("go", "build", "-o", path, "weir.dev/weir/cmd/weir").CombinedOutput()
-	if err != nil {
+	path := filepath.Join(strings.TrimSpace(string(root)), "bin", "weir")
+	build := exec.Command("go", "build", "-o", path, "./cmd/weir")
+	build.Dir = filepath.Dir(filepath.Dir(path))
+	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("cannot build weir: %w\n%s", err, out)
 	}
 	return path, nil
 })
 
-// Binary is the weir under test: WEIR_BIN, or else built from this module.
+// Binary is the weir under test: WEIR_BIN, or else bin/weir, which is built anew.
 func Binary(t testing.TB) string {
 	t.Helper()
 	path, err := binary()
