@@ -108,6 +108,8 @@ type demoRun struct {
 	queued  int             // messages waiting or in flight, as last read
 	healed  time.Duration   // when the killed node had caught up
 	killed  string          // its name
+
+	differing []string // nodes whose replicas show something else in the end
 }
 
 func newDemoRun(ctx context.Context, f *demoFlags, day *demo.Day) *demoRun {
@@ -122,7 +124,7 @@ func newDemoRun(ctx context.Context, f *demoFlags, day *demo.Day) *demoRun {
 // play is the demo from beginning to end.
 func (d *demoRun) play() error {
 	began := time.Now()
-	for _, step := range []func() error{d.startNodes, d.makeResources, d.runDay} {
+	for _, step := range []func() error{d.startNodes, d.makeResources, d.runDay, d.compareNodes} {
 		err := step()
 		if early := d.interrupted(); early != nil {
 			return early

@@ -76,9 +76,10 @@ func (r resolver[P]) ResolveEndpoint(context.Context, P) (endpoints.Endpoint, er
 // demoClients are the SDK's clients, which know nothing of Weir.
 type demoClients struct {
 	dynamo   *dynamodb.Client
-	sqs      *sqs.Client   // for all but sending
-	senders  []*sqs.Client // a third begins at each node
-	failed   atomic.Int64  // tries
+	each     []*dynamodb.Client // one for each node, which stays there
+	sqs      *sqs.Client        // for all but sending
+	senders  []*sqs.Client      // a third begins at each node
+	failed   atomic.Int64       // tries
 	queueURL string
 }
 
@@ -96,23 +97,27 @@ func newDemoClients(nodes []*demoNode) *demoClients {
 			return min(demoBackoff, 10*time.Millisecond<<min(attempt, 10)), nil
 		})
 	})
-	rotate := func(first int) *rotation {
+	rotate := func(addrs []string, first int) *rotation {
 		return &rotation{addrs: addrs, at: first % len(addrs), failed: &c.failed, http: &http.Client{Transport: transport}}
 	}
-	r := rotate(0)
-	c.dynamo = dynamodb.New(dynamodb.Options{
-		Region: "us-east-1", Credentials: keys, HTTPClient: r, Retryer: retryer,
-		EndpointResolverV2: resolver[dynamodb.EndpointParameters]{r},
-	})
+	newDynamo := func(r *rotation) *dynamodb.Client {
+		return dynamodb.New(dynamodb.Options{
+			Region: "us-east-1", Credentials: keys, HTTPClient: r, Retryer: retryer,
+			EndpointResolverV2: resolver[dynamodb.EndpointParameters]{r},
+		})
+	}
 	newSQS := func(r *rotation) *sqs.Client {
 		return sqs.New(sqs.Options{
 			Region: "us-east-1", Credentials: keys, HTTPClient: r, Retryer: retryer,
 			EndpointResolverV2: resolver[sqs.EndpointParameters]{r},
 		})
 	}
-	c.sqs = newSQS(rotate(1))
+	c.dynamo, c.sqs = newDynamo(rotate(addrs, 0)), newSQS(rotate(addrs, 1))
+	for i := range addrs {
+		c.each = append(c.each, newDynamo(rotate(addrs[i:i+1], 0)))
+	}
 	for i := range demoSenders {
-		c.senders = append(c.senders, newSQS(rotate(i)))
+		c.senders = append(c.senders, newSQS(rotate(addrs, i)))
 	}
 	return c
 }
@@ -193,14 +198,15 @@ func (c *demoClients) queued(ctx context.Context) (n int, err error) {
 	return n, nil
 }
 
-// applied reads the tallies of all posts with strong reads. complete is false
-// when some posts could not be read now.
-func (c *demoClients) applied(ctx context.Context, posts int) (all []demo.Tally, complete bool, err error) {
-	ask := dynamotypes.KeysAndAttributes{ConsistentRead: aws.Bool(true)}
+// readPosts reads the tallies of all posts. Strong reads show the newest state;
+// others show that of the node that is asked. complete is false when some posts
+// could not be read now.
+func readPosts(ctx context.Context, client *dynamodb.Client, posts int, strong bool) (all []demo.Tally, complete bool, err error) {
+	ask := dynamotypes.KeysAndAttributes{ConsistentRead: aws.Bool(strong)}
 	for i := range posts {
 		ask.Keys = append(ask.Keys, map[string]dynamotypes.AttributeValue{"id": &dynamotypes.AttributeValueMemberS{Value: postKey(i)}})
 	}
-	out, err := c.dynamo.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{RequestItems: map[string]dynamotypes.KeysAndAttributes{demoTable: ask}})
+	out, err := client.BatchGetItem(ctx, &dynamodb.BatchGetItemInput{RequestItems: map[string]dynamotypes.KeysAndAttributes{demoTable: ask}})
 	if err != nil {
 		return nil, false, fmt.Errorf("cannot read the table: %w", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"weir.dev/weir/internal/cluster"
@@ -96,7 +97,7 @@ func (d *demoRun) measure(over <-chan struct{}, read func(context.Context) error
 
 // readApplied measures the outflow: what has arrived in the table.
 func (d *demoRun) readApplied(ctx context.Context) error {
-	applied, complete, err := d.clients.applied(ctx, d.day.Posts)
+	applied, complete, err := readPosts(ctx, d.clients.dynamo, d.day.Posts, true)
 	if err != nil || !complete {
 		return err
 	}
@@ -104,6 +105,35 @@ func (d *demoRun) readApplied(ctx context.Context) error {
 	defer d.mu.Unlock()
 	d.applied = applied
 	d.picture.Applied.Add(d.now(), float64(demo.Sum(applied).Clicks))
+	return nil
+}
+
+// compareTimeout bounds how long a node may be behind when nothing is left to
+// apply.
+const compareTimeout = 10 * time.Second
+
+// compareNodes reads the table from each node's own replicas, and notes those
+// that do not come to show what the strong reads have shown.
+func (d *demoRun) compareNodes() error {
+	for i, n := range d.nodes.all {
+		deadline := time.Now().Add(compareTimeout)
+		for {
+			own, complete, err := readPosts(d.ctx, d.clients.each[i], d.day.Posts, false)
+			if err != nil {
+				return err
+			}
+			if complete && slices.Equal(own, d.applied) {
+				break
+			}
+			if time.Now().After(deadline) {
+				d.differing = append(d.differing, n.name)
+				break
+			}
+			if !d.wait(demoPoll) {
+				return nil
+			}
+		}
+	}
 	return nil
 }
 

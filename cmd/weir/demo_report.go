@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"weir.dev/weir/internal/demo"
@@ -17,6 +18,7 @@ var errDemoSums = errors.New("WHAT WAS ACKNOWLEDGED AND WHAT WAS APPLIED DIFFER:
 type demoFacts struct {
 	OK            bool            `json:"ok"` // each acknowledged click counted exactly once
 	Proof         demo.Proof      `json:"proof"`
+	Differing     []string        `json:"nodes_that_differ"` // whose own replicas show other sums
 	Seed          uint64          `json:"seed"`
 	DaySeconds    float64         `json:"day_seconds"`
 	Posts         int             `json:"posts"`
@@ -56,7 +58,8 @@ func (d *demoRun) facts(took time.Duration) *demoFacts {
 	}
 	calm, across := demo.Deviations(p.Sent, p.Applied, p.Rate, p.Kill, back)
 	return &demoFacts{
-		OK: proof.Holds() && proof.Sent.Clicks == int64(len(d.day.Clicks)), Proof: proof,
+		OK: proof.Holds() && proof.Sent.Clicks == int64(len(d.day.Clicks)) && len(d.differing) == 0, Proof: proof,
+		Differing: append([]string{}, d.differing...),
 		Seed: d.flags.seed, DaySeconds: d.flags.seconds, Posts: d.day.Posts, Clicks: len(d.day.Clicks),
 		SetRate: p.Rate, QuietRate: d.day.Quiet, FlashRate: d.day.Quiet * demo.FlashFactor,
 		PeakBacklog: p.Backlog.Max(), Drained: p.Applied.Reached(float64(proof.Applied.Clicks)).Seconds(),
@@ -101,6 +104,11 @@ func (f *demoFacts) print() {
 	line("applied", "%s clicks, read back from the table; score %s", demo.Grouped(p.Applied.Clicks), demo.Grouped(p.Applied.Score))
 	line("lost", "%s", demo.Grouped(p.Lost))
 	line("twice", "%s", demo.Grouped(p.Twice))
+	if len(f.Differing) == 0 {
+		line("replicas", "the same sums on all %d nodes", demoNodeCount)
+	} else {
+		line("REPLICAS", "OTHER SUMS ON %s", strings.Join(f.Differing, ", "))
+	}
 	line("inflow", "%.0f/s at night, %.0f/s in the flash crowd; backlog up to %s", f.QuietRate, f.FlashRate, demo.Grouped(int64(f.PeakBacklog)))
 	line("outflow", "%g/s set; with a backlog, %s over 10 s windows", f.SetRate, deviation(f.Deviation))
 	if f.Killed != "" {
@@ -115,7 +123,7 @@ func (f *demoFacts) print() {
 	if f.OK {
 		fmt.Printf("\nEvery acknowledged click counted exactly once. (%.0f s)\n", f.TookSeconds)
 	} else {
-		fmt.Printf("\n%s.\n", p)
+		fmt.Printf("\nIT IS WRONG: %s.\n", p)
 	}
 }
 

@@ -40,12 +40,15 @@ func readClaim(r Reader, id model.ResourceID, slot model.Slot, pipe model.Resour
 }
 
 // applyClaim hands messages over to a pipe (invariant 1).
-func applyClaim(_ *Machine, tx *Tx) (model.Result, error) {
+func applyClaim(m *Machine, tx *Tx) (model.Result, error) {
 	var cmd model.Claim
 	d := model.NewDecoder(tx.Command.Body)
 	cmd.Decode(d)
 	if err := d.Done(); err != nil {
 		return model.Result{}, err
+	}
+	if m.dropped[cmd.Pipe] { // the pipe is being ended: no more claims, or its end would leave one behind
+		return model.Result{Status: model.StatusGone}, nil
 	}
 	q, err := openQueue(tx)
 	if err != nil {

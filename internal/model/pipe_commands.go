@@ -16,7 +16,7 @@ type ClaimSeq uint64
 // settle them: no consumer gets them any more and no timeout returns them.
 // Receive counts do not rise. The result is StatusOK with a ClaimResult, or
 // StatusOverLimit when MaxPipeClaims of the pipe's claims are unsettled or the
-// plan is over MaxPlanBytes.
+// plan is over MaxPlanBytes, or StatusGone when the queue or the pipe was dropped.
 type Claim struct {
 	Settings QueueSettings
 	// Pipe is the pipe. The mover of a queue's dead letters claims them under

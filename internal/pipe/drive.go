@@ -214,12 +214,10 @@ func letter(r dead, j *job) []byte {
 	e := model.SendEntry{Message: r.message.Message}
 	e.Message.DeadFrom = j.spec.Source
 	e.Message.Attrs = append([]model.MessageAttr(nil), e.Message.Attrs...)
-	for _, a := range []model.MessageAttr{
-		{Name: reasonAttribute, DataType: "String", Value: shorten(r.reason, model.MaxReasonBytes)},
-		{Name: pipeAttribute, DataType: "String", Value: j.name},
-	} {
-		e.Message.Attrs = append(e.Message.Attrs, a)
-	}
+	e.Message.Attrs = append(e.Message.Attrs,
+		model.MessageAttr{Name: reasonAttribute, DataType: "String", Value: shorten(r.reason, model.MaxReasonBytes)},
+		model.MessageAttr{Name: pipeAttribute, DataType: "String", Value: j.name},
+	)
 	return e.Append(nil)
 }
 

@@ -54,6 +54,7 @@ func NewEngine(c Cluster, s *service.Service, clock base.Clock, rand *base.Rand,
 	e := &Engine{cluster: c, service: s, clock: clock, rand: rand, log: log, workers: map[model.ResourceID]*worker{}}
 	e.ctx, e.stop = context.WithCancel(context.Background())
 	e.tasks.Go(e.supervise)
+	e.tasks.Go(e.sweep)
 	return e
 }
 

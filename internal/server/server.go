@@ -15,7 +15,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"net/http"
 	"os"
 	"runtime"
 	"sync"
@@ -43,14 +42,12 @@ type Server struct {
 	record   nodeRecord
 	listen   listeners
 
-	db        *storage.DB
-	journal   *journal.Journal
-	transport *transport.TCP
-	node      *cluster.Node
-	service   *service.Service
-	pipes     *pipe.Engine
-	front     *frontDoor
-	console   *http.Server
+	db      *storage.DB
+	journal *journal.Journal
+	node    *cluster.Node
+	service *service.Service
+	pipes   *pipe.Engine
+	front   *frontDoor
 
 	stop     chan struct{}
 	stopOnce sync.Once

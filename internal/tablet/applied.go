@@ -31,7 +31,7 @@ type Members struct {
 
 const appliedVersion = 1
 
-// Append appends the record's stored form; see docs/format/applied.md.
+// Append appends the record's stored form; see docs/format/command.md.
 func (a *Applied) Append(dst []byte) []byte {
 	dst = append(dst, appliedVersion)
 	dst = model.AppendUvarint(dst, uint64(a.Index))

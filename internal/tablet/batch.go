@@ -22,7 +22,7 @@ func appendBatchHeader(dst []byte, nonce, number uint64) []byte {
 	return model.AppendUvarint(dst, number)
 }
 
-// DecodeBatch reads an entry's data; see docs/format/entry.md. Commands share
+// DecodeBatch reads an entry's data; see docs/format/command.md. Commands share
 // memory with it.
 func DecodeBatch(data []byte) (*Batch, error) {
 	d := model.NewDecoder(data)

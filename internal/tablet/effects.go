@@ -70,14 +70,32 @@ func (t *Tablet) takeMessage(m *pb.Message) {
 			a.Snapshot = m.GetSnapshot()
 			t.installs++
 		}
+		if a.MustSync {
+			t.appending++
+		}
+		if n := len(a.Entries); n > 0 {
+			t.last = a.Entries[n-1].GetIndex()
+		}
 		t.effects.Appends = append(t.effects.Appends, a)
 	case pb.MsgStorageApply:
 		t.effects.Applies = append(t.effects.Applies, &Apply{Entries: m.GetEntries(), Members: t.changeMembers(m.GetEntries()), done: m.GetResponses()})
 	case pb.MsgSnap:
 		t.effects.Snapshots = append(t.effects.Snapshots, m)
+	case pb.MsgApp:
+		if !t.superfluous(m) {
+			t.effects.Send = append(t.effects.Send, m)
+		}
 	default:
 		t.effects.Send = append(t.effects.Send, m)
 	}
+}
+
+// superfluous reports whether an append message tells a follower nothing but a
+// commit index while a later entry is on its way: that entry's own commit, or
+// the next append, tells it as well. Raft allows any message to be lost, and
+// under load half of all messages are of this kind.
+func (t *Tablet) superfluous(m *pb.Message) bool {
+	return t.leads && len(m.GetEntries()) == 0 && (m.GetCommit() < t.last || len(t.proposals.waiting) > 0)
 }
 
 // changeMembers makes the agreed changes of membership among the entries take
@@ -104,6 +122,9 @@ func (t *Tablet) changeMembers(entries []*pb.Entry) map[uint64]Members {
 
 // AppendDone tells that the append is durable (T1).
 func (t *Tablet) AppendDone(a *Append) {
+	if a.MustSync {
+		t.appending--
+	}
 	if a.Snapshot != nil {
 		t.installs--
 		md := a.Snapshot.GetMetadata()
@@ -113,9 +134,6 @@ func (t *Tablet) AppendDone(a *Append) {
 	}
 	t.deliver(a.done)
 }
-
-// Installed tells the stamp of the state that an Append's snapshot brought.
-func (t *Tablet) Installed(stamp model.Stamp) { t.stamp = max(t.stamp, stamp) }
 
 // ApplyDone tells that the entries are applied, how far the state is now, and
 // the results of the batches that this run proposed.

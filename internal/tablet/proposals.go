@@ -35,9 +35,11 @@ func (t *Tablet) Propose(p Proposal) {
 }
 
 // proposeWaiting stamps the waiting commands and hands them to raft, as few
-// entries as maxBatchBytes allows.
+// entries as maxBatchBytes allows. While an append of this tablet is being made
+// durable they gather: their own would have to wait for it in the journal, and
+// one large entry costs all nodes less than many small ones.
 func (t *Tablet) proposeWaiting() {
-	if !t.ready {
+	if !t.ready || t.appending > 0 {
 		return
 	}
 	for len(t.proposals.waiting) > 0 {

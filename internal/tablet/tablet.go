@@ -102,7 +102,9 @@ type Tablet struct {
 	proposals proposals
 	reads     reads
 	effects   Effects
-	installs  int // snapshots handed out and not yet installed
+	installs  int    // snapshots handed out and not yet installed
+	appending int    // appends handed out and not yet durable
+	last      uint64 // index of the newest entry handed out
 }
 
 // Open returns the replica as its log and stored state left it.
