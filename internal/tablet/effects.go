@@ -70,9 +70,6 @@ func (t *Tablet) takeMessage(m *pb.Message) {
 			a.Snapshot = m.GetSnapshot()
 			t.installs++
 		}
-		if a.MustSync {
-			t.appending++
-		}
 		if n := len(a.Entries); n > 0 {
 			t.last = a.Entries[n-1].GetIndex()
 		}
@@ -93,9 +90,11 @@ func (t *Tablet) takeMessage(m *pb.Message) {
 // superfluous reports whether an append message tells a follower nothing but a
 // commit index while a later entry is on its way: that entry's own commit, or
 // the next append, tells it as well. Raft allows any message to be lost, and
-// under load half of all messages are of this kind.
+// under load half of all messages are of this kind. A follower that has not
+// been sent all entries gets it: raft sends no more when too many appends are
+// unanswered, and then only this message finds out that they were lost.
 func (t *Tablet) superfluous(m *pb.Message) bool {
-	return t.leads && len(m.GetEntries()) == 0 && (m.GetCommit() < t.last || len(t.proposals.waiting) > 0)
+	return t.leads && len(m.GetEntries()) == 0 && m.GetIndex() >= t.last && (m.GetCommit() < t.last || len(t.proposals.waiting) > 0)
 }
 
 // changeMembers makes the agreed changes of membership among the entries take
@@ -122,9 +121,6 @@ func (t *Tablet) changeMembers(entries []*pb.Entry) map[uint64]Members {
 
 // AppendDone tells that the append is durable (T1).
 func (t *Tablet) AppendDone(a *Append) {
-	if a.MustSync {
-		t.appending--
-	}
 	if a.Snapshot != nil {
 		t.installs--
 		md := a.Snapshot.GetMetadata()

@@ -34,12 +34,18 @@ func (t *Tablet) Propose(p Proposal) {
 	}
 }
 
+// Gather says whether the commands that wait at the end of the next turns shall
+// go on waiting for more, so that they fill fewer entries. It reports whether
+// any wait now.
+func (t *Tablet) Gather(on bool) (waiting bool) {
+	t.gather = on
+	return t.ready && len(t.proposals.waiting) > 0
+}
+
 // proposeWaiting stamps the waiting commands and hands them to raft, as few
-// entries as maxBatchBytes allows. While an append of this tablet is being made
-// durable they gather: their own would have to wait for it in the journal, and
-// one large entry costs all nodes less than many small ones.
+// entries as maxBatchBytes allows.
 func (t *Tablet) proposeWaiting() {
-	if !t.ready || t.appending > 0 {
+	if !t.ready || t.gather {
 		return
 	}
 	for len(t.proposals.waiting) > 0 {

@@ -103,7 +103,7 @@ type Tablet struct {
 	reads     reads
 	effects   Effects
 	installs  int    // snapshots handed out and not yet installed
-	appending int    // appends handed out and not yet durable
+	gather    bool   // commands go on waiting
 	last      uint64 // index of the newest entry handed out
 }
 
