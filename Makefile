@@ -29,7 +29,7 @@ check: ## formatting, vet, staticcheck, known vulnerabilities
 	@scripts/vulncheck
 
 unit: ## unit tests, fuzz seeds, the import graph
-	$(GO) test ./cmd/... ./internal/... ./weirtest/...
+	$(GO) test $$($(GO) list ./cmd/... ./internal/... ./weirtest/... | grep -v /internal/sim$$)
 
 race: ## the race detector where goroutines meet
 	$(GO) test -race -short ./internal/journal ./internal/storage ./internal/transport ./internal/cluster ./internal/front ./internal/pipe ./internal/service

@@ -192,20 +192,20 @@ func (n *Node) allReplicas() []*replica {
 	return rs
 }
 
-// tick drives the clocks of all tablets.
+// tick drives the clocks of all tablets. The jitter of sleep keeps nodes that
+// started together from campaigning together.
 func (n *Node) tick() {
-	// Jitter keeps nodes that started together from campaigning together.
-	for n.sleep(tablet.TickInterval + n.jitter()) {
+	for n.sleep(tablet.TickInterval) {
 		for _, l := range n.lanes {
 			l.post(event{kind: evTick})
 		}
 	}
 }
 
-// sleep waits for d; false when the node is stopping.
+// sleep waits for d and a little; false when the node is stopping.
 func (n *Node) sleep(d time.Duration) bool {
 	done := make(chan struct{})
-	t := n.clock.AfterFunc(d, func() { close(done) })
+	t := n.clock.AfterFunc(d+n.jitter(), func() { close(done) })
 	select {
 	case <-done:
 		return true

@@ -1,7 +1,9 @@
 package cluster
 
 import (
+	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -76,8 +78,11 @@ func (w *waits) wakeOne(key waitKey) {
 func (w *waits) wakeAll() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, q := range w.queues {
-		for _, me := range q {
+	order := slices.SortedFunc(maps.Keys(w.queues), func(a, b waitKey) int {
+		return cmp.Or(cmp.Compare(a.resource, b.resource), cmp.Compare(a.slot, b.slot))
+	})
+	for _, key := range order { // in order: runs of the simulator shall be equal
+		for _, me := range w.queues[key] {
 			close(me.woken)
 		}
 	}

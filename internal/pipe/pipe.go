@@ -16,6 +16,8 @@ package pipe
 import (
 	"context"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -66,7 +68,7 @@ func (e *Engine) Close() {
 
 // supervise keeps a worker for every pipe whose source is led here.
 func (e *Engine) supervise() {
-	for e.sleep(e.ctx, superviseEvery+time.Duration(e.rand.IntN(int(time.Millisecond)))) {
+	for e.sleep(e.ctx, superviseEvery) {
 		wanted := map[model.ResourceID]job{}
 		for _, j := range e.jobs() {
 			wanted[j.id] = j
@@ -76,9 +78,9 @@ func (e *Engine) supervise() {
 			}
 			e.workers[j.id] = e.startWorker(j)
 		}
-		for id, w := range e.workers {
+		for _, id := range slices.Sorted(maps.Keys(e.workers)) { // in order: runs of the simulator shall be equal
 			if _, ok := wanted[id]; !ok {
-				w.cancel()
+				e.workers[id].cancel()
 				delete(e.workers, id)
 			}
 		}
@@ -143,10 +145,11 @@ func moverJob(r *model.Resource) (j job, ok bool) {
 	return job{id: r.ID, name: r.Name, spec: spec, version: r.Version, mover: true}, true
 }
 
-// sleep waits for d; false when ctx has ended.
+// sleep waits for d, and up to 0.1 ms more so that workers do not move in
+// step; false when ctx has ended.
 func (e *Engine) sleep(ctx context.Context, d time.Duration) bool {
 	due := make(chan struct{})
-	t := e.clock.AfterFunc(d, func() { close(due) })
+	t := e.clock.AfterFunc(d+time.Duration(e.rand.IntN(int(100*time.Microsecond))), func() { close(due) })
 	defer t.Stop()
 	select {
 	case <-due:

@@ -14,7 +14,7 @@ const sweepEvery = 20 * time.Second
 // sweep proposes the sweepers' command for the queues that are led here and
 // hold anything.
 func (e *Engine) sweep() {
-	for e.sleep(e.ctx, sweepEvery+time.Duration(e.rand.IntN(int(time.Second)))) {
+	for e.sleep(e.ctx, sweepEvery) {
 		for _, r := range e.cluster.Catalog().Resources {
 			if r.Kind == model.KindQueue && e.cluster.Leads(model.QueueSlot(r.ID)) && e.holdsAnything(r.ID) {
 				e.sweepQueue(&r)

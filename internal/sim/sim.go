@@ -6,7 +6,7 @@
 // nemesis that crashes nodes; clients work on the nodes' services meanwhile,
 // and at the end everything is healed and counted. The same seed gives the
 // same run: Run must be called inside a testing/synctest bubble, with the
-// settings that scripts/sim makes. docs/testing.md tells what is checked.
+// settings that its TestMain makes. docs/testing.md tells what is checked.
 //
 // Start with Run; cluster.go holds nodes and disks, network.go the network,
 // nemesis.go the faults, asserter.go the always-on check of every applied

@@ -1,0 +1,26 @@
+package sim
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// TestMain starts the tests again with what a repeatable run needs: one
+// processor, no collections and no preemption, whose moments differ from run
+// to run. The memory of a few dozen seeds is the price.
+func TestMain(m *testing.M) {
+	const noPreemption = "asyncpreemptoff=1"
+	if !strings.Contains(os.Getenv("GODEBUG"), noPreemption) {
+		env := append(os.Environ(), "GOMAXPROCS=1", "GOGC=off", "GODEBUG="+noPreemption)
+		self, err := os.Executable()
+		if err == nil {
+			err = syscall.Exec(self, os.Args, env)
+		}
+		fmt.Fprintln(os.Stderr, "cannot start the tests again:", err)
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
