@@ -60,7 +60,7 @@ func (d *demoRun) facts(took time.Duration) *demoFacts {
 	return &demoFacts{
 		OK: proof.Holds() && proof.Sent.Clicks == int64(len(d.day.Clicks)) && len(d.differing) == 0, Proof: proof,
 		Differing: append([]string{}, d.differing...),
-		Seed: d.flags.seed, DaySeconds: d.flags.seconds, Posts: d.day.Posts, Clicks: len(d.day.Clicks),
+		Seed:      d.flags.seed, DaySeconds: d.flags.seconds, Posts: d.day.Posts, Clicks: len(d.day.Clicks),
 		SetRate: p.Rate, QuietRate: d.day.Quiet, FlashRate: d.day.Quiet * demo.FlashFactor,
 		PeakBacklog: p.Backlog.Max(), Drained: p.Applied.Reached(float64(proof.Applied.Clicks)).Seconds(),
 		Killed: d.killed, KilledAt: p.Kill.Seconds(), RestartedAt: p.Restart.Seconds(), CaughtUpAt: d.healed.Seconds(),
@@ -110,13 +110,13 @@ func (f *demoFacts) print() {
 		line("REPLICAS", "OTHER SUMS ON %s", strings.Join(f.Differing, ", "))
 	}
 	line("inflow", "%.0f/s at night, %.0f/s in the flash crowd; backlog up to %s", f.QuietRate, f.FlashRate, demo.Grouped(int64(f.PeakBacklog)))
-	line("outflow", "%g/s set; with a backlog, %s over 10 s windows", f.SetRate, deviation(f.Deviation))
+	line("outflow", "%g/s set; over 10 s with a backlog %s", f.SetRate, deviation(f.Deviation))
 	if f.Killed != "" {
-		line("", "%s over those in which the leader was missing", deviation(f.DeviationKill))
+		line("", "over 10 s in which the leader was missing for a while %s", deviation(f.DeviationKill))
 		line("killed", "%s, which led the queue, at %.1f s; back at %.1f s, caught up at %.1f s", f.Killed, f.KilledAt, f.RestartedAt, f.CaughtUpAt)
 		line("writes paused", "%.2f s at most around the kill", f.WritePause)
 	}
-	line("repeated", "%d tries of SDK calls, none of which counted again", f.Retried)
+	line("repeated", "%d tries of SDK calls, each with its call's invocation id", f.Retried)
 	if f.Picture != "" {
 		line("picture", "%s", f.Picture)
 	}
@@ -130,7 +130,7 @@ func (f *demoFacts) print() {
 // deviation writes the worst deviation of some windows.
 func deviation(d demo.Deviation) string {
 	if d.Windows == 0 {
-		return "no such time"
+		return "nothing to tell: it never lasted that long"
 	}
-	return fmt.Sprintf("%+.1f%% at worst", 100*d.Worst)
+	return fmt.Sprintf("at worst %+.1f%%", 100*d.Worst)
 }

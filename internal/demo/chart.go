@@ -93,8 +93,8 @@ func (c Chart) Draw(p *Picture) []string {
 // legend names the curves and their newest values.
 func (c Chart) legend(p *Picture) string {
 	backlog := p.Backlog.Last()
-	text := c.paint(blue, "━ inflow "+perSecond(p.Sent.RateNow(smoothing))) + "   " +
-		c.paint(green, "━ outflow "+perSecond(p.Applied.RateNow(smoothing))) + " of " + perSecond(p.Rate) + " set   " +
+	text := c.paint(blue, "━ inflow "+perSecond(p.Sent.RateNow(time.Second))) + "   " +
+		c.paint(green, "━ outflow "+perSecond(p.Applied.RateNow(time.Second))) + " of " + perSecond(p.Rate) + " set   " +
 		c.paint(yellow, "█ backlog "+Grouped(int64(backlog)))
 	return text + c.paint(gray, fmt.Sprintf("   %s on the clock", hourOf(p.Sent.End(), p.Day)))
 }

@@ -60,8 +60,10 @@ func (c Curve) At(t time.Duration) float64 {
 	return a.Value + (b.Value-a.Value)*float64(t-a.At)/float64(b.At-a.At)
 }
 
-// smoothing is the time over which pictures average a rate.
-const smoothing = time.Second
+// smoothing is the time over which pictures average a rate: long enough to
+// even out the measurements' own jitter, short enough to show edges where they
+// are.
+const smoothing = 500 * time.Millisecond
 
 // Rate is the growth per second of a running sum, averaged over window around
 // t, or over the part of the window that was measured.
