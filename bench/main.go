@@ -31,7 +31,7 @@ type bench struct {
 	root, cache, dir, out string
 	weirBinary            string
 	only, operations      []string
-	clients               []int
+	clients, nodes        []int
 	warmUp, measureTime   time.Duration
 	report                Report
 }
@@ -67,6 +67,7 @@ func parse(args []string) (*bench, error) {
 	quick := fs.Bool("quick", false, "short runs with 1 and 64 clients")
 	only := fs.String("only", "limits,weir,etcd,nats,dynalite,fauxqs", "comma-separated `SYSTEMS`")
 	operations := fs.String("ops", "put,get,queue", "comma-separated beginnings of `OPERATIONS`")
+	nodes := fs.String("nodes", "1,3", "comma-separated `SIZES` of clusters")
 	seconds := fs.Float64("seconds", 0, "measured `SECONDS` of each run (3; quick: 1)")
 	clients := fs.String("clients", "", "comma-separated `NUMBERS` of clients (1,16,64,256; quick: 1,64)")
 	fs.StringVar(&b.root, "root", "..", "Weir's source `DIR`")
@@ -88,14 +89,25 @@ func parse(args []string) (*bench, error) {
 	}
 	b.only, b.operations = strings.Split(*only, ","), strings.Split(*operations, ",")
 	b.warmUp, b.measureTime = warmUp, time.Duration(length*float64(time.Second))
-	for text := range strings.SplitSeq(list, ",") {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 || n > 4096 {
-			return nil, fmt.Errorf("--clients: %q is not a number from 1 to 4096", text)
-		}
-		b.clients = append(b.clients, n)
+	var err error
+	if b.clients, err = numbers(list, 4096); err != nil {
+		return nil, fmt.Errorf("--clients: %w", err)
+	}
+	if b.nodes, err = numbers(*nodes, 3); err != nil {
+		return nil, fmt.Errorf("--nodes: %w", err)
 	}
 	return b, b.paths()
+}
+
+func numbers(list string, limit int) (out []int, err error) {
+	for text := range strings.SplitSeq(list, ",") {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 || n > limit {
+			return nil, fmt.Errorf("%q is not a number from 1 to %d", text, limit)
+		}
+		out = append(out, n)
+	}
+	return out, nil
 }
 
 // paths makes the directories of the run.

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"weir.dev/weir/bench/internal/load"
@@ -89,6 +90,9 @@ func (b *bench) measureSystem(s *system) {
 	}
 	b.report.Settings = append(b.report.Settings, s.name+": "+s.settings)
 	for _, nodes := range s.nodes {
+		if !slices.Contains(b.nodes, nodes) {
+			continue
+		}
 		if err := b.measureCluster(s, nodes); err != nil {
 			b.report.Skipped = append(b.report.Skipped, fmt.Sprintf("%s, nodes=%d: %v", s.name, nodes, err))
 			b.say("%s: %v", s.name, err)

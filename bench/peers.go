@@ -15,7 +15,7 @@ import (
 const (
 	natsVersion     = "v2.15.2"
 	dynaliteVersion = "4.0.0"
-	fauxqsVersion   = "2.4.1"
+	fauxqsVersion   = "1.9.2"
 )
 
 func etcd(b *bench) *system {
@@ -108,11 +108,7 @@ func nats(b *bench) *system {
 func startNATS(binary, home string, i int, client string, routes []string) (*proc.Process, error) {
 	config := fmt.Sprintf("server_name: n%d\nlisten: %s\njetstream { store_dir: %q, sync_interval: always }\n", i, client, filepath.Join(home, "data"))
 	if len(routes) > 1 {
-		config += fmt.Sprintf("cluster { name: bench, listen: %s, routes: [", routes[i])
-		for _, r := range routes {
-			config += fmt.Sprintf(" nats://%s", r)
-		}
-		config += " ] }\n"
+		config += fmt.Sprintf("cluster { name: bench, listen: %s, routes: [ nats://%s ] }\n", routes[i], strings.Join(routes, ", nats://"))
 	}
 	if err := os.MkdirAll(home, 0o755); err != nil {
 		return nil, err
