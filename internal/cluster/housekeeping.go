@@ -10,14 +10,24 @@ import (
 
 // keepJournal makes state durable so that the journal can be cut.
 func (n *Node) keepJournal() {
-	for n.sleep(n.opts.HousekeepingEvery) {
+	var cutAt uint64 // bytes ever written to the journal
+	for rounds := 1; n.sleep(n.opts.HousekeepingEvery); rounds++ {
 		n.journal.CheckSpace()
+		written := n.journal.Metrics().Bytes
+		if written-cutAt < n.opts.CutBytes && rounds < maxRoundsUncut && !n.journal.Full() {
+			continue
+		}
 		if err := n.cutJournal(); err != nil {
 			n.fatal(err)
 			return
 		}
+		cutAt, rounds = written, 0
 	}
 }
+
+// maxRoundsUncut is how many rounds of housekeeping the storage may stay
+// unflushed when little is written.
+const maxRoundsUncut = 20
 
 // keepPlaces brings every tablet led here to its wanted members and leader;
 // the catalog's leader also decides what is wanted and removes the data of

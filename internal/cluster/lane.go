@@ -22,8 +22,11 @@ type lane struct {
 	stopped bool
 	wake    chan struct{} // holds one token while the inbox is not empty
 
-	writes []journal.Write // of this turn
-	dirty  []*replica      // touched in this turn
+	writes  []journal.Write // of this turn
+	dirty   []*replica      // touched in this turn
+	syncing int             // writes that the journal is making durable
+	synced  bool            // in this turn the journal has made some durable
+	gather  []*replica      // their commands wait; see busy
 }
 
 type eventKind uint8
@@ -171,6 +174,9 @@ func (l *lane) handle(ev *event) {
 	case evRead:
 		r.tablet.Read(ev.read)
 	case evAppendDone:
+		l.syncing--
+		l.synced = true
+		r.syncing--
 		r.tablet.AppendDone(ev.append)
 	case evApplyDone:
 		r.tablet.ApplyDone(ev.applied.apply, ev.applied.state, ev.applied.results)
@@ -185,8 +191,12 @@ func (l *lane) handle(ev *event) {
 // are submitted before messages are sent: the disk is the slower of the two.
 func (l *lane) endTurn() {
 	var sends []effectsOf
+	busy := l.busy()
 	for _, r := range l.dirty {
 		r.dirty = false
+		if r.tablet.Gather(busy || r.syncing > 0) && busy {
+			l.gather = append(l.gather, r)
+		}
 		e := r.tablet.Effects()
 		r.publish()
 		for _, a := range e.Appends {
@@ -213,6 +223,24 @@ func (l *lane) endTurn() {
 	if len(sends) > 0 {
 		l.node.transport.Flush()
 	}
+}
+
+// busy reports whether commands shall gather in this turn because the journal
+// is at work: theirs would wait for it anyway, and fewer and larger entries,
+// which leave for the other nodes together, cost all nodes less. A turn in which
+// the journal has finished something lets commands go, however busy it is
+// again; only those of a tablet whose last entry is not durable yet gather on.
+func (l *lane) busy() bool {
+	if l.syncing > 0 && !l.synced {
+		return true
+	}
+	l.synced = false
+	for _, r := range l.gather {
+		l.touch(r)
+	}
+	clear(l.gather)
+	l.gather = l.gather[:0]
+	return false
 }
 
 type effectsOf struct {
@@ -265,6 +293,8 @@ func (l *lane) write(r *replica, a *tablet.Append, reset *journal.LogStart) {
 		r.hard = hardState{term: h.GetTerm(), vote: h.GetVote()}
 	}
 	if a.MustSync {
+		l.syncing++
+		r.syncing++
 		w.Done = func() { l.post(event{kind: evAppendDone, replica: r, append: a}) }
 	}
 	if a.MustSync || w.Hard != nil || len(w.Entries) > 0 || reset != nil {

@@ -47,6 +47,10 @@ type Options struct {
 	// LogBudgetBytes is the size of the journal beyond which entries are dropped
 	// that a slow follower would still need; it then gets a snapshot.
 	LogBudgetBytes int64
+	// CutBytes is how much is written to the journal before the storage is
+	// flushed and the journal cut, unless so little is written that time does it:
+	// what a restart may have to apply again. 0: at every round of housekeeping.
+	CutBytes uint64
 	// HousekeepingEvery is the period of flushes, truncation and placement.
 	HousekeepingEvery time.Duration
 	// OnApply, when set, sees every command applied on this node, in order.

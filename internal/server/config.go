@@ -55,6 +55,7 @@ const (
 	DefaultDataDir     = "weir-data"
 	defaultCacheBytes  = 256 << 20
 	logBudgetBytes     = 512 << 20
+	cutBytes           = 32 << 20 // about a second to apply again after a crash
 	housekeepingEvery  = 500 * time.Millisecond
 )
 

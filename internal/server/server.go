@@ -249,7 +249,7 @@ func (s *Server) openNode(context.Context) (err error) {
 		Node: s.record.Node, ClusterID: s.record.ClusterID, Seeds: s.record.Seeds,
 		Storage: s.db, Journal: s.journal, Transport: s.openTransport,
 		Clock: s.clock, Rand: s.rand, Logger: s.cfg.Logger, Lanes: s.cfg.Lanes,
-		LogBudgetBytes: logBudgetBytes, HousekeepingEvery: housekeepingEvery, Fatal: s.cfg.Fatal,
+		LogBudgetBytes: logBudgetBytes, CutBytes: cutBytes, HousekeepingEvery: housekeepingEvery, Fatal: s.cfg.Fatal,
 	})
 	if err != nil {
 		return err
@@ -300,4 +300,4 @@ func (s *Server) announce() {
 
 // defaultLanes is one event loop per core, at least two: a lane that waits for
 // a slow read must not be the only one.
-func defaultLanes() int { return max(2, min(runtime.GOMAXPROCS(0), 16)) }
+func defaultLanes() int { return max(1, min(runtime.GOMAXPROCS(0)/2, 16)) }
