@@ -1,0 +1,205 @@
+package machine
+
+import (
+	"bytes"
+	"reflect"
+	"testing"
+	"time"
+
+	"weir.dev/weir/internal/keys"
+	"weir.dev/weir/internal/model"
+)
+
+// putAt is a put of an item {p: name} on table 7, at a time since the epoch.
+func putAt(t testing.TB, id byte, at time.Duration, name string) *model.Command {
+	t.Helper()
+	item := jsonItem(t, `{"p": "`+name+`"}`)
+	put := model.PutItem{Key: itemKey(item), Item: model.AppendItem(nil, item), ReturnOld: true}
+	return &model.Command{Kind: model.CmdPutItem, ID: model.RequestID{id}, Resource: 7, Stamp: stampIn(at), Body: put.Append(nil)}
+}
+
+// stampIn is the stamp of a time since an epoch that begins a bucket.
+func stampIn(d time.Duration) model.Stamp {
+	return model.StampAt(time.UnixMilli(1_700_000_010_000).Add(d))
+}
+
+func (r *rig) must(t testing.TB, cmd *model.Command) Outcome {
+	t.Helper()
+	out, err := r.apply(cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func sameResult(a, b model.Result) bool { return a.Status == b.Status && bytes.Equal(a.Body, b.Body) }
+
+// records is the number of dedupe records stored.
+func (r *rig) records(t testing.TB) (n int) {
+	t.Helper()
+	err := scan(r.view, first(keys.DedupeAll(1)), second(keys.DedupeAll(1)), func(_, _ []byte) error { n++; return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func first(a, _ []byte) []byte  { return a }
+func second(_, b []byte) []byte { return b }
+
+// TestRepeat: a command with the id of one that was applied changes nothing
+// and has the first one's result, for the whole window.
+func TestRepeat(t *testing.T) {
+	for _, at := range []time.Duration{1, 29 * time.Second, 30 * time.Second, model.DedupeWindow - time.Millisecond, model.DedupeWindow} {
+		for _, begin := range []time.Duration{0, 15 * time.Second, 29_999 * time.Millisecond} {
+			r := newRig()
+			firstOut := r.must(t, putAt(t, 1, begin, "a"))
+			before := len(r.view.keys)
+			again := putAt(t, 1, begin+at, "a")
+			again.Stamp++
+			out := r.must(t, again)
+			if !out.Repeated || !sameResult(out.Result, firstOut.Result) || len(r.view.keys) != before {
+				t.Errorf("begun at %v, repeated %v later: %+v, first %+v, %d keys, before %d", begin, at, out, firstOut, len(r.view.keys), before)
+			}
+		}
+	}
+}
+
+// TestForgotten: the ids of the past go away, records and all, when a later
+// command is applied, and the memory with them.
+func TestForgotten(t *testing.T) {
+	r := newRig()
+	for i := range byte(100) {
+		r.must(t, putAt(t, i+1, time.Duration(i)*time.Second, "a"))
+	}
+	if n := r.records(t); n != 100 {
+		t.Fatalf("%d records of 100 commands", n)
+	}
+	late := model.DedupeWindow + 130*time.Second
+	out := r.must(t, putAt(t, 10, late, "a"))
+	if out.Repeated {
+		t.Error("an id is remembered for seven minutes")
+	}
+	// Only the bucket of 90 to 120 seconds is left, beside the new one.
+	if n := r.records(t); n != 11 {
+		t.Errorf("%d records are left, want 11", n)
+	}
+	if len(r.machine.seen.buckets) != 2 {
+		t.Errorf("%d buckets are left, want 2", len(r.machine.seen.buckets))
+	}
+	if out := r.must(t, putAt(t, 100, late+time.Millisecond, "a")); !out.Repeated {
+		t.Error("an id was forgotten before its time")
+	}
+}
+
+// TestNoID: commands without an id leave no record and are applied each time.
+func TestNoID(t *testing.T) {
+	r := newRig()
+	for i := range 3 {
+		if out := r.must(t, putAt(t, 0, time.Duration(i)*time.Second, "a")); out.Repeated {
+			t.Error("a command without an id was taken for a repeated one")
+		}
+	}
+	if n := r.records(t); n != 0 {
+		t.Errorf("%d records", n)
+	}
+}
+
+// TestOtherCommandsOfOneID: an id belongs to a kind and a resource, so a
+// careless client is never told that something was done that was not.
+func TestOtherCommandsOfOneID(t *testing.T) {
+	r := newRig()
+	r.must(t, putAt(t, 1, 0, "a"))
+	other := putAt(t, 1, time.Second, "a")
+	other.Resource = 8
+	if r.must(t, other).Repeated {
+		t.Error("a put on another table was taken for a repeated one")
+	}
+	item := jsonItem(t, `{"p": "a"}`)
+	del := model.DeleteItem{Key: itemKey(item)}
+	cmd := &model.Command{Kind: model.CmdDeleteItem, ID: model.RequestID{1}, Resource: 7, Stamp: stampIn(2 * time.Second), Body: del.Append(nil)}
+	if r.must(t, cmd).Repeated {
+		t.Error("a delete was taken for a repeated put")
+	}
+}
+
+// TestShortIDsCollide: two ids that begin alike are two ids.
+func TestShortIDsCollide(t *testing.T) {
+	r := newRig()
+	a, b := putAt(t, 1, 0, "a"), putAt(t, 1, time.Second, "b")
+	b.ID[15] = 9
+	r.must(t, a)
+	if r.must(t, b).Repeated {
+		t.Fatal("an id was taken for another that begins like it")
+	}
+	again := putAt(t, 1, 2*time.Second, "b")
+	again.ID = b.ID
+	if !r.must(t, again).Repeated {
+		t.Error("the newer of two ids that begin alike was forgotten")
+	}
+}
+
+// TestReload: a machine that was loaded from the stored state knows what the
+// one that wrote it knew.
+func TestReload(t *testing.T) {
+	r := newRig()
+	for i := range byte(60) {
+		r.must(t, putAt(t, i+1, time.Duration(i)*7*time.Second, "a"))
+	}
+	loaded := New(1, 0, model.SlotCount)
+	if err := loaded.Load(r.view); err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(loaded.seen, r.machine.seen) {
+		t.Errorf("loaded %+v\n   was %+v", loaded.seen, r.machine.seen)
+	}
+	at := r.stamp
+	for i := range byte(60) {
+		cmd := putAt(t, i+1, 0, "a")
+		cmd.Stamp = at + model.Stamp(i) + 1
+		var b memBatch
+		fresh, err := loaded.Apply(r.view, &b, Position{Index: 1000 + model.Index(i)}, cmd)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if old := r.must(t, cmd); old.Repeated != fresh.Repeated || !sameResult(old.Result, fresh.Result) {
+			t.Errorf("id %d: loaded machine %+v, the other %+v", i+1, fresh, old)
+		}
+	}
+}
+
+// TestEmptyReceiveLeavesNoRecord: a receive that takes nothing has no effect
+// to repeat; polling must not fill the dedupe table.
+func TestEmptyReceiveLeavesNoRecord(t *testing.T) {
+	r := newRig()
+	body := model.Receive{Max: 10, VisibilityMs: 1000}
+	cmd := &model.Command{Kind: model.CmdReceive, ID: model.RequestID{1}, Resource: 9, Stamp: stampIn(0), Body: body.Append(nil)}
+	r.must(t, cmd)
+	if n := r.records(t); n != 0 {
+		t.Errorf("%d records after an empty receive", n)
+	}
+}
+
+// TestDamagedRecords: a record that cannot be read stops the node; it must not
+// be taken for one that is not there.
+func TestDamagedRecords(t *testing.T) {
+	r := newRig()
+	r.must(t, putAt(t, 1, 0, "a"))
+	lo, hi := keys.DedupeAll(1)
+	for _, value := range [][]byte{{}, make([]byte, 15)} {
+		err := scan(r.view, lo, hi, func(key, _ []byte) error { r.view.set(string(key), value); return nil })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := New(1, 0, model.SlotCount).Load(r.view); err == nil {
+			t.Errorf("a record of %d bytes was loaded", len(value))
+		}
+		if _, err := r.apply(putAt(t, 1, time.Second, "a")); err == nil {
+			t.Errorf("a record of %d bytes was believed", len(value))
+		}
+	}
+	r.view.deleteRange(string(lo), string(hi))
+	if _, err := r.apply(putAt(t, 1, time.Second, "a")); err == nil {
+		t.Error("a missing record was believed")
+	}
+}
