@@ -217,7 +217,7 @@ func TestCommands(t *testing.T) {
 	}
 	if status, code := node.Status(); code != 0 {
 		t.Errorf("weir status --json: exit status %d", code)
-	} else if whole, what := status.Whole(1); !whole {
+	} else if whole, what := status.Whole(1, 0); !whole {
 		t.Errorf("a node alone is not whole: %s", what)
 	}
 	if token := node.Token(); strings.ContainsAny(token, " \n") {

@@ -94,9 +94,10 @@ func (n *Node) Status() (*Status, int) {
 	return &s, out.Code
 }
 
-// Whole reports whether every tablet has a leader and that many voters, all up
-// and with nothing to catch up; if not, it says what is missing.
-func (s *Status) Whole(voters int) (bool, string) {
+// Whole reports whether every node is up and every tablet has a leader and that
+// many voters, none more than lag entries behind; if not, it says what is
+// missing.
+func (s *Status) Whole(voters int, lag uint64) (bool, string) {
 	if s == nil {
 		return false, "no status"
 	}
@@ -108,7 +109,7 @@ func (s *Status) Whole(voters int) (bool, string) {
 	for _, t := range s.Tablets {
 		have := 0
 		for _, r := range t.Replicas {
-			if r.Voter && r.Up && r.Lag == 0 {
+			if r.Voter && r.Up && r.Lag <= lag {
 				have++
 			}
 		}

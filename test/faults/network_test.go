@@ -1,0 +1,93 @@
+package faults
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"weir.dev/weir/test/process"
+)
+
+// network gives each node a network namespace with two cables: one to the
+// clients, one to the other nodes. The second can be cut without anybody being
+// told: packets vanish, as they do when a switch fails.
+type network struct {
+	t    *testing.T
+	tag  string // in the names of everything, so that runs side by side do not meet
+	last int    // third byte of the addresses
+}
+
+// newNetwork makes the namespaces, or says why that is not possible.
+func newNetwork(t *testing.T) (*network, error) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		return nil, fmt.Errorf("network namespaces need root")
+	}
+	n := &network{t: t, tag: fmt.Sprintf("w%04x", rand.IntN(1<<16)), last: rand.IntN(256)}
+	t.Cleanup(n.remove)
+	commands := []string{"ip link add TAGc type bridge", "ip link add TAGp type bridge", "ip addr add 198.18.LAST.254/24 dev TAGc", "ip link set TAGc up", "ip link set TAGp up"}
+	for i := range nodeCount {
+		for _, kind := range []string{"c", "p"} {
+			cable, end := fmt.Sprintf("TAG%s%d", kind, i), fmt.Sprintf("TAG%s%dn", kind, i)
+			net := map[string]string{"c": "198.18", "p": "198.19"}[kind]
+			if kind == "c" {
+				commands = append(commands, fmt.Sprintf("ip netns add TAGn%d", i), fmt.Sprintf("ip -n TAGn%d link set lo up", i))
+			}
+			commands = append(commands,
+				fmt.Sprintf("ip link add %s type veth peer name %s", cable, end), fmt.Sprintf("ip link set %s netns TAGn%d", end, i),
+				fmt.Sprintf("ip link set %s master TAG%s", cable, kind), fmt.Sprintf("ip link set %s up", cable),
+				fmt.Sprintf("ip -n TAGn%d addr add %s.LAST.%d/24 dev %s", i, net, i+1, end), fmt.Sprintf("ip -n TAGn%d link set %s up", i, end),
+			)
+		}
+	}
+	for _, command := range commands {
+		if err := n.do(command); err != nil {
+			return nil, err
+		}
+	}
+	return n, nil
+}
+
+// do runs a command with the names of this network.
+func (n *network) do(command string) error {
+	args := strings.Fields(strings.NewReplacer("TAG", n.tag, "LAST", fmt.Sprint(n.last)).Replace(command))
+	if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(string(out)))
+	}
+	return nil
+}
+
+// remove takes everything away again; what was never made is no matter.
+func (n *network) remove() {
+	for i := range nodeCount {
+		_ = n.do(fmt.Sprintf("ip link del TAGc%d", i))
+		_ = n.do(fmt.Sprintf("ip link del TAGp%d", i))
+		_ = n.do(fmt.Sprintf("ip netns del TAGn%d", i))
+	}
+	_ = n.do("ip link del TAGc")
+	_ = n.do("ip link del TAGp")
+}
+
+// place is where node i runs and listens.
+func (n *network) place(i int) (netns, host, peerHost string) {
+	return fmt.Sprintf("%sn%d", n.tag, i), fmt.Sprintf("198.18.%d.%d", n.last, i+1), fmt.Sprintf("198.19.%d.%d", n.last, i+1)
+}
+
+// cut takes a node's cable to its peers out, or puts it back.
+func (n *network) cut(c *cluster, node *process.Node, out bool) {
+	n.t.Helper()
+	state := 3 // forwarding
+	if out {
+		state = 0 // disabled
+	}
+	for i, other := range c.nodes {
+		if other == node {
+			if err := n.do(fmt.Sprintf("bridge link set dev TAGp%d state %d", i, state)); err != nil {
+				n.t.Fatal(err)
+			}
+		}
+	}
+}
