@@ -48,6 +48,7 @@ clients: build ## real clients against a real node: AWS SDK for Go, boto3, AWS C
 
 faults: build ## real processes: kill -9, SIGSTOP, cut networks, under load
 	$(GO) test -count=1 -timeout 10m ./test/faults
+	$(BIN) demo --seconds 10 --json --out ''
 
 bench: ## benchmarks beside peers; see bench/README.md
 	@bench/run

@@ -97,16 +97,17 @@ func (n *Node) steer() {
 
 // place writes into the catalog which nodes shall hold which tablet.
 func (n *Node) place() {
-	c := n.Catalog()
-	for i := range c.Tablets {
+	for i := range n.Catalog().Tablets {
+		c := n.Catalog() // it changes with every tablet placed
 		t := &c.Tablets[i]
 		voters, learners := wanted(c, t)
 		if slices.Equal(voters, t.Voters) && slices.Equal(learners, t.Learners) {
 			continue
 		}
 		op := model.CatalogOp{Kind: model.OpSetTablet, Version: c.Version, Tablet: model.Tablet{ID: t.ID, Voters: voters, Learners: learners}}
-		n.proposeHousekeeping(&model.Command{Kind: model.CmdCatalog, Body: op.Append(nil)}, model.CatalogTablet)
-		return // the catalog has changed: look again in the next round
+		if !n.proposeHousekeeping(&model.Command{Kind: model.CmdCatalog, Body: op.Append(nil)}, model.CatalogTablet) {
+			return
+		}
 	}
 }
 
@@ -139,6 +140,9 @@ func (n *Node) removeDeleted() {
 func (n *Node) proposeHousekeeping(cmd *model.Command, id model.TabletID) bool {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	_, err := n.request(ctx, &call{kind: callPropose, tablet: id, command: *cmd})
+	a, err := n.request(ctx, &call{kind: callPropose, tablet: id, command: *cmd})
+	if err == nil && id == model.CatalogTablet {
+		err = n.waitCatalog(ctx, a.index)
+	}
 	return err == nil
 }

@@ -44,6 +44,7 @@ var allowed = map[string]string{
 	"weirtest/awsclient":  "",
 	"test/process":        "cluster",
 	"test/clients":        "",
+	"test/faults":         "",
 	"cmd/weir":            "demo base model keys auth cluster journal storage console server pipe machine tablet",
 }
 
