@@ -2,6 +2,7 @@ package journal
 
 import (
 	"path"
+	"runtime"
 	"slices"
 	"sort"
 	"time"
@@ -99,6 +100,10 @@ func (w *writer) take() ([]change, bool) {
 	defer j.mu.Unlock()
 	for len(j.queue) == 0 && !j.closing && j.failed == nil {
 		j.arrived.Wait()
+		// Whoever else is about to submit goes first and shares the sync.
+		j.mu.Unlock()
+		runtime.Gosched()
+		j.mu.Lock()
 	}
 	if j.killed || j.failed != nil || len(j.queue) == 0 {
 		return nil, false
