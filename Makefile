@@ -5,7 +5,7 @@ SEEDS  ?= 60
 BIN    := bin/weir
 
 .DEFAULT_GOAL := help
-.PHONY: help build run demo test check unit race sim sim-soak bugs clients faults bench clean tools
+.PHONY: help build run demo test check unit race sim sim-soak bugs clients readme faults bench clean tools
 
 help: ## list the tasks
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -19,7 +19,7 @@ run: build ## build and run a node on ./weir-data, all listeners on loopback
 demo: build ## three nodes, a flash crowd, a killed leader, and the proof that nothing was lost
 	$(BIN) demo
 
-test: check unit race sim bugs clients faults ## everything that must pass
+test: check unit race sim bugs clients readme faults ## everything that must pass
 	@echo "All tests passed."
 
 check: ## formatting, vet, staticcheck, known vulnerabilities
@@ -45,6 +45,9 @@ bugs: ## planted bugs, each of which the simulator must catch
 
 clients: build ## real clients against a real node: AWS SDK for Go, boto3, AWS CLI
 	@scripts/clients
+
+readme: build ## the README's examples, as they stand there
+	@scripts/readme
 
 faults: build ## real processes: kill -9, SIGSTOP, cut networks, under load
 	$(GO) test -count=1 -timeout 10m ./test/faults

@@ -67,7 +67,10 @@ func printVerb(w io.Writer, v verb) error {
 	if hasFlags {
 		fmt.Fprint(w, " [FLAGS]")
 	}
-	fmt.Fprintf(w, " %s\n\n%s.\n", v.usage, strings.ToUpper(v.summary[:1])+v.summary[1:])
+	if v.usage != "" {
+		fmt.Fprintf(w, " %s", v.usage)
+	}
+	fmt.Fprintf(w, "\n\n%s.\n", strings.ToUpper(v.summary[:1])+v.summary[1:])
 	if v.long != "" {
 		fmt.Fprintf(w, "\n%s\n", strings.TrimSpace(v.long))
 	}
@@ -75,7 +78,7 @@ func printVerb(w io.Writer, v verb) error {
 		fmt.Fprint(w, "\nFlags:\n")
 		fs.VisitAll(func(f *flag.Flag) {
 			name, usage := flag.UnquoteUsage(f)
-			fmt.Fprintf(w, "  --%s %s\n        %s", f.Name, name, usage)
+			fmt.Fprintf(w, "  %s\n        %s", strings.TrimSpace("--"+f.Name+" "+name), usage)
 			if f.DefValue != "" && f.DefValue != "false" && f.DefValue != "0" {
 				fmt.Fprintf(w, " (default %s)", f.DefValue)
 			}

@@ -24,7 +24,9 @@ goes to the dead-letter queue (--dead-letter, NAME-dead unless set) with the
 reason, and the pipe goes on.
 
     weir pipe rate likes 500/s      change the rate while it runs (0 is no limit)
-    weir pipe pause likes           and resume, describe, delete`,
+    weir pipe pause likes           begin nothing new; resume goes on
+    weir pipe describe likes        how much waits, and for how long
+    weir pipe delete likes          what waits stays in the queue`,
 	flags: func(fs *flag.FlagSet) func([]string) error {
 		f := pipeFlags{console: adminFlag(fs)}
 		fs.StringVar(&f.from, "from", "", "the source, `queue:NAME`")

@@ -17,6 +17,7 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"weir.dev/weir/internal/auth"
+	"weir.dev/weir/internal/cluster"
 	"weir.dev/weir/internal/server"
 )
 
@@ -30,8 +31,11 @@ line of the YAML file that --config names (data: DIR); a flag goes before the
 variable, and that before the file.
 
 Without keys any credentials are accepted (open mode), which is allowed only
-while all listeners are on loopback, or with --insecure. --keys names a file
-with lines of the form ID:SECRET.`,
+while the AWS and console listeners are on loopback, or with --insecure. --keys
+names a file with lines of the form ID:SECRET. A node that is a member of a
+cluster already ignores --join, --token and --tablets.
+
+Exits with status 0 when a signal stops it, and 3 when it cannot go on.`,
 	flags: func(fs *flag.FlagSet) func([]string) error {
 		f := serveFlags{fs: fs}
 		c := &f.config
@@ -43,16 +47,16 @@ with lines of the form ID:SECRET.`,
 		fs.StringVar(&c.Join, "join", "", "`HOST:PORT` of a member's peer listener, to join its cluster")
 		fs.StringVar(&c.Token, "token", "", "the `TOKEN` for --join, from weir token create on a member")
 		fs.StringVar(&f.keysFile, "keys", "", "`FILE` with access keys, one ID:SECRET a line")
-		fs.BoolVar(&c.Insecure, "insecure", false, "accept any credentials on every listener")
+		fs.BoolVar(&c.Insecure, "insecure", false, "without keys, listen on other addresses than loopback all the same")
 		fs.StringVar(&c.TLSCert, "tls-cert", "", "PEM `FILE`: certificate for the AWS APIs")
 		fs.StringVar(&c.TLSKey, "tls-key", "", "PEM `FILE`: its key")
 		fs.StringVar(&c.PeerCert, "peer-cert", "", "PEM `FILE`: this node's certificate for peers, instead of an issued one")
 		fs.StringVar(&c.PeerKey, "peer-key", "", "PEM `FILE`: its key")
 		fs.StringVar(&c.PeerCA, "peer-ca", "", "PEM `FILE`: the authority of peers' certificates")
-		fs.StringVar(&c.Region, "region", server.DefaultRegion, "the AWS region shown in ARNs")
-		fs.StringVar(&c.Account, "account", server.DefaultAccount, "the AWS account id shown in ARNs and queue URLs")
-		fs.IntVar(&c.Tablets, "tablets", 0, "data tablets of a new cluster; 0 chooses")
-		fs.IntVar(&c.Lanes, "lanes", 0, "event loops; 0 is one per core")
+		fs.StringVar(&c.Region, "region", server.DefaultRegion, "the AWS region, `NAME`, shown in ARNs")
+		fs.StringVar(&c.Account, "account", server.DefaultAccount, "the AWS account, `ID`, shown in ARNs and queue URLs")
+		fs.IntVar(&c.Tablets, "tablets", cluster.DefaultTablets, "`NUMBER` of data tablets of a new cluster, 1 to 1024; it cannot be changed later")
+		fs.IntVar(&c.Lanes, "lanes", 0, "`NUMBER` of event loops; 0 is one per core, at least 2 and at most 16")
 		fs.StringVar(&f.logLevel, "log", "info", "lowest `LEVEL` of log lines: debug, info, warn, error")
 		fs.StringVar(&f.configFile, "config", "", "YAML `FILE` with flags")
 		return f.serve
@@ -147,8 +151,9 @@ func banner(w io.Writer, s *server.Server, cfg server.Config) {
 	if cfg.TLSCert != "" {
 		scheme = "https"
 	}
-	mode := "access keys"
+	mode, credentials := "access keys", "AWS_ACCESS_KEY_ID=ID AWS_SECRET_ACCESS_KEY=SECRET   # from --keys"
 	if s.Open() {
+		credentials = "AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any"
 		mode = "open (any credentials are accepted)"
 		if !cfg.Insecure {
 			mode = "open on loopback (any credentials are accepted)"
@@ -165,10 +170,10 @@ func banner(w io.Writer, s *server.Server, cfg server.Config) {
   node       %s of cluster %s
 
   export AWS_ENDPOINT_URL=%s://%s
-  export AWS_ACCESS_KEY_ID=any AWS_SECRET_ACCESS_KEY=any
+  export %s
   export AWS_DEFAULT_REGION=%s
 
-`, scheme, at.AWS, at.Console, at.Peer, cfg.DataDir, mode, node, clusterID, scheme, at.AWS, cfg.Region)
+`, scheme, at.AWS, at.Console, at.Peer, cfg.DataDir, mode, node, clusterID, scheme, at.AWS, credentials, cfg.Region)
 }
 
 // fillUnset sets the flags that the command line left out from the

@@ -41,7 +41,7 @@ func (s *Server) openDoors(context.Context) error {
 	})
 	s.front = &frontDoor{srv}
 	s.tasks.Go(func() {
-		if err := srv.Serve(s.listen.aws); err != nil {
+		if err := srv.Serve(s.listen.aws); err != nil && !s.stopping() {
 			s.cfg.Fatal(err)
 		}
 	})
@@ -56,6 +56,17 @@ func (s *Server) openDoors(context.Context) error {
 		}
 	})
 	return nil
+}
+
+// stopping reports whether Shutdown has begun, perhaps before a listener was
+// served.
+func (s *Server) stopping() bool {
+	select {
+	case <-s.stop:
+		return true
+	default:
+		return false
+	}
 }
 
 func (s *Server) clientTLS() (*tls.Config, error) {

@@ -3,7 +3,7 @@
 //
 // It must not touch storage, the cluster or a connection, and keeps no state:
 // a Door may be used from any goroutine. What it does not serve, it says;
-// docs/differences-sqs.md lists that.
+// docs/differences.md lists that.
 //
 // Start with Handle in door.go and the table of operations; messages_*.go have
 // the data plane, queues.go and attributes.go the control plane, address.go
