@@ -88,13 +88,18 @@ func (t *Tablet) takeMessage(m *pb.Message) {
 }
 
 // superfluous reports whether an append message tells a follower nothing but a
-// commit index while a later entry is on its way: that entry's own commit, or
-// the next append, tells it as well. Raft allows any message to be lost, and
-// under load half of all messages are of this kind. A follower that has not
-// been sent all entries gets it: raft sends no more when too many appends are
-// unanswered, and then only this message finds out that they were lost.
+// new commit index while a later entry is on its way: that entry's own commit,
+// or the next append, tells it as well. Raft allows any message to be lost, and
+// under load half of all messages are of this kind.
+//
+// An empty append is also how raft finds out that appends were lost: it follows
+// an answered heartbeat, and the commit index in it is not new, or the follower
+// has not been sent every entry. Such a one always goes out.
 func (t *Tablet) superfluous(m *pb.Message) bool {
-	return t.leads && len(m.GetEntries()) == 0 && m.GetIndex() >= t.last && (m.GetCommit() < t.last || len(t.proposals.waiting) > 0)
+	to, commit := model.NodeID(m.GetTo()), m.GetCommit()
+	news := commit > t.told[to]
+	t.told[to] = max(t.told[to], commit)
+	return news && t.leads && len(m.GetEntries()) == 0 && m.GetIndex() >= t.last && (commit < t.last || len(t.proposals.waiting) > 0)
 }
 
 // changeMembers makes the agreed changes of membership among the entries take

@@ -102,15 +102,17 @@ type Tablet struct {
 	proposals proposals
 	reads     reads
 	effects   Effects
-	installs  int    // snapshots handed out and not yet installed
-	gather    bool   // commands go on waiting
-	last      uint64 // index of the newest entry handed out
+	installs  int                     // snapshots handed out and not yet installed
+	gather    bool                    // commands go on waiting
+	last      uint64                  // index of the newest entry handed out
+	told      map[model.NodeID]uint64 // the highest commit index in an append message, by receiver
 }
 
 // Open returns the replica as its log and stored state left it.
 func Open(cfg Config) (*Tablet, error) {
 	t := &Tablet{id: cfg.ID, node: cfg.Node, log: cfg.Log, now: cfg.Now, nonce: cfg.Nonce, applied: cfg.Applied, conf: cfg.Applied.confState(), stamp: cfg.Applied.Stamp}
 	t.proposals.batches = map[uint64][]Proposal{}
+	t.told = map[model.NodeID]uint64{}
 	t.reads.asked = map[uint64][]Read{}
 	rn, err := raft.NewRawNode(&raft.Config{
 		ID:                        uint64(cfg.Node),
