@@ -1,3 +1,4 @@
-// Package deptest holds the import graph to its written form. It has only a
-// test.
+// Package deptest holds the import graph to its written form, and the pages of
+// the documentation to what is there: the names, files and operations that
+// they speak of. It has only tests.
 package deptest

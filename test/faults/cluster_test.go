@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -23,16 +24,13 @@ const (
 
 // cluster is three nodes that are one Weir.
 type cluster struct {
-	t     *testing.T
 	nodes []*process.Node
-	net   *network // nil on plain loopback
 }
 
-// newCluster starts three nodes; net, when not nil, gives each a network of
-// its own.
-func newCluster(t *testing.T, net *network) *cluster {
+// newCluster starts three nodes; place, when not nil, says where each runs.
+func newCluster(t *testing.T, place func(i int, opts *process.Options)) *cluster {
 	t.Helper()
-	c := &cluster{t: t, net: net}
+	c := &cluster{}
 	dir := t.TempDir()
 	keys := filepath.Join(dir, keyFile)
 	if err := os.WriteFile(keys, []byte(accessKey+":"+secret+"\n"), 0o600); err != nil {
@@ -44,8 +42,8 @@ func newCluster(t *testing.T, net *network) *cluster {
 			Name: fmt.Sprintf("node-%d", i+1), Dir: filepath.Join(dir, fmt.Sprintf("node-%d", i+1)),
 			AccessKey: accessKey, Secret: secret, Args: []string{"--keys", keys, "--tablets", "6"},
 		}
-		if net != nil {
-			opts.Netns, opts.Host, opts.PeerHost = net.place(i)
+		if place != nil {
+			place(i, &opts)
 		}
 		n := process.New(t, opts)
 		if i > 0 {
@@ -105,6 +103,9 @@ func (c *cluster) leader(t *testing.T) *process.Node {
 	t.Fatal("no node tells its status")
 	return nil
 }
+
+// index is a node's place among the three.
+func (c *cluster) index(n *process.Node) int { return slices.Index(c.nodes, n) }
 
 // others are the nodes but one.
 func (c *cluster) others(not *process.Node) (list []*process.Node) {

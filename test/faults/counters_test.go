@@ -89,7 +89,7 @@ func (p *sums) check() {
 		}
 		total, unknown = total+acked, unknown+lost
 	}
-	p.t.Logf("sums: %d additions acknowledged, %d unknown, all counted once", total, unknown)
+	p.t.Logf("sums: %d additions acknowledged, %d unknown", total, unknown)
 }
 
 // counters counts with conditions: several clients on one item, each write on
@@ -183,5 +183,5 @@ func (p *counters) check() {
 		}
 		total += sum
 	}
-	p.t.Logf("counters: %d conditional writes, exact; %d conditions failed, %d unknown outcomes became known", total, p.refused.Load(), p.resolved.Load())
+	p.t.Logf("counters: %d conditional writes; %d conditions failed, %d unknown outcomes became known", total, p.refused.Load(), p.resolved.Load())
 }

@@ -162,12 +162,12 @@ func TestPartition(t *testing.T) {
 		}
 		t.Skipf("NOT TESTED: partitions: %v", err)
 	}
-	c := newCluster(t, net)
+	c := newCluster(t, net.place)
 	l := startLoad(t, c, "partition")
 	l.hold(warm)
 	leader := c.leader(t)
 	l.gaps.reset()
-	net.cut(c, leader, true)
+	net.cut(c.index(leader), true)
 	l.hold(6 * time.Second)
 	l.gaps.report(t, "while the leader is cut off", maxGapSilent)
 	if out := leader.Weir("status"); out.Code != 1 {
@@ -176,7 +176,24 @@ func TestPartition(t *testing.T) {
 	if _, code := c.others(leader)[0].Status(); code != 0 {
 		t.Errorf("weir status of a node of the majority: exit status %d, want 0", code)
 	}
-	net.cut(c, leader, false)
+	net.cut(c.index(leader), false)
 	l.hold(4 * time.Second)
+	l.finish()
+}
+
+// TestOneWay holds back what the others send to the leader, while what it sends
+// arrives: it must not keep leading without hearing from anybody.
+func TestOneWay(t *testing.T) {
+	p := newProxies(t)
+	c := newCluster(t, p.place)
+	l := startLoad(t, c, "oneway")
+	l.hold(warm)
+	leader := c.leader(t)
+	l.gaps.reset()
+	p.cut(c.index(leader), true)
+	l.hold(6 * time.Second)
+	l.gaps.report(t, "while the leader hears nobody", maxGapSilent)
+	p.cut(c.index(leader), false)
+	l.hold(3 * time.Second)
 	l.finish()
 }

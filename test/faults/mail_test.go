@@ -118,7 +118,7 @@ func (p *mail) check() {
 	if extra := len(p.ids) - len(p.sent); extra > p.unsure {
 		p.t.Errorf("%d messages came that nobody sent", extra-p.unsure)
 	}
-	p.t.Logf("queue: %d messages acknowledged, %d unknown, all arrived; %d deleted, %d came again after their visibility", len(p.sent), p.unsure, len(p.deleted), again)
+	p.t.Logf("queue: %d messages acknowledged, %d unknown, %d arrived; %d deleted, %d came again after their visibility", len(p.sent), p.unsure, len(p.ids), len(p.deleted), again)
 }
 
 // clicks sends messages with weights; a pipe adds them up in a table.

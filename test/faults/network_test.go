@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"weir.dev/weir/internal/base"
+	"weir.dev/weir/internal/faultnet"
 	"weir.dev/weir/test/process"
 )
 
@@ -72,22 +74,50 @@ func (n *network) remove() {
 }
 
 // place is where node i runs and listens.
-func (n *network) place(i int) (netns, host, peerHost string) {
-	return fmt.Sprintf("%sn%d", n.tag, i), fmt.Sprintf("198.18.%d.%d", n.last, i+1), fmt.Sprintf("198.19.%d.%d", n.last, i+1)
+func (n *network) place(i int, opts *process.Options) {
+	opts.Netns = fmt.Sprintf("%sn%d", n.tag, i)
+	opts.Host, opts.PeerHost = fmt.Sprintf("198.18.%d.%d", n.last, i+1), fmt.Sprintf("198.19.%d.%d", n.last, i+1)
 }
 
-// cut takes a node's cable to its peers out, or puts it back.
-func (n *network) cut(c *cluster, node *process.Node, out bool) {
+// cut takes the cable of node i to its peers out, or puts it back.
+func (n *network) cut(i int, out bool) {
 	n.t.Helper()
 	state := 3 // forwarding
 	if out {
 		state = 0 // disabled
 	}
-	for i, other := range c.nodes {
-		if other == node {
-			if err := n.do(fmt.Sprintf("bridge link set dev TAGp%d state %d", i, state)); err != nil {
-				n.t.Fatal(err)
-			}
-		}
+	if err := n.do(fmt.Sprintf("bridge link set dev TAGp%d state %d", i, state)); err != nil {
+		n.t.Fatal(err)
+	}
+}
+
+// proxies stand before the peer listeners: what other nodes send to a node can
+// be held back while what it sends itself arrives.
+type proxies struct {
+	t    *testing.T
+	list [nodeCount]*faultnet.Proxy
+}
+
+func newProxies(t *testing.T) *proxies { return &proxies{t: t} }
+
+// place puts a proxy before node i.
+func (p *proxies) place(i int, opts *process.Options) {
+	p.t.Helper()
+	opts.PeerHost = process.LoopbackHost()
+	proxy, err := faultnet.Listen(opts.PeerHost+":4590", base.SystemClock{})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() { _ = proxy.Close() }) // the nodes have ended
+	p.list[i], opts.Advertise = proxy, proxy.Addr()
+}
+
+// cut holds back what others send to node i, and its answers to them, or lets
+// it through again.
+func (p *proxies) cut(i int, out bool) {
+	if out {
+		p.list[i].Cut(faultnet.Both)
+	} else {
+		p.list[i].Heal()
 	}
 }

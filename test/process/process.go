@@ -13,8 +13,8 @@ package process
 
 import (
 	"bytes"
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -45,6 +45,9 @@ type Options struct {
 	// Host is the address of the three listeners; "" takes an unused one of
 	// 127.0.0.0/8. PeerHost is another one for the peer listener.
 	Host, PeerHost string
+	// Advertise is where other nodes reach the peer listener, if that is not its
+	// own address: a proxy that can be cut.
+	Advertise string
 	// AccessKey and Secret sign what the test asks of the console; "" is open mode.
 	AccessKey, Secret string
 }
@@ -133,7 +136,10 @@ func (n *Node) Start() {
 	if n.Running() {
 		n.t.Fatalf("%s runs already", n.opts.Name)
 	}
-	args := []string{Binary(n.t), "serve", "--data", n.opts.Dir, "--aws", n.AWS(), "--console", n.Console(), "--peer", n.Peer()}
+	args := []string{Binary(n.t), "serve", "--data", n.opts.Dir, "--aws", n.AWS(), "--console", n.Console(), "--peer", n.PeerListener()}
+	if n.opts.Advertise != "" {
+		args = append(args, "--advertise", n.opts.Advertise)
+	}
 	args = append(args, n.opts.Args...)
 	if n.opts.Netns != "" {
 		args = append([]string{"ip", "netns", "exec", n.opts.Netns}, args...) // ip replaces itself by weir
@@ -188,9 +194,9 @@ func (n *Node) WaitReady() {
 	n.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), readyTimeout)
 	defer cancel()
-	last := errors.New("nothing was heard of it")
 	for {
-		if last = n.Ready(ctx); last == nil {
+		last := n.Ready(ctx)
+		if last == nil {
 			return
 		}
 		select {
@@ -233,8 +239,11 @@ func (n *Node) Endpoint() string { return "http://" + n.AWS() }
 // Console is the HOST:PORT of the console listener.
 func (n *Node) Console() string { return n.opts.Host + ":4580" }
 
-// Peer is the HOST:PORT of the peer listener.
-func (n *Node) Peer() string { return n.opts.PeerHost + ":4590" }
+// PeerListener is the HOST:PORT of the peer listener.
+func (n *Node) PeerListener() string { return n.opts.PeerHost + ":4590" }
+
+// Peer is the HOST:PORT at which other nodes reach this one.
+func (n *Node) Peer() string { return cmp.Or(n.opts.Advertise, n.PeerListener()) }
 
 // Name is what messages call the node.
 func (n *Node) Name() string { return n.opts.Name }
