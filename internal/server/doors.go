@@ -14,6 +14,7 @@ import (
 	"weir.dev/weir/internal/console"
 	"weir.dev/weir/internal/dynamo"
 	"weir.dev/weir/internal/front"
+	"weir.dev/weir/internal/model"
 	"weir.dev/weir/internal/sqs"
 )
 
@@ -90,8 +91,10 @@ func (s *Server) authorizeAdmin(v *auth.Verifier) console.Authorize {
 				signed.Headers = append(signed.Headers, auth.Header{Name: []byte(name), Value: []byte(value)})
 			}
 		}
-		_, err := v.Verify(&signed, "weir")
-		return err
+		if _, err := v.Verify(&signed, "weir"); err != nil {
+			return model.Errorf(model.ErrAccessDenied, "%v", err)
+		}
+		return nil
 	}
 }
 

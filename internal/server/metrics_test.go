@@ -2,8 +2,6 @@ package server
 
 import (
 	"bytes"
-	"context"
-	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
@@ -14,18 +12,9 @@ import (
 // TestMetricsPage holds docs/metrics.md to what a node writes: the same names,
 // of the same types.
 func TestMetricsPage(t *testing.T) {
-	s, err := Start(context.Background(), Config{
-		DataDir: t.TempDir(), AWSAddr: "127.0.0.1:0", ConsoleAddr: "127.0.0.1:0", PeerAddr: "127.0.0.1:0",
-		Tablets: 1, CacheBytes: 1 << 20, Logger: slog.New(slog.DiscardHandler), Fatal: func(err error) { panic(err) },
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := start(t, nil)
 	var text bytes.Buffer
 	s.writeMetrics(&text)
-	if err := s.Shutdown(context.Background()); err != nil {
-		t.Fatal(err)
-	}
 	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "metrics.md"))
 	if err != nil {
 		t.Fatal(err)
