@@ -65,7 +65,7 @@ func parse(args []string) (*bench, error) {
 	b := &bench{}
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	quick := fs.Bool("quick", false, "short runs with 1 and 64 clients")
-	only := fs.String("only", "limits,weir,etcd,nats,dynalite,fauxqs", "comma-separated `SYSTEMS`")
+	only := fs.String("only", "limits,weir,etcd,nats,dynalite,fauxqs,duels", "comma-separated `SYSTEMS`")
 	operations := fs.String("ops", "put,get,queue", "comma-separated beginnings of `OPERATIONS`")
 	nodes := fs.String("nodes", "1,3", "comma-separated `SIZES` of clusters")
 	seconds := fs.Float64("seconds", 0, "measured `SECONDS` of each run (3; quick: 1)")
@@ -153,6 +153,9 @@ func (b *bench) runAll() error {
 			b.measureSystem(s)
 		}
 	}
+	if slices.Contains(b.only, "weir") && slices.Contains(b.only, "duels") {
+		b.duels()
+	}
 	return b.report.write(b.out)
 }
 
@@ -166,35 +169,22 @@ func (b *bench) limits() error {
 		b.report.Disk = append(b.report.Disk, d)
 	}
 	for _, kind := range []string{"net/http", "fasthttp"} {
-		if err := b.emptyHandler(kind); err != nil {
+		if err := b.measureEmpty(kind); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// emptyHandler measures a handler that stores nothing, in a process of its own
-// as the servers are.
-func (b *bench) emptyHandler(kind string) error {
-	addrs, err := proc.FreePorts(1)
+// measureEmpty measures a handler that stores nothing.
+func (b *bench) measureEmpty(kind string) error {
+	r, err := b.startEmpty(kind)
+	defer r.stop()
 	if err != nil {
 		return err
 	}
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	p, err := proc.Start(kind, filepath.Join(b.dir, "empty"), nil, self, "serve-empty", kind, addrs[0])
-	if err != nil {
-		return err
-	}
-	defer p.Stop()
-	if err := p.WaitPort(addrs[0]); err != nil {
-		return err
-	}
-	aws := load.AWS{Addrs: addrs, Credentials: credentials, Invocation: true}
 	for _, clients := range b.clients {
-		row, err := b.measure([]*proc.Process{p}, clients, aws.Put("bench"))
+		row, err := b.measure(r.procs, clients, r.work[0].dial)
 		if err != nil {
 			return err
 		}
@@ -203,6 +193,28 @@ func (b *bench) emptyHandler(kind string) error {
 		b.say("%s", row)
 	}
 	return nil
+}
+
+// startEmpty starts an empty handler, in a process of its own as the servers
+// are. What runs is returned even on error.
+func (b *bench) startEmpty(kind string) (*running, error) {
+	r := &running{}
+	addrs, err := proc.FreePorts(1)
+	if err != nil {
+		return r, err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return r, err
+	}
+	p, err := proc.Start(kind, filepath.Join(b.dir, "empty"), nil, self, "serve-empty", kind, addrs[0])
+	if err != nil {
+		return r, err
+	}
+	r.procs = append(r.procs, p)
+	aws := load.AWS{Addrs: addrs, Credentials: credentials, Invocation: true}
+	r.add(opPut, aws.Put("bench"))
+	return r, p.WaitPort(addrs[0])
 }
 
 func serveEmpty(kind, addr string) error {

@@ -20,6 +20,7 @@ type Report struct {
 	Disk     []limits.Disk `json:"disk"`
 	Idle     []Idle        `json:"idle"`
 	Rows     []Row         `json:"rows"`
+	Duels    []Duel        `json:"duels"`
 	Settings []string      `json:"settings"`
 	Skipped  []string      `json:"skipped"`
 	Targets  []Target      `json:"targets"`
@@ -71,18 +72,15 @@ func (r *Report) judge() {
 	add := func(what, wanted string, met bool, format string, args ...any) {
 		r.Targets = append(r.Targets, Target{what, wanted, fmt.Sprintf(format, args...), met})
 	}
-	three, one := r.find("weir", 3, opPut), r.find("weir", 1, opPut)
-	if peer := r.find("etcd", 3, opPut); three != nil && peer != nil {
-		x := three.PerSecond / peer.PerSecond
-		add("puts on three nodes, beside etcd", "3x (goal 5x)", x >= 3, "%.1fx", x)
-		add("their p99, beside etcd's", "no worse", three.P99Micros <= peer.P99Micros, "%s beside %s", micros(three.P99Micros), micros(peer.P99Micros))
-	}
-	if three != nil {
-		add("server CPU of a put, all three nodes", "below 70 us", three.CPUMicros < 70, "%.0f us", three.CPUMicros)
-	}
-	if empty := r.find("empty net/http", 1, opPut); one != nil && empty != nil {
-		x := 100 * one.PerSecond / empty.PerSecond
-		add("PutItem on one node, beside an empty handler", "60 %", x >= 60, "%.0f %%", x)
+	for _, d := range r.Duels {
+		spread := fmt.Sprintf("(%.2f to %.2f)", d.Worst, d.Best)
+		if d.Other == emptyHandler {
+			add("PutItem on one node, beside an empty handler", "60 %", d.Throughput >= 0.6, "%.0f %% %s", 100*d.Throughput, spread)
+			continue
+		}
+		add("puts on three nodes, beside etcd", "3x (goal 5x)", d.Throughput >= 3, "%.2fx %s", d.Throughput, spread)
+		add("their p99, beside etcd's", "no worse", d.P99Micros[0] <= d.P99Micros[1], "%s beside %s", micros(d.P99Micros[0]), micros(d.P99Micros[1]))
+		add("server CPU of a put, all three nodes", "below 70 us", d.CPUMicros[0] < 70, "%.0f us (etcd: %.0f us)", d.CPUMicros[0], d.CPUMicros[1])
 	}
 	for _, idle := range r.Idle {
 		if idle.System == "weir" {
@@ -118,6 +116,7 @@ func (r *Report) markdown() string {
 	for _, t := range r.Targets {
 		fmt.Fprintf(&w, "| %s | %s | %s | %s |\n", t.What, t.Wanted, t.Measured, map[bool]string{true: "yes", false: "**no**"}[t.Met])
 	}
+	r.duels(&w)
 	r.ratios(&w)
 	if len(r.Disk) > 0 {
 		fmt.Fprint(&w, "\n## The disk\n\nRecords of 256 bytes made durable by one writer that takes all who wait at once.\n\n| callers | records/s | CPU |\n| --- | --- | --- |\n")
@@ -138,6 +137,18 @@ func (r *Report) markdown() string {
 	paragraph(&w, "Settings", r.Settings)
 	paragraph(&w, "Not measured", r.Skipped)
 	return w.String()
+}
+
+func (r *Report) duels(w *strings.Builder) {
+	if len(r.Duels) == 0 {
+		return
+	}
+	fmt.Fprintf(w, "\n## By turns (puts, %d clients)\n\nBoth systems are up and measured in turn, %d times; medians, and the smallest and largest ratio.\n\n"+
+		"| nodes | other | throughput | Weir per s | other per s | Weir p99 | other p99 | Weir CPU | other CPU |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n", targetClients, duelRounds)
+	for _, d := range r.Duels {
+		fmt.Fprintf(w, "| %d | %s | %.2fx (%.2f to %.2f) | %.0f | %.0f | %s | %s | %.0f us | %.0f us |\n", d.Nodes, d.Other, d.Throughput, d.Worst, d.Best,
+			d.PerSecond[0], d.PerSecond[1], micros(d.P99Micros[0]), micros(d.P99Micros[1]), d.CPUMicros[0], d.CPUMicros[1])
+	}
 }
 
 // ratios compares Weir with each peer of the same size at each operation.
