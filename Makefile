@@ -50,7 +50,7 @@ readme: build ## the README's examples, as they stand there
 	@scripts/readme
 
 faults: build ## real processes: kill -9, SIGSTOP, cut networks, under load
-	$(GO) test -count=1 -timeout 10m ./test/faults
+	$(GO) test -count=1 -v -timeout 10m ./test/faults
 	$(BIN) demo --seconds 10 --json --out ''
 
 bench: ## benchmarks beside peers; see bench/README.md

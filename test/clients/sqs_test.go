@@ -30,7 +30,7 @@ func TestSQS(t *testing.T) {
 	for name, test := range map[string]func(queues){
 		"Queues": testQueues, "Attributes": testAttributes, "Messages": testMessages, "LongPoll": testLongPoll,
 		"Visibility": testVisibility, "Delays": testDelays, "Batches": testMessageBatches, "Purge": testPurge,
-		"Errors": testSQSErrors, "Tags": testTags,
+		"Errors": testSQSErrors, "Tags": testTags, "Redrive": testRedrive,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -392,6 +392,29 @@ func testPurge(q queues) {
 	wantError[*types.PurgeQueueInProgress](q.t, err)
 	q.send(url, "new")
 	want(q.t, "a message after the purge", aws.ToString(q.receiveOne(url, 5).Body), "new")
+}
+
+// testRedrive moves a message that nobody can handle to the dead-letter queue.
+func testRedrive(q queues) {
+	dead := q.make("redrive-dead", nil)
+	url := q.make("redrive", map[string]string{
+		"VisibilityTimeout": "0", "RedrivePolicy": `{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:000000000000:redrive-dead","maxReceiveCount":"2"}`,
+	})
+	id := q.send(url, "poison")
+	for range 2 {
+		want(q.t, "the message before", aws.ToString(q.receiveOne(url, 5).MessageId), id)
+	}
+	if got := q.receive(url, 1); len(got) != 0 {
+		q.t.Errorf("a message came a third time, of at most two")
+	}
+	m := q.receiveOne(dead, 10)
+	if aws.ToString(m.MessageId) != id || aws.ToString(m.Body) != "poison" {
+		q.t.Errorf("the dead letter is %s, %q, want %s", aws.ToString(m.MessageId), aws.ToString(m.Body), id)
+	}
+	sources := must[*sqs.ListDeadLetterSourceQueuesOutput](q.t)(q.c.ListDeadLetterSourceQueues(q.ctx, &sqs.ListDeadLetterSourceQueuesInput{QueueUrl: dead})).QueueUrls
+	if !slices.Equal(sources, []string{*url}) {
+		q.t.Errorf("the dead-letter queue's sources are %q", sources)
+	}
 }
 
 func testTags(q queues) {

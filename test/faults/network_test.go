@@ -18,7 +18,7 @@ import (
 // told: packets vanish, as they do when a switch fails.
 type network struct {
 	t    *testing.T
-	tag  string // in the names of everything, so that runs side by side do not meet
+	tag  string // in the names of everything: whose it is
 	last int    // third byte of the addresses
 }
 
@@ -28,7 +28,8 @@ func newNetwork(t *testing.T) (*network, error) {
 	if os.Geteuid() != 0 {
 		return nil, fmt.Errorf("network namespaces need root")
 	}
-	n := &network{t: t, tag: fmt.Sprintf("w%04x", rand.IntN(1<<16)), last: rand.IntN(256)}
+	removeStale()
+	n := &network{t: t, tag: fmt.Sprintf("weir%d", os.Getpid()), last: rand.IntN(256)}
 	t.Cleanup(n.remove)
 	commands := []string{"ip link add TAGc type bridge", "ip link add TAGp type bridge", "ip addr add 198.18.LAST.254/24 dev TAGc", "ip link set TAGc up", "ip link set TAGp up"}
 	for i := range nodeCount {
@@ -71,6 +72,24 @@ func (n *network) remove() {
 	}
 	_ = n.do("ip link del TAGc")
 	_ = n.do("ip link del TAGp")
+}
+
+// removeStale removes the networks of test processes that died before they
+// could do so.
+func removeStale() {
+	spaces, err := os.ReadDir("/run/netns")
+	if err != nil {
+		return // there is none yet
+	}
+	for _, s := range spaces {
+		var pid int
+		if _, err := fmt.Sscanf(s.Name(), "weir%dn0", &pid); err != nil || s.Name() != fmt.Sprintf("weir%dn0", pid) {
+			continue
+		}
+		if _, err := os.Stat(fmt.Sprintf("/proc/%d", pid)); os.IsNotExist(err) {
+			(&network{tag: fmt.Sprintf("weir%d", pid)}).remove()
+		}
+	}
 }
 
 // place is where node i runs and listens.
