@@ -1,0 +1,389 @@
+package pipe
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"slices"
+	"sort"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"weir.dev/weir/internal/base"
+	"weir.dev/weir/internal/machine"
+	"weir.dev/weir/internal/model"
+	"weir.dev/weir/internal/service"
+)
+
+// fakeCluster is a cluster without a log: the real machine over memory, in a
+// synctest bubble. A fault decides what becomes of a proposal.
+type fakeCluster struct {
+	mu      sync.Mutex // guards everything below
+	catalog *tabletState
+	tablets []*tabletState // ascending by slot
+	changed chan struct{}  // closed at the next command applied
+	calls   int            // proposals so far
+	leads   bool
+	fault   func(call int, cmd *model.Command) fault
+}
+
+// fault is what happens to a proposal.
+type fault uint8
+
+const (
+	fine       fault = iota
+	refused          // not applied, and said so
+	lost             // applied, but the answer is lost
+	hangBefore       // not applied, no answer
+	hangAfter        // applied, no answer
+)
+
+// tabletState is a machine with its state.
+type tabletState struct {
+	hi      uint32
+	machine *machine.Machine
+	keys    []string // ascending
+	values  map[string][]byte
+	index   model.Index
+	stamp   model.Stamp
+}
+
+func newFakeCluster(t testing.TB, tablets int) *fakeCluster {
+	t.Helper()
+	voters := []model.NodeID{1}
+	genesis := &model.Catalog{ClusterID: "c", NextID: 1, Tablets: []model.Tablet{{ID: model.CatalogTablet, Voters: voters}}}
+	c := &fakeCluster{leads: true, changed: make(chan struct{})}
+	for i := range tablets {
+		x := model.Tablet{ID: model.TabletID(i + 1), Voters: voters, Lo: uint32(i * model.SlotCount / tablets), Hi: uint32((i + 1) * model.SlotCount / tablets)}
+		genesis.Tablets = append(genesis.Tablets, x)
+		c.tablets = append(c.tablets, newTabletState(t, x.ID, x.Lo, x.Hi, nil))
+	}
+	c.catalog = newTabletState(t, model.CatalogTablet, 0, 0, genesis)
+	return c
+}
+
+func newTabletState(t testing.TB, id model.TabletID, lo, hi uint32, genesis *model.Catalog) *tabletState {
+	t.Helper()
+	s := &tabletState{hi: hi, machine: machine.New(id, lo, hi), values: map[string][]byte{}}
+	if genesis != nil {
+		machine.Genesis(s, genesis)
+	}
+	if err := s.machine.Load(s); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// Get implements machine.Reader.
+func (s *tabletState) Get(key []byte) ([]byte, bool, error) {
+	value, ok := s.values[string(key)]
+	return slices.Clone(value), ok, nil
+}
+
+// Scan implements machine.Reader.
+func (s *tabletState) Scan(lo, hi []byte, reverse bool) (machine.Iterator, error) {
+	i, j := sort.SearchStrings(s.keys, string(lo)), sort.SearchStrings(s.keys, string(hi))
+	it := &stateIterator{state: s, keys: slices.Clone(s.keys[i:max(i, j)])}
+	if reverse {
+		slices.Reverse(it.keys)
+	}
+	return it, nil
+}
+
+type stateIterator struct {
+	state *tabletState
+	keys  []string
+	at    string
+}
+
+func (it *stateIterator) Next() bool {
+	if len(it.keys) == 0 {
+		return false
+	}
+	it.at, it.keys = it.keys[0], it.keys[1:]
+	return true
+}
+func (it *stateIterator) Key() []byte   { return []byte(it.at) }
+func (it *stateIterator) Value() []byte { return it.state.values[it.at] }
+func (it *stateIterator) Close() error  { return nil }
+
+// Set implements machine.Writer.
+func (s *tabletState) Set(key, value []byte) {
+	k := string(key)
+	if _, ok := s.values[k]; !ok {
+		s.keys = slices.Insert(s.keys, sort.SearchStrings(s.keys, k), k)
+	}
+	s.values[k] = slices.Clone(value)
+}
+
+// Delete implements machine.Writer.
+func (s *tabletState) Delete(key []byte) { s.DeleteRange(key, append(slices.Clone(key), 0)) }
+
+// DeleteRange implements machine.Writer.
+func (s *tabletState) DeleteRange(lo, hi []byte) {
+	i, j := sort.SearchStrings(s.keys, string(lo)), sort.SearchStrings(s.keys, string(hi))
+	for _, k := range s.keys[i:max(i, j)] {
+		delete(s.values, k)
+	}
+	s.keys = slices.Delete(s.keys, i, max(i, j))
+}
+
+// delayed collects a command's writes: the command does not see them.
+type delayed struct{ writes []func(*tabletState) }
+
+func (d *delayed) Set(key, value []byte) {
+	k, v := slices.Clone(key), slices.Clone(value)
+	d.writes = append(d.writes, func(s *tabletState) { s.Set(k, v) })
+}
+
+func (d *delayed) Delete(key []byte) {
+	k := slices.Clone(key)
+	d.writes = append(d.writes, func(s *tabletState) { s.Delete(k) })
+}
+
+func (d *delayed) DeleteRange(lo, hi []byte) {
+	l, h := slices.Clone(lo), slices.Clone(hi)
+	d.writes = append(d.writes, func(s *tabletState) { s.DeleteRange(l, h) })
+}
+
+// apply applies a command; the caller holds the lock.
+func (c *fakeCluster) apply(s *tabletState, cmd *model.Command) (model.Result, error) {
+	s.index++
+	s.stamp = s.stamp.Next(time.Now())
+	stamped := *cmd
+	stamped.Stamp, stamped.Body = s.stamp, slices.Clone(cmd.Body)
+	var w delayed
+	out, err := s.machine.Apply(s, &w, machine.Position{Index: s.index}, &stamped)
+	if err != nil {
+		return model.Result{}, err
+	}
+	for _, write := range w.writes {
+		write(s)
+	}
+	close(c.changed)
+	c.changed = make(chan struct{})
+	return machine.Expand(s, &stamped, out.Result)
+}
+
+func (c *fakeCluster) tablet(slot model.Slot) *tabletState {
+	return c.tablets[sort.Search(len(c.tablets), func(i int) bool { return uint32(slot) < c.tablets[i].hi })]
+}
+
+// meddle decides what becomes of a proposal; the caller holds the lock.
+func (c *fakeCluster) meddle(cmd *model.Command) fault {
+	c.calls++
+	if c.fault == nil {
+		return fine
+	}
+	return c.fault(c.calls, cmd)
+}
+
+// Propose implements service.Cluster.
+func (c *fakeCluster) Propose(ctx context.Context, cmd *model.Command) (model.Result, error) {
+	c.mu.Lock()
+	f := c.meddle(cmd)
+	var res model.Result
+	var err error
+	if f == fine || f == lost || f == hangAfter {
+		res, err = c.apply(c.tablet(cmd.Slot), cmd)
+	}
+	c.mu.Unlock()
+	switch f {
+	case refused:
+		return model.Result{}, model.Errorf(model.ErrUnavailable, "no leader")
+	case lost:
+		return model.Result{}, model.Errorf(model.ErrUnknownOutcome, "lost")
+	case hangBefore, hangAfter:
+		<-ctx.Done()
+		return model.Result{}, model.Errorf(model.ErrUnknownOutcome, "lost")
+	}
+	return res, err
+}
+
+// ProposeWhenReady implements service.Cluster.
+func (c *fakeCluster) ProposeWhenReady(ctx context.Context, cmd *model.Command, wait time.Duration) (model.Result, bool, error) {
+	late := time.NewTimer(wait)
+	defer late.Stop()
+	for {
+		c.mu.Lock()
+		s := c.tablet(cmd.Slot)
+		ready, _, err := machine.Ready(s, cmd, max(s.stamp, model.StampAt(time.Now())))
+		changed := c.changed
+		c.mu.Unlock()
+		if err != nil {
+			return model.Result{}, false, err
+		}
+		if ready {
+			res, err := c.Propose(ctx, cmd)
+			return res, err == nil, err
+		}
+		select {
+		case <-changed:
+		case <-late.C:
+			return model.Result{}, false, nil
+		case <-ctx.Done():
+			return model.Result{}, false, ctx.Err()
+		}
+	}
+}
+
+// ProposeCatalog implements service.Cluster.
+func (c *fakeCluster) ProposeCatalog(_ context.Context, cmd *model.Command) (model.Result, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.apply(c.catalog, cmd)
+}
+
+// Read implements service.Cluster.
+func (c *fakeCluster) Read(_ context.Context, q *model.Query, _ bool) (model.Result, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return machine.Query(c.tablet(q.Slot), q)
+}
+
+// Catalog implements service.Cluster.
+func (c *fakeCluster) Catalog() *model.Catalog {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.catalog.machine.Catalog()
+}
+
+// SyncCatalog implements service.Cluster.
+func (c *fakeCluster) SyncCatalog(context.Context) error { return nil }
+
+// Leads implements Cluster.
+func (c *fakeCluster) Leads(model.Slot) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.leads
+}
+
+func (c *fakeCluster) set(f func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f()
+}
+
+// plant is a cluster with a queue of clicks, a table of posts, and an engine.
+type plant struct {
+	*fakeCluster
+	t       *testing.T
+	service *service.Service
+	engine  *Engine
+	ctx     context.Context
+}
+
+// inPlant runs f in a bubble, with a plant whose engine runs.
+func inPlant(t *testing.T, f func(p *plant)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		p := &plant{fakeCluster: newFakeCluster(t, 3), t: t, ctx: context.Background()}
+		p.service = service.New(p, base.SystemClock{}, base.NewRand(1))
+		p.createTable("posts")
+		p.createQueue("clicks")
+		p.start(1)
+		defer func() { p.engine.Close() }()
+		f(p)
+	})
+}
+
+func (p *plant) start(seed uint64) {
+	p.engine = NewEngine(p, p.service, base.SystemClock{}, base.NewRand(seed), slog.New(slog.NewTextHandler(io.Discard, nil)))
+}
+
+func (p *plant) createTable(name string) {
+	p.t.Helper()
+	req := &service.CreateTableRequest{Name: name, Billing: model.BillingPerRequest,
+		Attributes: []model.KeyAttr{{Name: "id", Kind: model.KindS}}, KeySchema: []service.KeyElement{{Name: "id", Type: "HASH"}}}
+	if _, err := p.service.CreateTable(p.ctx, req); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func (p *plant) createQueue(name string) {
+	p.t.Helper()
+	if _, err := p.service.CreateQueue(p.ctx, &service.CreateQueueRequest{Name: name}); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// likes is the pipe of the tests: each click adds its weight to a post.
+func likes() *Settings {
+	return &Settings{
+		Name: "likes", From: "queue:clicks", To: "table:posts",
+		Key: map[string]string{"id": "$.post"}, Update: "ADD score :n", Values: map[string]string{":n": "$.n"},
+	}
+}
+
+func (p *plant) create(s *Settings) {
+	p.t.Helper()
+	if err := p.engine.Create(p.ctx, s); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+func (p *plant) send(bodies ...string) {
+	p.t.Helper()
+	for len(bodies) > 0 {
+		n := min(10, len(bodies))
+		req := &service.SendRequest{Queue: "clicks"}
+		for _, b := range bodies[:n] {
+			req.Messages = append(req.Messages, service.OutgoingMessage{Body: b})
+		}
+		if _, err := p.service.SendMessages(p.ctx, req); err != nil {
+			p.t.Fatal(err)
+		}
+		bodies = bodies[n:]
+	}
+}
+
+// click is the body of a click on a post.
+func click(post string, n int) string {
+	b, err := json.Marshal(map[string]any{"post": post, "n": n})
+	if err != nil {
+		panic(err)
+	}
+	return string(b)
+}
+
+// score is a post's score, "" when the post is not there.
+func (p *plant) score(post string) string {
+	p.t.Helper()
+	res, err := p.service.GetItem(p.ctx, &service.GetItemRequest{Table: "posts", Key: model.Item{{Name: "id", Value: model.StringValue(post)}}, Strong: true})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	v, _ := res.Item.Get("score")
+	return v.Str
+}
+
+// left is how many messages a queue holds, in any state.
+func (p *plant) left(queue string) uint64 {
+	p.t.Helper()
+	q, err := p.service.GetQueue(p.ctx, queue)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	c, err := p.service.CountQueue(p.ctx, q)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return c.Visible + c.InFlight + c.Delayed + c.Claimed + c.Dead
+}
+
+// eventually waits, in virtual time, until cond holds.
+func (p *plant) eventually(what string, cond func() bool) {
+	p.t.Helper()
+	for range 3000 {
+		if cond() {
+			return
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	p.t.Fatalf("after a minute: not yet: %s", what)
+}
+
+func (p *plant) drained() bool { return p.left("clicks") == 0 }
