@@ -127,6 +127,10 @@ func fromSameSite(r *http.Request) error {
 
 // statusOf is the HTTP status of an error.
 func statusOf(err error) int {
+	var large *http.MaxBytesError
+	if errors.As(err, &large) {
+		return http.StatusRequestEntityTooLarge
+	}
 	var known *model.Error
 	if !errors.As(err, &known) {
 		return http.StatusInternalServerError
