@@ -97,10 +97,14 @@ func (n *Node) steer() {
 
 // place writes into the catalog which nodes shall hold which tablet.
 func (n *Node) place() {
+	up, ok := n.holders()
+	if !ok {
+		return
+	}
 	for i := range n.Catalog().Tablets {
 		c := n.Catalog() // it changes with every tablet placed
 		t := &c.Tablets[i]
-		voters, learners := wanted(c, t)
+		voters, learners := wanted(c, t, up)
 		if slices.Equal(voters, t.Voters) && slices.Equal(learners, t.Learners) {
 			continue
 		}
@@ -108,6 +112,20 @@ func (n *Node) place() {
 		if !n.proposeHousekeeping(&model.Command{Kind: model.CmdCatalog, Body: op.Append(nil)}, model.CatalogTablet) {
 			return
 		}
+	}
+}
+
+// holders tells which nodes are up, as the catalog's leader sees it: they
+// answer, and hold some of the catalog already.
+func (n *Node) holders() (up func(model.NodeID) bool, ok bool) {
+	r := n.replica(model.CatalogTablet)
+	got := make(chan tablet.Status, 1)
+	r.lane.do(r, func(t *tablet.Tablet) { got <- t.Status() })
+	select {
+	case s := <-got:
+		return func(id model.NodeID) bool { return s.Active[id] && s.Matched[id] > 0 }, s.Leader == n.opts.Node
+	case <-n.stopping:
+		return nil, false
 	}
 }
 

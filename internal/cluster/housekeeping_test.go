@@ -150,7 +150,8 @@ func TestDeletedResources(t *testing.T) {
 		change(model.CatalogOp{Kind: model.OpCreateResource, Resource: model.Resource{Kind: model.KindTable, Name: "posts"}})
 		posts, _ := first.Catalog().Resource(model.KindTable, "posts")
 		for i := range 20 {
-			cmd := putCommand(fmt.Sprint(i), model.Slot(i*3276), 50)
+			name := fmt.Sprint(i)
+			cmd := putCommand(name, model.SlotOf(keyOf(name)), 50)
 			cmd.Resource = posts.ID
 			if err := first.propose(cmd); err != nil {
 				t.Fatal(err)

@@ -125,6 +125,26 @@ func (n *Node) start(f func()) {
 	n.tasks.Go(f)
 }
 
+// resignTime bounds how long a node that stops waits for others to take over.
+const resignTime = time.Second
+
+// Resign hands the tablets led here to other nodes, as far as there are any
+// that can take them, so that stopping this node interrupts nobody.
+func (n *Node) Resign() {
+	for _, r := range n.allReplicas() {
+		r.lane.do(r, func(t *tablet.Tablet) { t.Resign() })
+	}
+	for end := n.clock.Now().Add(resignTime); n.clock.Now().Before(end); {
+		alone := true
+		for _, r := range n.allReplicas() {
+			alone = alone && (!r.leads.Load() || r.members.Load() < 2)
+		}
+		if alone || !n.sleep(10*time.Millisecond) {
+			return
+		}
+	}
+}
+
 // Close stops the node: open requests fail as unknown or unavailable. It does
 // not flush; the journal holds everything.
 func (n *Node) Close() error {

@@ -29,19 +29,24 @@ func TestWanted(t *testing.T) {
 		catalog          *model.Catalog
 		tablet           int
 		voters, learners []model.NodeID
+		down             model.NodeID // admitted, but not there
 	}{
-		{"one node, catalog", catalogOf(1, ids(1), ids(1)), 0, ids(1), nil},
-		{"one node", catalogOf(1, ids(1), ids(1)), 1, ids(1), nil},
-		{"two nodes, catalog: two voters would be down when either is", catalogOf(2, ids(1), ids(1)), 0, ids(1), ids(2)},
-		{"two nodes", catalogOf(2, ids(1), ids(1)), 1, ids(1), ids(2)},
-		{"three nodes, catalog", catalogOf(3, ids(1), ids(1)), 0, ids(1, 2, 3), nil},
-		{"three nodes", catalogOf(3, ids(1), ids(1)), 1, ids(1, 2, 3), nil},
-		{"three nodes, the voter is the last", catalogOf(3, ids(3), ids(3)), 1, ids(1, 2, 3), nil},
-		{"five nodes, catalog: everybody holds it", catalogOf(5, ids(1, 2, 3), ids(1)), 0, ids(1, 2, 3), ids(4, 5)},
-		{"five nodes: those with the fewest tablets", catalogOf(5, ids(1, 2, 3), ids(1, 2, 3), ids(1)), 2, ids(1, 4, 5), nil},
-		{"five nodes, as it is", catalogOf(5, ids(1, 2, 3), ids(2, 4, 5)), 1, ids(2, 4, 5), nil},
+		{"one node, catalog", catalogOf(1, ids(1), ids(1)), 0, ids(1), nil, 0},
+		{"one node", catalogOf(1, ids(1), ids(1)), 1, ids(1), nil, 0},
+		{"two nodes, catalog: two voters would be down when either is", catalogOf(2, ids(1), ids(1)), 0, ids(1), ids(2), 0},
+		{"two nodes", catalogOf(2, ids(1), ids(1)), 1, ids(1), ids(2), 0},
+		{"three nodes, catalog", catalogOf(3, ids(1), ids(1)), 0, ids(1, 2, 3), nil, 0},
+		{"three nodes", catalogOf(3, ids(1), ids(1)), 1, ids(1, 2, 3), nil, 0},
+		{"three nodes, the voter is the last", catalogOf(3, ids(3), ids(3)), 1, ids(1, 2, 3), nil, 0},
+		{"five nodes, catalog: everybody holds it", catalogOf(5, ids(1, 2, 3), ids(1)), 0, ids(1, 2, 3), ids(4, 5), 0},
+		{"five nodes: those with the fewest tablets", catalogOf(5, ids(1, 2, 3), ids(1, 2, 3), ids(1)), 2, ids(1, 4, 5), nil, 0},
+		{"five nodes, as it is", catalogOf(5, ids(1, 2, 3), ids(2, 4, 5)), 1, ids(2, 4, 5), nil, 0},
+		{"three nodes, one never came: two voters would be down when either is", catalogOf(3, ids(1), ids(1)), 1, ids(1), ids(3), 2},
+		{"three nodes, one never came, catalog", catalogOf(3, ids(1), ids(1)), 0, ids(1), ids(2, 3), 2},
+		{"four nodes, one never came", catalogOf(4, ids(1), ids(1)), 1, ids(1, 3, 4), nil, 2},
+		{"three nodes, a voter is down and stays", catalogOf(3, ids(1, 2, 3), ids(1, 2, 3)), 1, ids(1, 2, 3), nil, 2},
 	} {
-		voters, learners := wanted(c.catalog, &c.catalog.Tablets[c.tablet])
+		voters, learners := wanted(c.catalog, &c.catalog.Tablets[c.tablet], func(id model.NodeID) bool { return id != c.down })
 		if !slices.Equal(voters, c.voters) || !slices.Equal(learners, c.learners) {
 			t.Errorf("%s: voters %d, learners %d, want %d and %d", c.name, voters, learners, c.voters, c.learners)
 		}
@@ -61,7 +66,7 @@ func TestPlacementSettles(t *testing.T) {
 			for i := range c.Tablets {
 				x := &c.Tablets[i]
 				before := fmt.Sprint(x.Voters)
-				voters, learners := wanted(c, x)
+				voters, learners := wanted(c, x, func(model.NodeID) bool { return true })
 				if fmt.Sprint(x.Voters) != before {
 					t.Fatal("wanted changed its input")
 				}

@@ -13,7 +13,7 @@ import (
 const (
 	// requestTimeout ends a request whose context has no earlier end: a few
 	// failovers fit, and AWS SDKs wait longer.
-	requestTimeout = 15 * time.Second
+	requestTimeout = 8 * time.Second
 	// attemptTimeout is how long one node may take to answer before the
 	// request is tried again: longer than a leader needs to notice that it has
 	// lost its majority.

@@ -40,6 +40,7 @@ type replica struct {
 	// For everybody.
 	lead    atomic.Uint64 // model.NodeID of the known leader, or 0
 	leads   atomic.Bool   // this replica leads and takes proposals
+	members atomic.Int64  // voters of the tablet
 	applied atomic.Uint64 // model.Index
 	stamp   atomic.Uint64 // model.Stamp, the newest
 	ready   atomic.Bool   // the state may be read: the replica has had its first snapshot
@@ -167,6 +168,7 @@ func (r *replica) publish() {
 		r.leaders.changed()
 	}
 	r.stamp.Store(uint64(r.tablet.Stamp()))
+	r.members.Store(int64(r.tablet.Voters()))
 	leads := r.tablet.Leads()
 	if r.leads.Swap(leads) && !leads {
 		r.waits.wakeAll() // they must look for the new leader

@@ -45,7 +45,7 @@ type Damage struct {
 }
 
 func (d *Damage) Error() string {
-	return fmt.Sprintf("journal file %s is damaged at offset %d: %s; the node's data cannot be trusted: remove the node from the cluster and let a new one take its place, or restore a backup", d.File, d.Offset, d.What)
+	return fmt.Sprintf("journal file %s is damaged at offset %d: %s; the node's data cannot be trusted: leave it stopped and keep the files; the cluster goes on while most of its nodes are up", d.File, d.Offset, d.What)
 }
 
 func segmentName(seq uint64) string { return fmt.Sprintf("%016x%s", seq, segmentSuffix) }

@@ -10,6 +10,8 @@ package model
 import (
 	"encoding/hex"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -18,6 +20,21 @@ import (
 type NodeID uint64
 
 func (id NodeID) String() string { return fmt.Sprintf("n%016x", uint64(id)) }
+
+// MarshalText implements encoding.TextMarshaler: in JSON an id is a string,
+// since a number of 64 bits does not survive every reader.
+func (id NodeID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (id *NodeID) UnmarshalText(text []byte) error {
+	digits, ok := strings.CutPrefix(string(text), "n")
+	n, err := strconv.ParseUint(digits, 16, 64)
+	if !ok || err != nil {
+		return fmt.Errorf("%q is not a node id", text)
+	}
+	*id = NodeID(n)
+	return nil
+}
 
 // TabletID names a tablet. Tablet 0 is the catalog. Ids are never used again.
 type TabletID uint64

@@ -183,6 +183,14 @@ func (w *worker) bury(c *model.UnsettledClaim, rejected []dead) error {
 	sort.Slice(rejected, func(i, j int) bool { return rejected[i].message.Seq < rejected[j].message.Seq })
 	for {
 		j := w.current()
+		if _, ok := w.engine.cluster.Catalog().ResourceByID(j.spec.DeadLetters); !ok && !j.mover {
+			// It was deleted; its data may not be gone yet, and would take the letters
+			// along.
+			if err := w.remakeDeadLetters(&j); err != nil {
+				return err
+			}
+			continue
+		}
 		p := part{number: model.DeadPart, slot: model.QueueSlot(j.spec.DeadLetters)}
 		for _, r := range rejected {
 			e := forward(r.message, j.spec.Source)
@@ -199,13 +207,20 @@ func (w *worker) bury(c *model.UnsettledClaim, rejected []dead) error {
 		case res.Status != model.StatusGone:
 			return fmt.Errorf("the dead-letter queue answered with status %d: %s", res.Status, res.Body)
 		}
-		if err := w.engine.remakeDeadLetters(w.ctx, &j); err != nil {
-			w.engine.log.Warn("cannot make the dead-letter queue again", "pipe", j.name, "error", err)
-		}
-		if w.pause(superviseEvery); w.ctx.Err() != nil {
-			return w.ctx.Err()
+		if err := w.remakeDeadLetters(&j); err != nil {
+			return err
 		}
 	}
+}
+
+// remakeDeadLetters makes the dead-letter queue again and waits until the
+// worker may have heard of it. An error says that the worker is stopping.
+func (w *worker) remakeDeadLetters(j *job) error {
+	if err := w.engine.remakeDeadLetters(w.ctx, j); err != nil {
+		w.engine.log.Warn("cannot make the dead-letter queue again", "pipe", j.name, "error", err)
+	}
+	w.pause(superviseEvery)
+	return w.ctx.Err()
 }
 
 // letter is the dead letter of a message: the message, with the reason and the

@@ -66,6 +66,9 @@ func (e *Engine) Create(ctx context.Context, s *Settings) error {
 	if spec.Target, err = e.find(ctx, s.To, "table", model.KindTable); err != nil {
 		return err
 	}
+	if err := e.checkKey(ctx, s.To, s.Key); err != nil {
+		return err
+	}
 	if s.DeadLetter == "" {
 		s.DeadLetter = "queue:" + s.Name + "-dead"
 	}
@@ -108,7 +111,34 @@ func (e *Engine) find(ctx context.Context, ref, word string, kind model.Resource
 	if !ok || name == "" {
 		return 0, model.Errorf(model.ErrValidation, "%q does not name a %s; write %s:NAME", ref, word, word)
 	}
-	return e.service.ResourceID(ctx, kind, name)
+	id, err := e.service.ResourceID(ctx, kind, name)
+	var known *model.Error
+	if errors.As(err, &known) && known.Kind == model.ErrNotFound {
+		return 0, model.Errorf(model.ErrNotFound, "there is no %s named %s", word, name)
+	}
+	return id, err
+}
+
+// checkKey holds the mapping's key to the table's: every key attribute has a
+// source, and no other has.
+func (e *Engine) checkKey(ctx context.Context, to string, key map[string]string) error {
+	t, err := e.service.DescribeTable(ctx, strings.TrimPrefix(to, "table:"))
+	if err != nil {
+		return err
+	}
+	wanted := []string{t.Spec.Partition.Name}
+	if t.Spec.HasSort() {
+		wanted = append(wanted, t.Spec.Sort.Name)
+	}
+	for _, name := range wanted {
+		if key[name] == "" {
+			return model.Errorf(model.ErrValidation, "the table's key attribute %s has no source: add --key '%s=$.path'", name, name)
+		}
+	}
+	if len(key) != len(wanted) {
+		return model.Errorf(model.ErrValidation, "the table's key is %s and nothing else", strings.Join(wanted, " and "))
+	}
+	return nil
 }
 
 func (e *Engine) findOrMakeQueue(ctx context.Context, ref string) (model.ResourceID, error) {

@@ -32,8 +32,9 @@ const (
 	// maxDriving is how many claims a worker drives at once: enough to hide a
 	// round trip to a target at full flow.
 	maxDriving = 16
-	// claimWait is how long a claim waits at the source for messages.
-	claimWait = time.Second
+	// claimWait is how long a claim waits at the source for messages: a pause
+	// takes effect that late.
+	claimWait = 200 * time.Millisecond
 	// recoverEvery is how often a worker looks for claims that nobody drives:
 	// of a worker before it, or its own whose answer was lost.
 	recoverEvery = 3 * time.Second

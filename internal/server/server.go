@@ -254,7 +254,10 @@ func (s *Server) openNode(context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s.later(s.node.Close)
+	s.later(func() error {
+		s.node.Resign()
+		return s.node.Close()
+	})
 	s.service = service.New(s.node, s.clock, s.rand)
 	s.pipes = pipe.NewEngine(s.node, s.service, s.clock, s.rand, s.cfg.Logger)
 	s.later(func() error { s.pipes.Close(); return nil })

@@ -99,6 +99,17 @@ func (t *Tablet) HandOver(to model.NodeID) bool {
 	return true
 }
 
+// Resign makes the leader pass leadership to any voter that is up and close,
+// and reports whether it tried.
+func (t *Tablet) Resign() bool {
+	for _, to := range MembersOf(t.conf).Voters {
+		if t.HandOver(to) {
+			return true
+		}
+	}
+	return false
+}
+
 // Status is a replica as an operator sees it.
 type Status struct {
 	Tablet  model.TabletID

@@ -152,6 +152,9 @@ func (t *Tablet) Leads() bool { return t.leads && t.ready }
 // Leader is the leader that this replica knows of, or zero.
 func (t *Tablet) Leader() model.NodeID { return t.lead }
 
+// Voters is the number of voters.
+func (t *Tablet) Voters() int { return len(t.conf.GetVoters()) }
+
 // Stamp is the newest stamp proposed or applied here.
 func (t *Tablet) Stamp() model.Stamp { return t.stamp }
 

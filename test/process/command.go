@@ -58,12 +58,15 @@ func (n *Node) Token() string {
 	return token
 }
 
+// noNode is how `weir status --json` shows a leader that is missing.
+const noNode = "n0000000000000000"
+
 // Status is what `weir status --json` prints, as far as tests look at it. Its
 // names are the command's promise to scripts, so they are repeated here.
 type Status struct {
 	ClusterID string
 	Nodes     []struct {
-		ID      uint64
+		ID      string
 		Address string
 		Up      bool
 		Leads   int
@@ -71,10 +74,10 @@ type Status struct {
 	}
 	Tablets []struct {
 		ID       uint64
-		Leader   uint64
+		Leader   string // noNode while there is none
 		Last     uint64
 		Replicas []struct {
-			Node  uint64
+			Node  string
 			Voter bool
 			Up    bool
 			Lag   uint64
@@ -113,7 +116,7 @@ func (s *Status) Whole(voters int, lag uint64) (bool, string) {
 				have++
 			}
 		}
-		if t.Leader == 0 || have != voters {
+		if t.Leader == noNode || have != voters {
 			text, _ := json.Marshal(t) // numbers only
 			return false, "tablet " + string(text)
 		}
