@@ -24,7 +24,12 @@ type Duel struct {
 }
 
 // duelRounds is odd, so that there is a median.
-const duelRounds = 5
+func (b *bench) duelRounds() int {
+	if b.quick {
+		return 3
+	}
+	return 5
+}
 
 // side is one of the two.
 type side struct {
@@ -71,7 +76,7 @@ func (b *bench) duel(d *Duel) error {
 	}
 	var rows [2][]Row
 	var ratios []float64
-	for range duelRounds {
+	for range b.duelRounds() {
 		for i, s := range sides {
 			row, err := b.measure(s.procs, targetClients, s.dial)
 			if err != nil {
@@ -85,7 +90,7 @@ func (b *bench) duel(d *Duel) error {
 		ratios = append(ratios, rows[0][len(ratios)].PerSecond/rows[1][len(ratios)].PerSecond)
 	}
 	slices.Sort(ratios)
-	d.Throughput, d.Worst, d.Best = ratios[duelRounds/2], ratios[0], ratios[duelRounds-1]
+	d.Throughput, d.Worst, d.Best = ratios[len(ratios)/2], ratios[0], ratios[len(ratios)-1]
 	for i := range rows {
 		d.PerSecond[i] = median(rows[i], func(r *Row) float64 { return r.PerSecond })
 		d.P99Micros[i] = median(rows[i], func(r *Row) float64 { return r.P99Micros })

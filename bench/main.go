@@ -32,6 +32,7 @@ type bench struct {
 	weirBinary            string
 	only, operations      []string
 	clients, nodes        []int
+	quick                 bool
 	warmUp, measureTime   time.Duration
 	report                Report
 }
@@ -64,7 +65,7 @@ func exitOn(err error) {
 func parse(args []string) (*bench, error) {
 	b := &bench{}
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
-	quick := fs.Bool("quick", false, "short runs with 1 and 64 clients")
+	fs.BoolVar(&b.quick, "quick", false, "short runs with 1 and 64 clients")
 	only := fs.String("only", "limits,weir,etcd,nats,dynalite,fauxqs,duels", "comma-separated `SYSTEMS`")
 	operations := fs.String("ops", "put,get,queue", "comma-separated beginnings of `OPERATIONS`")
 	nodes := fs.String("nodes", "1,3", "comma-separated `SIZES` of clusters")
@@ -78,7 +79,7 @@ func parse(args []string) (*bench, error) {
 		return nil, err
 	}
 	list, length, warmUp := "1,16,64,256", 3.0, time.Second
-	if *quick {
+	if b.quick {
 		list, length, warmUp = "1,64", 1.0, 500*time.Millisecond
 	}
 	if *clients != "" {

@@ -143,8 +143,8 @@ func (r *Report) duels(w *strings.Builder) {
 	if len(r.Duels) == 0 {
 		return
 	}
-	fmt.Fprintf(w, "\n## By turns (puts, %d clients)\n\nBoth systems are up and measured in turn, %d times; medians, and the smallest and largest ratio.\n\n"+
-		"| nodes | other | throughput | Weir per s | other per s | Weir p99 | other p99 | Weir CPU | other CPU |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n", targetClients, duelRounds)
+	fmt.Fprintf(w, "\n## By turns (puts, %d clients)\n\nBoth systems are up and measured in turn, several times; medians, and the smallest and largest ratio.\n\n"+
+		"| nodes | other | throughput | Weir per s | other per s | Weir p99 | other p99 | Weir CPU | other CPU |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- |\n", targetClients)
 	for _, d := range r.Duels {
 		fmt.Fprintf(w, "| %d | %s | %.2fx (%.2f to %.2f) | %.0f | %.0f | %s | %s | %.0f us | %.0f us |\n", d.Nodes, d.Other, d.Throughput, d.Worst, d.Best,
 			d.PerSecond[0], d.PerSecond[1], micros(d.P99Micros[0]), micros(d.P99Micros[1]), d.CPUMicros[0], d.CPUMicros[1])
