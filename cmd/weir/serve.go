@@ -211,7 +211,7 @@ func (f *serveFlags) fillUnset() error {
 			return fmt.Errorf("%s: there is no setting %q; weir help serve lists them", f.configFile, name)
 		}
 		if !given[name] && !fromEnv[name] {
-			set(name, scalar(value), f.configFile)
+			set(name, scalar(value), f.configFile+": "+name)
 		}
 	}
 	return firstErr

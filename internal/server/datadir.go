@@ -82,11 +82,12 @@ func (d *dataDir) load() (rec nodeRecord, found bool, err error) {
 	if err != nil {
 		return rec, false, fmt.Errorf("cannot read the data directory: %w", err)
 	}
+	var head struct{ Format int } // first: a newer version's other fields may be of other types
+	if json.Unmarshal(b, &head) == nil && head.Format > dataVersion {
+		return rec, false, fmt.Errorf("%s was written by a newer Weir (format %d; this one knows up to %d); run that version", d.path, head.Format, dataVersion)
+	}
 	if err := json.Unmarshal(b, &rec); err != nil {
 		return rec, false, fmt.Errorf("cannot read %s: %w", d.sub(nodeFile), err)
-	}
-	if rec.Format > dataVersion {
-		return rec, false, fmt.Errorf("%s was written by a newer Weir (format %d; this one knows up to %d); run that version", d.path, rec.Format, dataVersion)
 	}
 	if rec.Format < 1 || rec.Node == 0 || rec.ClusterID == "" {
 		return rec, false, fmt.Errorf("cannot read %s: it names no node", d.sub(nodeFile))
