@@ -23,7 +23,7 @@ test: check unit race sim bugs clients readme faults ## everything that must pas
 	@echo "All tests passed."
 
 check: ## formatting, vet, staticcheck, known vulnerabilities
-	@test -z "$$(gofmt -l cmd internal weirtest test)" || { gofmt -l cmd internal weirtest test; echo "gofmt differs"; exit 1; }
+	@test -z "$$(gofmt -l cmd examples internal weirtest test)" || { gofmt -l cmd examples internal weirtest test; echo "gofmt differs"; exit 1; }
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 	@scripts/vulncheck

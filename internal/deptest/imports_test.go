@@ -39,6 +39,7 @@ var allowed = map[string]string{
 	"internal/faultnet":   "base",
 	"internal/server":     "base model keys expr machine storage journal transport tablet cluster auth service pipe awsapi dynamo sqs front console",
 	"internal/sim":        "base model keys expr machine storage journal transport tablet cluster auth service pipe awsapi dynamo sqs front console server",
+	"examples/send":       "",
 	"internal/demo":       "base",
 	"weirtest":            "server auth base",
 	"weirtest/awsclient":  "",
