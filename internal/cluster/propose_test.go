@@ -145,13 +145,16 @@ func TestStoppedNode(t *testing.T) {
 		r := lead.replica(1)
 		w.setCut(lead.id, true)
 		open := make(chan error, 2)
-		go func() { open <- lead.propose(sendCommand(1, 5, "m")) }()
+		node := lead.Node
 		go func() {
-			_, _, err := lead.ProposeWhenReady(context.Background(), receiveCommand(2, 6), time.Minute)
+			_, err := node.Propose(context.Background(), sendCommand(1, 5, "m"))
+			open <- err
+		}()
+		go func() {
+			_, _, err := node.ProposeWhenReady(context.Background(), receiveCommand(2, 6), time.Minute)
 			open <- err
 		}()
 		time.Sleep(10 * time.Millisecond)
-		node := lead.Node
 		begin := time.Now()
 		lead.stop(false)
 		for range 2 {
