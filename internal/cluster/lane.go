@@ -176,7 +176,6 @@ func (l *lane) handle(ev *event) {
 	case evAppendDone:
 		l.syncing--
 		l.synced = true
-		r.syncing--
 		r.tablet.AppendDone(ev.append)
 	case evApplyDone:
 		r.tablet.ApplyDone(ev.applied.apply, ev.applied.state, ev.applied.results)
@@ -194,7 +193,7 @@ func (l *lane) endTurn() {
 	busy := l.busy()
 	for _, r := range l.dirty {
 		r.dirty = false
-		if r.tablet.Gather(busy || r.syncing > 0) && busy {
+		if r.tablet.Gather(busy || r.tablet.UnderWay() > 0) && busy {
 			l.gather = append(l.gather, r)
 		}
 		e := r.tablet.Effects()
@@ -229,7 +228,8 @@ func (l *lane) endTurn() {
 // is at work: theirs would wait for it anyway, and fewer and larger entries,
 // which leave for the other nodes together, cost all nodes less. A turn in which
 // the journal has finished something lets commands go, however busy it is
-// again; only those of a tablet whose last entry is not durable yet gather on.
+// again; only those of a tablet whose last entry is not applied yet gather on:
+// they share the next round of messages and syncs on all nodes.
 func (l *lane) busy() bool {
 	if l.syncing > 0 && !l.synced {
 		return true
@@ -294,7 +294,6 @@ func (l *lane) write(r *replica, a *tablet.Append, reset *journal.LogStart) {
 	}
 	if a.MustSync {
 		l.syncing++
-		r.syncing++
 		w.Done = func() { l.post(event{kind: evAppendDone, replica: r, append: a}) }
 	}
 	if a.MustSync || w.Hard != nil || len(w.Entries) > 0 || reset != nil {

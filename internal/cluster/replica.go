@@ -23,7 +23,6 @@ type replica struct {
 	// Owned by the lane.
 	tablet     *tablet.Tablet
 	dirty      bool
-	syncing    int // writes that the journal is making durable
 	hard       hardState
 	installing bool             // a snapshot is being installed:
 	held       []*tablet.Append // these come after it

@@ -42,6 +42,9 @@ func (t *Tablet) Gather(on bool) (waiting bool) {
 	return t.ready && len(t.proposals.waiting) > 0
 }
 
+// UnderWay is the number of entries that were proposed here and not answered.
+func (t *Tablet) UnderWay() int { return len(t.proposals.batches) }
+
 // proposeWaiting stamps the waiting commands and hands them to raft, as few
 // entries as maxBatchBytes allows.
 func (t *Tablet) proposeWaiting() {
