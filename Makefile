@@ -1,7 +1,7 @@
 # Weir's tasks. `make help` lists them.
 
 GO     ?= go
-SEEDS  ?= 60
+SEEDS  ?= 200
 BIN    := bin/weir
 
 .DEFAULT_GOAL := help
@@ -38,7 +38,7 @@ sim: ## simulated clusters with faults; SEEDS=N, or SEED=N to replay one
 	@scripts/sim $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
 
 sim-soak: ## the simulator for a night: SEEDS=100000
-	@scripts/sim --seeds $(if $(filter 60,$(SEEDS)),100000,$(SEEDS))
+	@scripts/sim --seeds $(if $(filter 200,$(SEEDS)),100000,$(SEEDS))
 
 bugs: ## planted bugs, each of which the simulator must catch
 	@scripts/bugs
