@@ -97,14 +97,6 @@ func IncompleteSignature(message string) *Error {
 		QueryCode: "IncompleteSignature", Message: message}
 }
 
-// InvalidSignature is ErrInvalidSignature with other words: an expired or
-// wrongly scoped signature.
-func InvalidSignature(message string) *Error {
-	e := *ErrInvalidSignature
-	e.Message = message
-	return &e
-}
-
 // AccessDenied is the answer to a principal that may not do what it asked.
 func AccessDenied(message string) *Error {
 	return &Error{Code: "AccessDeniedException", Namespace: nsService, HTTPStatus: 400, Sender: true,

@@ -171,9 +171,6 @@ func (t *Tablet) TransferLeader(to model.NodeID) { t.rn.TransferLeader(uint64(to
 // the current state are dropped, as the network might have done.
 func (t *Tablet) Step(m *pb.Message) { _ = t.rn.Step(m) }
 
-// Unreachable tells that messages to a node do not arrive.
-func (t *Tablet) Unreachable(to model.NodeID) { t.rn.ReportUnreachable(uint64(to)) }
-
 // SnapshotSent tells how sending a snapshot (Effects.Snapshots) ended. It must
 // be called once for each.
 func (t *Tablet) SnapshotSent(to model.NodeID, ok bool) {
