@@ -68,7 +68,6 @@ func (t *Tablet) takeMessage(m *pb.Message) {
 		}
 		if !raft.IsEmptySnap(m.GetSnapshot()) {
 			a.Snapshot = m.GetSnapshot()
-			t.installs++
 		}
 		if n := len(a.Entries); n > 0 {
 			t.last = a.Entries[n-1].GetIndex()
@@ -127,7 +126,6 @@ func (t *Tablet) changeMembers(entries []*pb.Entry) map[uint64]Members {
 // AppendDone tells that the append is durable (T1).
 func (t *Tablet) AppendDone(a *Append) {
 	if a.Snapshot != nil {
-		t.installs--
 		md := a.Snapshot.GetMetadata()
 		t.applied.Index, t.applied.Term = model.Index(md.GetIndex()), model.Term(md.GetTerm())
 		t.applied.Conf = MembersOf(md.GetConfState())

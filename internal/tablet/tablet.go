@@ -102,7 +102,6 @@ type Tablet struct {
 	proposals proposals
 	reads     reads
 	effects   Effects
-	installs  int                     // snapshots handed out and not yet installed
 	gather    bool                    // commands go on waiting
 	last      uint64                  // index of the newest entry handed out
 	told      map[model.NodeID]uint64 // the highest commit index in an append message, by receiver
