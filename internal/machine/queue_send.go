@@ -24,10 +24,10 @@ func applySend(_ *Machine, tx *Tx) (model.Result, error) {
 	if _, err := q.sweepExpired(&cmd.Settings); err != nil {
 		return model.Result{}, err
 	}
-	res := model.SendResult{IDs: make([]model.MessageID, 0, len(cmd.Entries))}
+	res := model.SendResult{Sent: make([]model.SentMessage, 0, len(cmd.Entries))}
 	for i := range cmd.Entries {
+		res.Sent = append(res.Sent, model.SentMessage{ID: cmd.Entries[i].Message.ID, Seq: q.head.NextSeq})
 		q.send(&cmd.Entries[i])
-		res.IDs = append(res.IDs, cmd.Entries[i].Message.ID)
 	}
 	q.flush()
 	return model.Result{Body: res.Append(nil)}, nil

@@ -25,6 +25,7 @@ const (
 	CmdChangeVisibility CommandKind = 35
 	CmdPurge            CommandKind = 36
 	CmdSetQueueSettings CommandKind = 37
+	CmdCancelScheduled  CommandKind = 38
 )
 
 // Commands of pipes; bodies in pipe.go.
@@ -86,6 +87,7 @@ const (
 	QueryScan     QueryKind = 18 // items of a slot range
 	QueryGetBatch QueryKind = 19 // several items of one table by key
 	QueryQueue    QueryKind = 32 // a queue's counts
+	QueryPeek     QueryKind = 33 // a queue's messages, without taking them
 	QueryClaims   QueryKind = 48 // a pipe's unsettled claims
 )
 

@@ -16,6 +16,9 @@ type Message struct {
 	SentMs   int64         // Unix milliseconds; zero in a command: when it is applied
 	Sender   string        // the principal's id
 	Trace    string        // system attribute AWSTraceHeader; "" when none
+	Group    string        // MessageGroupId; "" when none
+	Dedup    string        // MessageDeduplicationId, given or made of the body; "" outside FIFO queues
+	Priority uint8         // 0 to MaxPriority; the higher is delivered first; standard queues only
 	Attrs    []MessageAttr // in the client's order
 	Body     []byte
 	DeadFrom ResourceID // the queue it died in, for a dead letter; else zero
@@ -42,6 +45,9 @@ func (m *Message) Append(dst []byte) []byte {
 	dst = AppendUvarint(dst, uint64(m.SentMs))
 	dst = AppendString(dst, m.Sender)
 	dst = AppendString(dst, m.Trace)
+	dst = AppendString(dst, m.Group)
+	dst = AppendString(dst, m.Dedup)
+	dst = append(dst, m.Priority)
 	dst = AppendUvarint(dst, uint64(m.DeadFrom))
 	dst = AppendUvarint(dst, uint64(len(m.Attrs)))
 	for i := range m.Attrs {
@@ -59,6 +65,10 @@ func (m *Message) Decode(d *Decoder) {
 	copy(m.ID[:], d.Fixed(len(m.ID)))
 	m.SentMs = int64(d.Uvarint())
 	m.Sender, m.Trace = d.String(), d.String()
+	m.Group, m.Dedup = d.String(), d.String()
+	if m.Priority = d.Byte(); m.Priority > MaxPriority {
+		d.Fail()
+	}
 	m.DeadFrom = ResourceID(d.Uvarint())
 	for n := d.Count(); n > 0; n-- {
 		m.Attrs = append(m.Attrs, MessageAttr{Name: d.String(), DataType: d.String(), Value: d.String()})

@@ -3,14 +3,21 @@ package model
 // The bodies and results of the commands on queues. A command's Resource is
 // the queue and its Slot is QueueSlot(queue).
 
-// SendEntry is one message to send and how long it stays delayed.
+// SendEntry is one message to send and when it becomes visible.
 type SendEntry struct {
 	Message Message
 	DelayMs int64 // from the command's stamp
+	// AtMs schedules the message instead, for this Unix millisecond, however far
+	// off: it is not visible before, its retention counts from then, and until
+	// then a CmdCancelScheduled takes it away. Zero: not scheduled. Standard
+	// queues only.
+	AtMs int64
 }
 
 // Send is the body of a CmdSend. Its messages are sent all or none; the result
-// is StatusOK with a SendResult.
+// is StatusOK with a SendResult. In a FIFO queue a message whose Dedup was sent
+// within the last DedupeWindow, in the queue or in its group as the settings
+// say, is not sent again.
 type Send struct {
 	Settings QueueSettings
 	Entries  []SendEntry
@@ -40,27 +47,34 @@ func (c *Send) Decode(d *Decoder) {
 
 // Append appends the stored form.
 func (e *SendEntry) Append(dst []byte) []byte {
-	return e.Message.Append(AppendUvarint(dst, uint64(e.DelayMs)))
+	dst = AppendUvarint(AppendUvarint(dst, uint64(e.DelayMs)), uint64(e.AtMs))
+	return e.Message.Append(dst)
 }
 
 // Decode reads what Append wrote; the body shares memory with d's input.
 func (e *SendEntry) Decode(d *Decoder) {
-	e.DelayMs = int64(d.Uvarint())
+	e.DelayMs, e.AtMs = int64(d.Uvarint()), int64(d.Uvarint())
 	e.Message.Decode(d)
 }
 
+// SentMessage is what the queue calls a message that was sent.
+type SentMessage struct {
+	ID  MessageID
+	Seq uint64 // its number in the queue's slot: FIFO's SequenceNumber is made of it
+}
+
 // SendResult names the messages that were sent, in the command's order. They
-// are the command's own unless the command repeats an earlier one: then they
-// are the earlier one's, and those to tell the client.
+// are the command's own unless the command or the message (Dedup) repeats an
+// earlier one: then they are the earlier one's, and those to tell the client.
 type SendResult struct {
-	IDs []MessageID
+	Sent []SentMessage
 }
 
 // Append appends the stored form.
 func (r *SendResult) Append(dst []byte) []byte {
-	dst = AppendUvarint(dst, uint64(len(r.IDs)))
-	for i := range r.IDs {
-		dst = append(dst, r.IDs[i][:]...)
+	dst = AppendUvarint(dst, uint64(len(r.Sent)))
+	for i := range r.Sent {
+		dst = AppendUvarint(append(dst, r.Sent[i].ID[:]...), r.Sent[i].Seq)
 	}
 	return dst
 }
@@ -68,7 +82,7 @@ func (r *SendResult) Append(dst []byte) []byte {
 // Decode reads what Append wrote.
 func (r *SendResult) Decode(d *Decoder) {
 	for n := d.Count(); n > 0; n-- {
-		r.IDs = append(r.IDs, MessageID(d.Fixed(len(MessageID{}))))
+		r.Sent = append(r.Sent, SentMessage{ID: MessageID(d.Fixed(len(MessageID{}))), Seq: d.Uvarint()})
 	}
 }
 
@@ -80,6 +94,11 @@ type Receive struct {
 	Max          uint32 // messages, 1 to MaxReceiveMessages
 	VisibilityMs int64  // 0 to MaxVisibilityMs; 0: visible again at once
 	Nonce        uint64 // random; part of the receipts
+	// Attempt is a hash of FIFO's ReceiveRequestAttemptId; zero when none. Within
+	// DedupeWindow a receive of the same attempt is given the same messages with
+	// the same receipts, hidden anew, as long as all of them that still exist are
+	// in flight by those receipts; else it receives afresh.
+	Attempt RequestID
 }
 
 // Append appends the stored form. See docs/format/queue.md.
@@ -87,7 +106,8 @@ func (c *Receive) Append(dst []byte) []byte {
 	dst = c.Settings.append(dst)
 	dst = AppendUvarint(dst, uint64(c.Max))
 	dst = AppendUvarint(dst, uint64(c.VisibilityMs))
-	return AppendUvarint(dst, c.Nonce)
+	dst = AppendUvarint(dst, c.Nonce)
+	return append(dst, c.Attempt[:]...)
 }
 
 // Decode reads what Append wrote.
@@ -96,6 +116,7 @@ func (c *Receive) Decode(d *Decoder) {
 	c.Max = uint32(d.Uvarint())
 	c.VisibilityMs = int64(d.Uvarint())
 	c.Nonce = d.Uvarint()
+	c.Attempt = d.RequestID()
 }
 
 // ReceiveResult is what a receive took, as machine.Expand makes it from the
@@ -259,6 +280,103 @@ func (r *SweepResult) Append(dst []byte) []byte { return AppendBool(dst, r.More)
 // Decode reads what Append wrote.
 func (r *SweepResult) Decode(d *Decoder) { r.More = d.Bool() }
 
+// CancelScheduled is the body of a CmdCancelScheduled: messages that were
+// scheduled (SendEntry.AtMs) and are not visible yet are deleted. The result is
+// StatusOK with EntryStatuses: EntryOK, or EntryNotFound when no such message
+// is waiting for its time.
+type CancelScheduled struct {
+	IDs []MessageID
+}
+
+// Append appends the stored form. See docs/format/queue.md.
+func (c *CancelScheduled) Append(dst []byte) []byte {
+	dst = AppendUvarint(dst, uint64(len(c.IDs)))
+	for i := range c.IDs {
+		dst = append(dst, c.IDs[i][:]...)
+	}
+	return dst
+}
+
+// Decode reads what Append wrote.
+func (c *CancelScheduled) Decode(d *Decoder) {
+	for n := d.Count(); n > 0; n-- {
+		c.IDs = append(c.IDs, MessageID(d.Fixed(len(MessageID{}))))
+	}
+}
+
+// PeekQuery is the body of a QueryPeek: messages by number, wherever they are,
+// without taking them. The result is StatusOK with a PeekResult.
+type PeekQuery struct {
+	NowMs int64  // Unix milliseconds: hidden messages that are due by then are shown as visible
+	After uint64 // numbers greater than this; zero begins at the first
+	Max   uint32 // messages, 1 to MaxReceiveMessages; a page is also bounded by MaxPageBytes
+	// Contains is what a message's body, or one of its attributes' values, must
+	// contain, byte for byte; "" is every message. A page may be short, or empty,
+	// with More set, since the work of a query is bounded too.
+	Contains string
+	Group    string // only this message group; "" is every message
+}
+
+// Append appends the form between nodes.
+func (q *PeekQuery) Append(dst []byte) []byte {
+	dst = AppendUvarint(AppendUvarint(AppendUvarint(dst, uint64(q.NowMs)), q.After), uint64(q.Max))
+	return AppendString(AppendString(dst, q.Contains), q.Group)
+}
+
+// Decode reads what Append wrote.
+func (q *PeekQuery) Decode(d *Decoder) {
+	q.NowMs, q.After, q.Max = int64(d.Uvarint()), d.Uvarint(), uint32(d.Uvarint())
+	q.Contains, q.Group = d.String(), d.String()
+}
+
+// MessagePlace says where a peeked message is.
+type MessagePlace uint8
+
+// The places of messages. The numbers are part of the form between nodes.
+const (
+	MessageVisible  MessagePlace = 1
+	MessageDelayed  MessagePlace = 2
+	MessageInFlight MessagePlace = 3
+	MessageClaimed  MessagePlace = 4 // with a pipe
+	MessageDead     MessagePlace = 5 // on its way to the dead-letter queue
+)
+
+// Peeked is a message as PeekQuery shows it; its Receipt is empty.
+type Peeked struct {
+	Received
+	Place MessagePlace
+	AtMs  int64 // when a delayed message or one in flight becomes visible, Unix milliseconds
+}
+
+// PeekResult is one page of messages, by number.
+type PeekResult struct {
+	Messages []Peeked
+	Next     uint64 // the next After
+	More     bool
+}
+
+// Append appends the form between nodes.
+func (r *PeekResult) Append(dst []byte) []byte {
+	dst = AppendUvarint(dst, uint64(len(r.Messages)))
+	for i := range r.Messages {
+		m := &r.Messages[i]
+		dst = m.append(dst)
+		dst = AppendUvarint(append(dst, byte(m.Place)), uint64(m.AtMs))
+	}
+	return AppendBool(AppendUvarint(dst, r.Next), r.More)
+}
+
+// Decode reads what Append wrote; the bodies share memory with d's input.
+func (r *PeekResult) Decode(d *Decoder) {
+	for n := d.Count(); n > 0 && d.Err() == nil; n-- {
+		var m Peeked
+		m.decode(d)
+		m.Place, m.AtMs = MessagePlace(d.Byte()), int64(d.Uvarint())
+		r.Messages = append(r.Messages, m)
+	}
+	r.Next, r.More = d.Uvarint(), d.Bool()
+}
+
 // QueueQuery is the body of a QueryQueue; the result is StatusOK with
 // QueueCounts.
 type QueueQuery struct {
@@ -281,11 +399,14 @@ type QueueCounts struct {
 	Dead     uint64 // waiting to be moved to the dead-letter queue
 	Bytes    uint64 // of bodies and attributes of all of them
 	OldestMs int64  // when the message at the head was sent, or a little earlier; zero when none is visible
+	// Groups is how many message groups have messages; Noisy how many of them
+	// count as noisy neighbours in a standard queue, by SQS's published thresholds.
+	Groups, Noisy uint64
 }
 
 // Append appends the form between nodes.
 func (c *QueueCounts) Append(dst []byte) []byte {
-	for _, v := range []uint64{c.Visible, c.Delayed, c.InFlight, c.Claimed, c.Dead, c.Bytes, uint64(c.OldestMs)} {
+	for _, v := range []uint64{c.Visible, c.Delayed, c.InFlight, c.Claimed, c.Dead, c.Bytes, uint64(c.OldestMs), c.Groups, c.Noisy} {
 		dst = AppendUvarint(dst, v)
 	}
 	return dst
@@ -297,4 +418,5 @@ func (c *QueueCounts) Decode(d *Decoder) {
 		*v = d.Uvarint()
 	}
 	c.OldestMs = int64(d.Uvarint())
+	c.Groups, c.Noisy = d.Uvarint(), d.Uvarint()
 }

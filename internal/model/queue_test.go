@@ -16,30 +16,34 @@ type body interface {
 
 // queueBodies are examples of everything that queues and pipes encode.
 func queueBodies() []body {
-	settings := QueueSettings{RetentionMs: 345600000, MaxReceives: 5}
+	settings := QueueSettings{RetentionMs: 345600000, MaxReceives: 5, Fifo: true, DedupPerGroup: true, RateMilli: 1, GroupRateMilli: 2}
 	message := Message{
-		ID: MessageID{1, 2, 3}, SentMs: 1700000000000, Sender: "AIDA", Trace: "Root=1-5759e988", DeadFrom: 9,
+		ID: MessageID{1, 2, 3}, SentMs: 1700000000000, Sender: "AIDA", Trace: "Root=1-5759e988", DeadFrom: 9, Group: "g", Dedup: "d", Priority: 9,
 		Attrs: []MessageAttr{{Name: "kind", DataType: "String", Value: "like"}}, Body: []byte("hello"),
 	}
 	received := Received{Message: message, Seq: 300, Receives: 2, FirstReceiveMs: 1700000000500, Receipt: "abc"}
 	entries := EntryStatuses{EntryOK, EntryNotFound, EntryNotInflight, EntryOverLimit}
 	spec := NewQueueSpec()
 	spec.Redrive = RedrivePolicy{DeadLetters: 6, TargetArn: "arn:aws:sqs:us-east-1:000000000000:dead", MaxReceives: 3}
+	spec.Fifo, spec.KeepForever, spec.KmsKey, spec.KmsReuseSeconds, spec.Partitions, spec.RateMilli, spec.GroupRateMilli = true, true, "alias/aws/sqs", 300, 1, 5, 6
 	spec.Policy, spec.Tags, spec.CreatedMs, spec.ModifiedMs = "{}", []Tag{{"a", "b"}}, 1, 2
 	return []body{
 		&message,
 		&spec,
-		&Send{Settings: settings, Entries: []SendEntry{{Message: message, DelayMs: 900}}},
-		&SendResult{IDs: []MessageID{{7}, {8}}},
-		&Receive{Settings: settings, Max: 10, VisibilityMs: 30000, Nonce: 1 << 63},
+		&Send{Settings: settings, Entries: []SendEntry{{Message: message, DelayMs: 900, AtMs: 1700000000900}}},
+		&SendResult{Sent: []SentMessage{{MessageID{7}, 1}, {MessageID{8}, 300}}},
+		&Receive{Settings: settings, Max: 10, VisibilityMs: 30000, Nonce: 1 << 63, Attempt: RequestID{4}},
 		&ReceiveResult{Taken: 2, Messages: []Received{received}},
 		&DeleteMessages{Receipts: []Receipt{{Seq: 300, Receives: 2, Nonce: 77}}},
 		&ChangeVisibility{Changes: []VisibilityChange{{Receipt: Receipt{Seq: 1, Receives: 1, Nonce: 5}, VisibilityMs: 60000}}},
 		&entries,
 		&SetQueueSettings{Settings: settings},
 		&SweepResult{More: true},
+		&CancelScheduled{IDs: []MessageID{{9}}},
+		&PeekQuery{NowMs: 1700000000000, After: 7, Max: 10, Contains: "like", Group: "g"},
+		&PeekResult{Messages: []Peeked{{Received: received, Place: MessageInFlight, AtMs: 1700000000900}}, Next: 300, More: true},
 		&QueueQuery{NowMs: 1700000000000},
-		&QueueCounts{Visible: 1, Delayed: 2, InFlight: 3, Claimed: 4, Dead: 5, Bytes: 6, OldestMs: 7},
+		&QueueCounts{Visible: 1, Delayed: 2, InFlight: 3, Claimed: 4, Dead: 5, Bytes: 6, OldestMs: 7, Groups: 8, Noisy: 9},
 		&PipeSpec{Source: 5, Target: 7, TargetKind: KindTable, DeadLetters: 6, Mapping: []byte{1}, Text: "ADD", RateMilli: 2500, Burst: 9,
 			BatchMax: 100, MaxClaims: 4, Paused: true, Bounds: []Slot{0, 100}, Tags: []Tag{{"a", "b"}}, CreatedMs: 1, ModifiedMs: 2},
 		&Claim{Settings: settings, Pipe: 8, Max: 100, Dead: true, Nonce: 6, Plan: []byte("plan")},
@@ -130,15 +134,15 @@ func FuzzParseReceipt(f *testing.F) {
 func TestQueueGoldenBytes(t *testing.T) {
 	m := Message{ID: MessageID{0xaa}, SentMs: 1000, Sender: "me", Attrs: []MessageAttr{{"k", "String", "v"}}, Body: []byte("hi")}
 	send := Send{Settings: QueueSettings{RetentionMs: 60000, MaxReceives: 3}, Entries: []SendEntry{{Message: m, DelayMs: 5}}}
-	const message = "01aa000000000000000000000000000000e807026d65000001016b06537472696e670176026869"
+	const message = "01aa000000000000000000000000000000e807026d650000000000" + "01016b06537472696e670176026869"
 	for _, c := range []struct {
 		name string
 		body body
 		want string
 	}{
 		{"message", &m, message},
-		{"send", &send, "e0d403" + "03" + "01" + "05" + message},
-		{"receive", &Receive{Settings: QueueSettings{RetentionMs: 60000}, Max: 10, VisibilityMs: 30000, Nonce: 7}, "e0d403" + "00" + "0a" + "b0ea01" + "07"},
+		{"send", &send, "e0d403" + "03" + "00" + "01" + "05" + "00" + message},
+		{"receive", &Receive{Settings: QueueSettings{RetentionMs: 60000}, Max: 10, VisibilityMs: 30000, Nonce: 7}, "e0d403" + "00" + "00" + "0a" + "b0ea01" + "07" + "00000000000000000000000000000000"},
 		{"settle", &Settle{Pipe: 8, Claim: 300, Release: true}, "08" + "ac02" + "01"},
 		{"pipe apply", &PipeApply{Pipe: 8, Source: PipeSource{Resource: 5, Slot: 99}, Claim: 4, Floor: 3, Part: 1,
 			Effects: []PipeEffect{{Message: 300, Kind: CmdPutItem, Body: []byte{0xff}}}}, "08" + "05" + "63" + "04" + "03" + "01" + "01" + "ac02" + "10" + "01ff"},

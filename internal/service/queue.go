@@ -27,6 +27,7 @@ func (s *Service) CreateQueue(ctx context.Context, req *CreateQueueRequest) (*Qu
 	}
 	spec := model.NewQueueSpec()
 	spec.ManagedEncryption = false // what is true unless somebody asks for more
+	spec.Partitions = 1
 	for _, a := range req.Attributes {
 		if err := setAttribute(&spec, a); err != nil {
 			return nil, err

@@ -56,6 +56,8 @@ type OutgoingMessage struct {
 	Attributes  []model.MessageAttr // by name, each once
 	TraceHeader string              // AWSTraceHeader; "" is none
 	Delay       *int64              // seconds; nil is the queue's DelaySeconds
+	Group       string              // MessageGroupId; "" is none
+	Dedup       string              // MessageDeduplicationId; "" is none
 }
 
 // SendRequest sends messages, each by itself: some may be refused.
@@ -69,8 +71,9 @@ type SendRequest struct {
 
 // SentMessage is what became of one message of a SendRequest.
 type SentMessage struct {
-	ID  model.MessageID
-	Err error // nil when the message was sent
+	ID       model.MessageID
+	Sequence string // FIFO's SequenceNumber, 20 digits; "" for standard queues
+	Err      error  // nil when the message was sent
 }
 
 // ReceiveRequest takes messages from a queue.
@@ -81,6 +84,7 @@ type ReceiveRequest struct {
 	Max        int    // messages, 1 to 10
 	Visibility *int64 // seconds; nil is the queue's VisibilityTimeout
 	Wait       *int64 // seconds; nil is the queue's ReceiveMessageWaitTimeSeconds
+	Attempt    string // FIFO's ReceiveRequestAttemptId; "" is none
 }
 
 // DeleteMessagesRequest deletes received messages, each by itself.
@@ -103,4 +107,46 @@ type ChangeVisibilityRequest struct {
 	Invocation model.RequestID
 	Queue      string
 	Changes    []VisibilityChange // 1 to 10
+}
+
+// CancelScheduledRequest takes back messages that were scheduled for a time
+// that has not come. It is an extension.
+type CancelScheduledRequest struct {
+	Queue string
+	IDs   []model.MessageID // 1 to 10
+}
+
+// PeekRequest shows messages without taking them. It is an extension.
+type PeekRequest struct {
+	Queue    string
+	Start    string // "" begins at the first, else PeekResult.Next
+	Max      int    // messages, 1 to 1,000
+	Contains string // only messages whose body or an attribute's value contains it
+	Group    string // only this message group
+}
+
+// PeekResult is one page of messages, by slot and number.
+type PeekResult struct {
+	Messages []model.Peeked
+	Next     string // "" when there are no more, else the next Start
+}
+
+// MoveTaskRequest starts to move all messages of a dead-letter queue.
+type MoveTaskRequest struct {
+	Source      string // a queue that is the dead-letter queue of others
+	Destination string // a queue; "": each message goes to the queue it died in
+	MaxPerSec   int64  // 1 to 500; 0: as fast as it goes
+}
+
+// MoveTask is a task that moves messages, under way or finished lately.
+type MoveTask struct {
+	Handle      string // names it for CancelMoveTask; "" unless it runs
+	Status      string // RUNNING, COMPLETED, CANCELLING, CANCELLED or FAILED
+	Source      string
+	Destination string
+	MaxPerSec   int64
+	Moved       uint64
+	ToMove      uint64 // messages in the source when it began
+	StartedMs   int64  // Unix milliseconds
+	Reason      string // of a failure
 }

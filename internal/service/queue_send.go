@@ -43,11 +43,11 @@ func (s *Service) SendMessages(ctx context.Context, req *SendRequest) ([]SentMes
 	if err := decodeResult(res, &ids); err != nil {
 		return nil, err
 	}
-	if len(ids.IDs) != len(good) {
+	if len(ids.Sent) != len(good) {
 		return nil, errMiscounted
 	}
 	for k, i := range good {
-		sent[i].ID = ids.IDs[k]
+		sent[i].ID = ids.Sent[k].ID
 	}
 	return sent, nil
 }

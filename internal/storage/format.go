@@ -15,7 +15,7 @@ import (
 // FormatVersion is the version of everything that is stored under the data
 // directory; docs/format/datadir.md describes it. A change that an older Weir
 // cannot read raises it.
-const FormatVersion = 1
+const FormatVersion = 2
 
 const (
 	formatFile   = "FORMAT"

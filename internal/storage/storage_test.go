@@ -221,7 +221,7 @@ func TestFormatFile(t *testing.T) {
 	closeDB(t, openDB(t, testOptions(fs)))
 	name := path.Join("data", formatFile)
 	text, err := readSmall(fs.mem, name)
-	if err != nil || text != "weir data format 1\n" {
+	if err != nil || text != "weir data format 2\n" {
 		t.Fatalf("%q, %v", text, err)
 	}
 	for _, c := range []struct{ text, want string }{
