@@ -225,7 +225,7 @@ func TestFormatFile(t *testing.T) {
 		t.Fatalf("%q, %v", text, err)
 	}
 	for _, c := range []struct{ text, want string }{
-		{"weir data format 2\n", "cannot open the state in data: cannot use the data in data: it has format version 2, this version of Weir reads version 1: use the version of Weir that wrote it, or a newer one"},
+		{"weir data format 3\n", "cannot open the state in data: cannot use the data in data: it has format version 3, this version of Weir reads version 2: use the version of Weir that wrote it, or a newer one"},
 		{"something else", "cannot open the state in data: cannot use the data in data: the file FORMAT does not say which format it has"},
 		{"", "cannot open the state in data: cannot use the data in data: the file FORMAT does not say which format it has"},
 	} {
