@@ -160,7 +160,7 @@ func (a *applier) applyBatch(r *replica, e *pb.Entry, done *applyDone) error {
 			result.Results = append(result.Results, out.Result)
 		}
 		if out.Wake {
-			r.waits.wakeOne(waitKey{cmd.Resource, cmd.Slot})
+			r.waits.wake(waitKey{cmd.Resource, cmd.Slot})
 		}
 	}
 	if mine {

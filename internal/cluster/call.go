@@ -20,27 +20,39 @@ const (
 	callRead      callKind = 3 // a query
 	callReadIndex callKind = 4 // the index at which a strong read of a tablet may be answered
 	callStatus    callKind = 5 // the node's status
+	callAwait     callKind = 6 // wait until machine.Ready says that a command would find something
+	callAwaitRead callKind = 7 // a query, to be answered when machine.QueryReady says so
+	callLeave     callKind = 8 // the request that waits under that number has ended
 )
+
+// waits reports whether calls of this kind wait at the leader.
+func (k callKind) waits() bool { return k == callWhenReady || k == callAwait || k == callAwaitRead }
 
 // call is a request between nodes.
 type call struct {
 	kind    callKind
 	tablet  model.TabletID
-	command model.Command // callPropose, callWhenReady
-	wait    time.Duration // callWhenReady
+	command model.Command // callPropose, callWhenReady, callAwait
+	wait    time.Duration // of the kinds that wait
+	number  uint64        // of the kinds that wait and callLeave: the asking node's name for it
 	strong  bool          // callRead
-	query   model.Query   // callRead
+	query   model.Query   // callRead, callAwaitRead
 }
 
 func (c *call) encode() []byte {
 	b := model.AppendUvarint(append(make([]byte, 0, 96+len(c.command.Body)+len(c.query.Body)), byte(c.kind)), uint64(c.tablet))
+	if c.kind.waits() {
+		b = model.AppendUvarint(model.AppendUvarint(b, c.number), uint64(c.wait))
+	}
 	switch c.kind {
-	case callPropose:
+	case callPropose, callWhenReady, callAwait:
 		b = c.command.Append(b)
-	case callWhenReady:
-		b = c.command.Append(model.AppendUvarint(b, uint64(c.wait)))
 	case callRead:
 		b = c.query.Append(model.AppendBool(b, c.strong))
+	case callAwaitRead:
+		b = c.query.Append(b)
+	case callLeave:
+		b = model.AppendUvarint(b, c.number)
 	}
 	return b
 }
@@ -48,15 +60,19 @@ func (c *call) encode() []byte {
 func decodeCall(b []byte) (*call, error) {
 	d := model.NewDecoder(b)
 	c := &call{kind: callKind(d.Byte()), tablet: model.TabletID(d.Uvarint())}
+	if c.kind.waits() {
+		c.number, c.wait = d.Uvarint(), time.Duration(d.Uvarint())
+	}
 	switch c.kind {
-	case callPropose:
-		c.command.Decode(d)
-	case callWhenReady:
-		c.wait = time.Duration(d.Uvarint())
+	case callPropose, callWhenReady, callAwait:
 		c.command.Decode(d)
 	case callRead:
 		c.strong = d.Bool()
 		c.query.Decode(d)
+	case callAwaitRead:
+		c.query.Decode(d)
+	case callLeave:
+		c.number = d.Uvarint()
 	case callReadIndex, callStatus:
 	default:
 		d.Fail()
@@ -66,10 +82,10 @@ func decodeCall(b []byte) (*call, error) {
 
 // answer is what a tablet's node says to a call.
 type answer struct {
-	result   model.Result
-	index    model.Index // of the entry, or of the read
-	proposed bool        // callWhenReady: false when the wait ran out
-	err      error       // tablet's errors, or one that ends the request
+	result model.Result
+	index  model.Index // of the entry, or of the read
+	ready  bool        // of the kinds that wait: false when the wait ran out
+	err    error       // tablet's errors, or one that ends the request
 }
 
 // The codes of answers between nodes.
@@ -101,7 +117,7 @@ func (a *answer) encode() []byte {
 	b := append(make([]byte, 0, 16+len(a.result.Body)), code)
 	if code == answerOK {
 		b = model.AppendUvarint(b, uint64(a.index))
-		b = model.AppendBool(b, a.proposed)
+		b = model.AppendBool(b, a.ready)
 		b = a.result.Append(b)
 	}
 	return b
@@ -112,7 +128,7 @@ func decodeAnswer(b []byte) (a answer) {
 	switch code := d.Byte(); code {
 	case answerOK:
 		a.index = model.Index(d.Uvarint())
-		a.proposed = d.Bool()
+		a.ready = d.Bool()
 		a.result.Decode(d)
 	case answerNotLeader:
 		a.err = tablet.ErrNotLeader

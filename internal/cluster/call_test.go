@@ -17,10 +17,13 @@ func calls() []call {
 	command := model.Command{Kind: model.CmdSend, ID: model.RequestID{1}, Resource: 300, Slot: 65535, Body: []byte("body")}
 	return []call{
 		{kind: callPropose, tablet: 7, command: command},
-		{kind: callWhenReady, tablet: 1 << 40, command: command, wait: 20 * time.Second},
+		{kind: callWhenReady, tablet: 1 << 40, command: command, wait: 20 * time.Second, number: 5},
 		{kind: callRead, tablet: 1, strong: true, query: model.Query{Kind: model.QueryGetItem, Resource: 9, Slot: 3, Body: []byte("key")}},
 		{kind: callReadIndex, tablet: 0},
 		{kind: callStatus},
+		{kind: callAwait, tablet: 1, command: command, wait: time.Nanosecond, number: 300},
+		{kind: callAwaitRead, tablet: 1, query: model.Query{Kind: model.QueryGetItem, Resource: 9, Slot: 3, Body: []byte("key")}, wait: 2 * time.Nanosecond, number: 6},
+		{kind: callLeave, tablet: 1, number: 300},
 	}
 }
 
@@ -40,7 +43,7 @@ func TestCallsRoundTrip(t *testing.T) {
 			t.Errorf("a call of kind %d with a byte too many was read", want.kind)
 		}
 	}
-	for _, raw := range [][]byte{{0, 0}, {6, 0}, {255, 0}} {
+	for _, raw := range [][]byte{{0, 0}, {9, 0}, {255, 0}} {
 		if _, err := decodeCall(raw); err == nil {
 			t.Errorf("a call of kind %d was read", raw[0])
 		}
@@ -51,7 +54,7 @@ func TestCallsRoundTrip(t *testing.T) {
 // speak to each other while a cluster is upgraded.
 func TestCallGoldenBytes(t *testing.T) {
 	zeroID := strings.Repeat("00", 15)
-	ok := answer{result: model.Result{Status: model.StatusExists, Body: []byte("ab")}, index: 300, proposed: true}
+	ok := answer{result: model.Result{Status: model.StatusExists, Body: []byte("ab")}, index: 300, ready: true}
 	full := answer{err: errDiskFull}
 	failed := answer{err: errors.New("no")}
 	for name, c := range map[string]struct {
@@ -59,10 +62,13 @@ func TestCallGoldenBytes(t *testing.T) {
 		want string
 	}{
 		"propose":            {(&calls()[0]).encode(), "01 07 20 01" + zeroID + " ac02 ffff03 00 04 626f6479"},
-		"propose when ready": {(&calls()[1]).encode(), "02 808080808020 8090dfc04a 20 01" + zeroID + " ac02 ffff03 00 04 626f6479"},
+		"propose when ready": {(&calls()[1]).encode(), "02 808080808020 05 8090dfc04a 20 01" + zeroID + " ac02 ffff03 00 04 626f6479"},
 		"read":               {(&calls()[2]).encode(), "03 01 01 10 09 03 03 6b6579"},
 		"read index":         {(&calls()[3]).encode(), "04 00"},
 		"status":             {(&calls()[4]).encode(), "05 00"},
+		"await":              {(&calls()[5]).encode(), "06 01 ac02 01 20 01" + zeroID + " ac02 ffff03 00 04 626f6479"},
+		"read when ready":    {(&calls()[6]).encode(), "07 01 06 02 10 09 03 03 6b6579"},
+		"leave":              {(&calls()[7]).encode(), "08 01 ac02"},
 		"done":               {ok.encode(), "00 ac02 01 05 02 6162"},
 		"disk full":          {full.encode(), "05"},
 		"failed":             {failed.encode(), "04 02 6e6f"},
@@ -75,7 +81,7 @@ func TestCallGoldenBytes(t *testing.T) {
 }
 
 func TestAnswersRoundTrip(t *testing.T) {
-	done := answer{result: model.Result{Status: model.StatusGone, Body: []byte("why")}, index: 9, proposed: true}
+	done := answer{result: model.Result{Status: model.StatusGone, Body: []byte("why")}, index: 9, ready: true}
 	if got := decodeAnswer(done.encode()); !reflect.DeepEqual(got, done) {
 		t.Errorf("%+v became %+v", done, got)
 	}

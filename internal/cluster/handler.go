@@ -57,7 +57,7 @@ func (n *Node) replicaFor(id model.TabletID) (*replica, error) {
 }
 
 // Call implements transport.Handler.
-func (h *handler) Call(_ model.NodeID, req []byte, reply func([]byte, error)) {
+func (h *handler) Call(from model.NodeID, req []byte, reply func([]byte, error)) {
 	n := (*Node)(h)
 	c, err := decodeCall(req)
 	if err != nil {
@@ -69,16 +69,28 @@ func (h *handler) Call(_ model.NodeID, req []byte, reply func([]byte, error)) {
 		n.start(func() { done(n.statusAnswer()) })
 		return
 	}
+	if c.kind == callLeave {
+		n.visits.cancel(visit{from, c.number})
+		done(answer{})
+		return
+	}
 	r := n.replica(c.tablet)
 	if r == nil {
 		done(answer{err: tablet.ErrNotLeader})
 		return
 	}
+	if c.kind.waits() {
+		ctx, end := n.visits.begin(visit{from, c.number})
+		n.start(func() {
+			a := n.waitHere(ctx, r, c)
+			end()
+			done(a)
+		})
+		return
+	}
 	switch c.kind {
 	case callPropose:
 		n.proposeTo(r, &c.command, done)
-	case callWhenReady:
-		n.start(func() { done(n.proposeWhenReady(context.Background(), r, &c.command, c.wait)) })
 	case callReadIndex:
 		r.readIndex(done)
 	case callRead:
@@ -121,7 +133,7 @@ var errDiskFull = model.Errorf(model.ErrUnavailable, "the disk of the node that 
 // propose hands a command to the replica's lane.
 func (r *replica) propose(cmd *model.Command, done func(answer)) {
 	r.lane.post(event{kind: evPropose, replica: r, proposal: tablet.Proposal{Command: cmd, Done: func(res model.Result, at model.Index, err error) {
-		done(answer{result: res, index: at, proposed: err == nil, err: err})
+		done(answer{result: res, index: at, ready: err == nil, err: err})
 	}}})
 }
 

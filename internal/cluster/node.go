@@ -77,11 +77,14 @@ type Node struct {
 	replicas map[model.TabletID]*replica
 	closed   bool
 
-	opening   sync.Mutex // held while a replica is made
-	fatalOnce sync.Once
-	opened    chan struct{}  // closed when Open is done
-	stopping  chan struct{}  // closed when Close begins
-	tasks     sync.WaitGroup // everything the node started
+	opening    sync.Mutex // held while a replica is made
+	fatalOnce  sync.Once
+	visits     visits
+	waitNumber atomic.Uint64 // of the last wait at another node
+
+	opened   chan struct{}  // closed when Open is done
+	stopping chan struct{}  // closed when Close begins
+	tasks    sync.WaitGroup // everything the node started
 }
 
 // Open starts the node on what its journal and storage hold. A new cluster's

@@ -49,7 +49,17 @@ func (n *Node) ProposeWhenReady(ctx context.Context, cmd *model.Command, wait ti
 		return model.Result{}, false, err
 	}
 	a, err := n.request(ctx, &call{kind: callWhenReady, tablet: id, command: *cmd, wait: wait})
-	return a.result, a.proposed, err
+	return a.result, a.ready, err
+}
+
+// AwaitReady implements service.Cluster.
+func (n *Node) AwaitReady(ctx context.Context, cmd *model.Command, wait time.Duration) (bool, error) {
+	id, err := n.tabletOf(cmd.Slot)
+	if err != nil {
+		return false, err
+	}
+	a, err := n.request(ctx, &call{kind: callAwait, tablet: id, command: *cmd, wait: wait})
+	return a.ready, err
 }
 
 func (n *Node) tabletOf(slot model.Slot) (model.TabletID, error) {
@@ -68,7 +78,7 @@ func (n *Node) request(ctx context.Context, c *call) (answer, error) {
 	waitEnd := n.clock.Now().Add(c.wait)
 	unknown, asked := false, false
 	for pause := retryPause; ; pause = min(2*pause, maxRetryPause) {
-		if c.kind == callWhenReady {
+		if c.kind.waits() {
 			c.wait = max(0, waitEnd.Sub(n.clock.Now()))
 		}
 		a := n.attempt(ctx, c)
@@ -117,13 +127,32 @@ func (n *Node) attempt(ctx context.Context, c *call) answer {
 		return answer{err: tablet.ErrNotLeader}
 	}
 	done := make(chan answer, 1)
+	if c.kind.waits() {
+		c.number = n.waitNumber.Add(1)
+	}
 	n.ask(to, c, attemptTimeout+c.wait, func(a answer) { done <- a })
-	return n.await(ctx, done, changed)
+	a := n.await(ctx, done, changed)
+	if c.kind.waits() && errors.Is(a.err, tablet.ErrUnknown) {
+		n.ask(to, &call{kind: callLeave, tablet: c.tablet, number: c.number}, attemptTimeout, func(answer) {})
+	}
+	return a
+}
+
+// waitHere carries out a call that waits, at the leader.
+func (n *Node) waitHere(ctx context.Context, r *replica, c *call) answer {
+	switch c.kind {
+	case callWhenReady:
+		return n.proposeWhenReady(ctx, r, &c.command, c.wait)
+	case callAwait:
+		return n.awaitReady(ctx, r, &c.command, c.wait)
+	default:
+		return n.readWhenReady(ctx, r, &c.query, c.wait)
+	}
 }
 
 func (n *Node) attemptHere(ctx context.Context, r *replica, c *call) answer {
-	if c.kind == callWhenReady {
-		return n.proposeWhenReady(ctx, r, &c.command, c.wait)
+	if c.kind.waits() {
+		return n.waitHere(ctx, r, c)
 	}
 	if c.kind == callPropose {
 		return n.proposeHere(ctx, r, &c.command)

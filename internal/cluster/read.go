@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"time"
 
 	"weir.dev/weir/internal/model"
 )
@@ -20,6 +21,16 @@ func (n *Node) Read(ctx context.Context, q *model.Query, strong bool) (model.Res
 	}
 	a, err := n.request(ctx, &call{kind: callRead, tablet: id, strong: strong, query: *q})
 	return a.result, err
+}
+
+// ReadWhenReady implements service.Cluster.
+func (n *Node) ReadWhenReady(ctx context.Context, q *model.Query, wait time.Duration) (model.Result, bool, error) {
+	id, err := n.tabletOf(q.Slot)
+	if err != nil {
+		return model.Result{}, false, err
+	}
+	a, err := n.request(ctx, &call{kind: callAwaitRead, tablet: id, query: *q, wait: wait})
+	return a.result, a.ready, err
 }
 
 // SyncCatalog implements service.Cluster.

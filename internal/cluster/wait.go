@@ -20,25 +20,28 @@ type waitKey struct {
 	slot     model.Slot
 }
 
-// waits holds the requests that wait at a leader. A wake-up goes to one of
-// them, and whoever was woken and leaves something passes it on, so that a
-// thousand waiting consumers cost one proposal for each message.
+// waits holds the requests that wait at a leader, in two ways. Those that take
+// what they wait for, as consumers of a queue do, are woken one at a time, and
+// whoever was woken and leaves something passes it on, so that a thousand
+// waiting consumers cost one proposal for each message. Those that only read it,
+// as consumers of a stream do, are woken all together.
 type waits struct {
 	mu     sync.Mutex // guards queues
 	queues map[waitKey][]*waiter
 }
 
 type waiter struct {
-	woken chan struct{} // closed when woken
+	woken  chan struct{} // closed when woken
+	shares bool          // it only reads: its being woken keeps nobody else from it
 }
 
-func (w *waits) enter(key waitKey) *waiter {
+func (w *waits) enter(key waitKey, shares bool) *waiter {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.queues == nil {
 		w.queues = map[waitKey][]*waiter{}
 	}
-	me := &waiter{woken: make(chan struct{})}
+	me := &waiter{woken: make(chan struct{}), shares: shares}
 	w.queues[key] = append(w.queues[key], me)
 	return me
 }
@@ -64,13 +67,20 @@ func (w *waits) remove(key waitKey, at int) {
 	}
 }
 
-// wakeOne wakes the one that has waited longest.
-func (w *waits) wakeOne(key waitKey) {
+// wake wakes all that share, and of the others the one that has waited longest.
+func (w *waits) wake(key waitKey) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if q := w.queues[key]; len(q) > 0 {
-		close(q[0].woken)
-		w.remove(key, 0)
+	one := false
+	for i := 0; i < len(w.queues[key]); {
+		me := w.queues[key][i]
+		if !me.shares && one {
+			i++
+			continue
+		}
+		one = one || !me.shares
+		close(me.woken)
+		w.remove(key, i)
 	}
 }
 
@@ -95,46 +105,112 @@ func (n *Node) proposeWhenReady(ctx context.Context, r *replica, cmd *model.Comm
 	key := waitKey{cmd.Resource, cmd.Slot}
 	end := n.clock.Now().Add(wait)
 	for {
+		a := n.waitReady(ctx, r, cmd, end)
+		if a.err != nil || !a.ready {
+			return a
+		}
+		a = n.proposeHere(ctx, r, cmd)
+		if a.err != nil || !machine.TookNothing(cmd, a.result) {
+			r.waits.wake(key) // there may be more
+			return a
+		}
+		if !n.clock.Now().Before(end) {
+			r.waits.wake(key) // what woke this one is for another
+			return answer{}
+		}
+		// Somebody else was faster.
+	}
+}
+
+// waitReady waits until machine.Ready says that the command finds something, at
+// most until end. When it answers ready, a wake-up may have been used for it.
+func (n *Node) waitReady(ctx context.Context, r *replica, cmd *model.Command, end time.Time) answer {
+	key := waitKey{cmd.Resource, cmd.Slot}
+	look := func(now time.Time) (bool, int64, error) {
+		return machine.Ready(n.view, cmd, max(model.Stamp(r.stamp.Load()), model.StampAt(now)))
+	}
+	return n.waitFor(ctx, r, key, false, end, look)
+}
+
+// checkSoon is how soon a leader looks after a wake-up whose use it does not
+// see: what was there should have been taken by then.
+const checkSoon = 5 * time.Millisecond
+
+// awaitReady is waitReady for one that decides itself what to do then. It may
+// do nothing, since it waits at other places too or has gone meanwhile, and the
+// wake-up would be lost for those who still wait: so the leader looks again a
+// little later.
+func (n *Node) awaitReady(ctx context.Context, r *replica, cmd *model.Command, wait time.Duration) answer {
+	a := n.waitReady(ctx, r, cmd, n.clock.Now().Add(wait))
+	if a.err == nil && a.ready && wait > 0 {
+		n.clock.AfterFunc(checkSoon+n.jitter(), func() { n.wakeIfReady(r, cmd) })
+	}
+	return a
+}
+
+func (n *Node) wakeIfReady(r *replica, cmd *model.Command) {
+	n.mu.RLock() // the state is not closed before this is done
+	defer n.mu.RUnlock()
+	if n.closed || !r.leads.Load() {
+		return
+	}
+	if ready, _, err := machine.Ready(n.view, cmd, model.Stamp(r.stamp.Load())); err == nil && ready {
+		r.waits.wake(waitKey{cmd.Resource, cmd.Slot})
+	}
+}
+
+// readWhenReady answers a query as soon as machine.QueryReady says that it
+// finds something, and waits for that at most wait.
+func (n *Node) readWhenReady(ctx context.Context, r *replica, q *model.Query, wait time.Duration) answer {
+	look := func(time.Time) (bool, int64, error) {
+		ready, err := machine.QueryReady(n.view, q)
+		return ready, 0, err
+	}
+	a := n.waitFor(ctx, r, waitKey{q.Resource, q.Slot}, true, n.clock.Now().Add(wait), look)
+	if a.err != nil || !a.ready {
+		return a
+	}
+	a = n.queryHere(r, q)
+	a.ready = a.err == nil
+	return a
+}
+
+// waitFor waits at the leader until look says that what the key names is
+// there, at most until end. look also says when, in Unix milliseconds, that may
+// come about by itself; zero is never.
+func (n *Node) waitFor(ctx context.Context, r *replica, key waitKey, shares bool, end time.Time, look func(now time.Time) (bool, int64, error)) answer {
+	for {
 		if !r.leads.Load() || n.isClosed() {
 			return answer{err: tablet.ErrNotLeader}
 		}
-		me := r.waits.enter(key) // before looking, so that nothing is missed
+		me := r.waits.enter(key, shares) // before looking, so that nothing is missed
 		now := n.clock.Now()
-		ready, nextMs, err := machine.Ready(n.view, cmd, max(model.Stamp(r.stamp.Load()), model.StampAt(now)))
-		if err != nil {
+		ready, nextMs, err := look(now)
+		if err != nil || ready {
 			r.waits.leave(key, me)
-			return answer{err: err}
-		}
-		if ready {
-			r.waits.leave(key, me)
-			a := n.proposeHere(ctx, r, cmd)
-			if a.err != nil || !machine.TookNothing(cmd, a.result) {
-				r.waits.wakeOne(key) // there may be more
-				return a
-			}
-			if !n.clock.Now().Before(end) {
-				r.waits.wakeOne(key) // what woke this one is for another
-				return answer{}
-			}
-			continue // somebody else was faster
+			return answer{ready: ready, err: err}
 		}
 		pause := end.Sub(now)
 		if pause <= 0 {
-			if r.waits.leave(key, me) {
-				r.waits.wakeOne(key)
-			}
+			r.giveUp(key, me)
 			return answer{}
 		}
 		if nextMs > 0 {
 			pause = min(pause, max(time.UnixMilli(nextMs).Sub(now), time.Millisecond))
 		}
 		n.waitWoken(ctx, me, pause)
-		if r.waits.leave(key, me) && ctx.Err() != nil {
-			r.waits.wakeOne(key)
-		}
 		if ctx.Err() != nil {
+			r.giveUp(key, me)
 			return answer{}
 		}
+		r.waits.leave(key, me)
+	}
+}
+
+// giveUp ends the waiting of one that will not take what it is woken for.
+func (r *replica) giveUp(key waitKey, me *waiter) {
+	if r.waits.leave(key, me) {
+		r.waits.wake(key)
 	}
 }
 
@@ -147,5 +223,41 @@ func (n *Node) waitWoken(ctx context.Context, me *waiter, d time.Duration) {
 	case <-me.woken:
 	case <-due:
 	case <-ctx.Done():
+	}
+}
+
+// visits are the waits of other nodes' requests here, so that a request that
+// ends there early ends here too.
+type visits struct {
+	mu   sync.Mutex // guards open
+	open map[visit]context.CancelFunc
+}
+
+// visit names a wait: the node that asked and its number for it.
+type visit struct {
+	node   model.NodeID
+	number uint64
+}
+
+// begin returns the context of a visit; end must be called when it is over.
+func (v *visits) begin(of visit) (ctx context.Context, end func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.open == nil {
+		v.open = map[visit]context.CancelFunc{}
+	}
+	v.open[of] = cancel
+	return ctx, func() { v.cancel(of) }
+}
+
+// cancel ends a visit; one that is over needs none.
+func (v *visits) cancel(of visit) {
+	v.mu.Lock()
+	cancel := v.open[of]
+	delete(v.open, of)
+	v.mu.Unlock()
+	if cancel != nil {
+		cancel()
 	}
 }

@@ -171,15 +171,15 @@ func TestWhoGivesUpPassesOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var w waits
 		key := waitKey{1, 2}
-		a, b, other := w.enter(key), w.enter(key), w.enter(waitKey{1, 3})
-		w.wakeOne(key)
+		a, b, other := w.enter(key, false), w.enter(key, false), w.enter(waitKey{1, 3}, false)
+		w.wake(key)
 		if !w.leave(key, a) {
 			t.Error("the one that has waited longest was not woken")
 		}
 		if w.leave(key, b) {
 			t.Error("two were woken")
 		}
-		c := w.enter(key)
+		c := w.enter(key, false)
 		w.wakeAll()
 		for i, me := range []*waiter{c, other} {
 			select {
@@ -191,7 +191,7 @@ func TestWhoGivesUpPassesOn(t *testing.T) {
 		if len(w.queues) != 0 {
 			t.Errorf("%d queues are left", len(w.queues))
 		}
-		w.wakeOne(key) // nobody waits
+		w.wake(key) // nobody waits
 	})
 }
 
@@ -237,6 +237,93 @@ func TestManyWaitersManyMessages(t *testing.T) {
 		}
 		if received.Load() != 60 {
 			t.Errorf("%d receives of 60 messages", received.Load())
+		}
+	})
+}
+
+// TestSharedWakeUps: all that only read are woken at once, and of those that
+// take something one.
+func TestSharedWakeUps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var w waits
+		key := waitKey{1, 2}
+		a, x, b, y := w.enter(key, true), w.enter(key, false), w.enter(key, true), w.enter(key, false)
+		w.wake(key)
+		for i, want := range []bool{true, true, true, false} {
+			if got := w.leave(key, []*waiter{a, x, b, y}[i]); got != want {
+				t.Errorf("waiter %d: woken %v", i, got)
+			}
+		}
+	})
+}
+
+// TestAwaitReady: waiting takes nothing; it ends when a message is there, and
+// what it was told of goes to whoever asks first.
+func TestAwaitReady(t *testing.T) {
+	inWorld(t, 3, 1, func(w *world) {
+		for _, r := range w.up() {
+			begin := time.Now()
+			ready, err := r.AwaitReady(context.Background(), receiveCommand(1, 5), 3*time.Second)
+			if err != nil || ready || time.Since(begin) < 3*time.Second {
+				t.Errorf("node %v, nothing there: %v, %v after %v", r.id, ready, err, time.Since(begin))
+			}
+		}
+		told := make(chan bool, 3)
+		for _, r := range w.up() {
+			go func() {
+				ready, err := r.AwaitReady(context.Background(), receiveCommand(1, 5), 10*time.Second)
+				told <- ready && err == nil
+			}()
+		}
+		time.Sleep(time.Second)
+		sent := time.Now()
+		if err := w.leader(1).propose(sendCommand(100, 5, "m")); err != nil {
+			t.Fatal(err)
+		}
+		// Nobody takes the message, so each of them is told in turn.
+		for range 3 {
+			if !<-told {
+				t.Error("one was not told of the message")
+			}
+		}
+		if d := time.Since(sent); d > 100*time.Millisecond {
+			t.Errorf("all were told after %v", d)
+		}
+		if g := w.up()[1].receive(2, 5, 0); g.err != nil || g.body != "m" {
+			t.Errorf("waiting took the message: %+v", g)
+		}
+	})
+}
+
+// TestLeaveEndsWaitElsewhere: a request that ends early no longer waits at the
+// leader, so that what comes goes to one who is there.
+func TestLeaveEndsWaitElsewhere(t *testing.T) {
+	inWorld(t, 3, 1, func(w *world) {
+		lead := w.leader(1)
+		for _, r := range w.up() {
+			if r == lead {
+				continue
+			}
+			ctx, cancel := context.WithCancel(context.Background())
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				_, _, _ = r.ProposeWhenReady(ctx, receiveCommand(1, 5), 20*time.Second) // its outcome is that of a cancelled request
+			}()
+			time.Sleep(100 * time.Millisecond)
+			cancel()
+			<-ended
+		}
+		time.Sleep(100 * time.Millisecond)
+		waits := &lead.replica(1).waits
+		waits.mu.Lock()
+		left := len(waits.queues)
+		waits.mu.Unlock()
+		lead.visits.mu.Lock()
+		open := len(lead.visits.open)
+		lead.visits.mu.Unlock()
+		if left != 0 || open != 0 {
+			t.Errorf("%d queues of waiters and %d visits are left", left, open)
 		}
 	})
 }

@@ -35,3 +35,17 @@ var queries = map[model.QueryKind]queryFunc{
 	model.QueryQueue:    queryQueue,
 	model.QueryClaims:   queryClaims,
 }
+
+// readies names, for the queries that one can wait with, the function that
+// says whether the query would find something.
+var readies = map[model.QueryKind]func(r Reader, q *model.Query) (bool, error){}
+
+// QueryReady says whether the query would find something now; queries that one
+// cannot wait with always do. It only reads, and may run beside Apply.
+func QueryReady(r Reader, q *model.Query) (bool, error) {
+	ready, ok := readies[q.Kind]
+	if !ok {
+		return true, nil
+	}
+	return ready(r, q)
+}

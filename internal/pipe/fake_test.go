@@ -205,6 +205,21 @@ func (c *fakeCluster) Propose(ctx context.Context, cmd *model.Command) (model.Re
 
 // ProposeWhenReady implements service.Cluster.
 func (c *fakeCluster) ProposeWhenReady(ctx context.Context, cmd *model.Command, wait time.Duration) (model.Result, bool, error) {
+	ready, err := c.AwaitReady(ctx, cmd, wait)
+	if err != nil || !ready {
+		return model.Result{}, false, err
+	}
+	res, err := c.Propose(ctx, cmd)
+	return res, err == nil, err
+}
+
+// ReadWhenReady implements service.Cluster; pipes do not wait to read.
+func (c *fakeCluster) ReadWhenReady(context.Context, *model.Query, time.Duration) (model.Result, bool, error) {
+	panic("BUG: a pipe waits to read")
+}
+
+// AwaitReady implements service.Cluster.
+func (c *fakeCluster) AwaitReady(ctx context.Context, cmd *model.Command, wait time.Duration) (bool, error) {
 	late := time.NewTimer(wait)
 	defer late.Stop()
 	for {
@@ -213,19 +228,15 @@ func (c *fakeCluster) ProposeWhenReady(ctx context.Context, cmd *model.Command, 
 		ready, _, err := machine.Ready(s, cmd, max(s.stamp, model.StampAt(time.Now())))
 		changed := c.changed
 		c.mu.Unlock()
-		if err != nil {
-			return model.Result{}, false, err
-		}
-		if ready {
-			res, err := c.Propose(ctx, cmd)
-			return res, err == nil, err
+		if err != nil || ready {
+			return ready, err
 		}
 		select {
 		case <-changed:
 		case <-late.C:
-			return model.Result{}, false, nil
+			return false, nil
 		case <-ctx.Done():
-			return model.Result{}, false, ctx.Err()
+			return false, ctx.Err()
 		}
 	}
 }

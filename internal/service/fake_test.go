@@ -183,21 +183,30 @@ func (c *fakeCluster) Propose(_ context.Context, cmd *model.Command) (model.Resu
 func (c *fakeCluster) ProposeWhenReady(_ context.Context, cmd *model.Command, wait time.Duration) (model.Result, bool, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	r := c.tablet(cmd.Slot)
 	end := c.now.Add(wait)
 	for {
-		ready, nextMs, err := machine.Ready(r, cmd, max(r.stamp, model.StampAt(c.now)))
-		if err != nil {
+		ready, err := c.await(cmd, end)
+		if err != nil || !ready {
 			return model.Result{}, false, err
 		}
-		if ready {
-			res, err := r.apply(cmd, c.now)
-			if err != nil || !machine.TookNothing(cmd, res) {
-				return res, true, err
-			}
+		res, err := c.tablet(cmd.Slot).apply(cmd, c.now)
+		if err != nil || !machine.TookNothing(cmd, res) {
+			return res, true, err
 		}
 		if !c.now.Before(end) {
 			return model.Result{}, false, nil
+		}
+		c.now = c.now.Add(time.Millisecond)
+	}
+}
+
+// await passes the cluster's time until the command is ready, or until end.
+func (c *fakeCluster) await(cmd *model.Command, end time.Time) (bool, error) {
+	for {
+		r := c.tablet(cmd.Slot)
+		ready, nextMs, err := machine.Ready(r, cmd, max(r.stamp, model.StampAt(c.now)))
+		if err != nil || ready || !c.now.Before(end) {
+			return ready, err
 		}
 		next := end
 		if nextMs > 0 && time.UnixMilli(nextMs).Before(end) {
@@ -208,6 +217,27 @@ func (c *fakeCluster) ProposeWhenReady(_ context.Context, cmd *model.Command, wa
 		}
 		c.now = next
 	}
+}
+
+// AwaitReady implements Cluster. Its wait takes the cluster's time.
+func (c *fakeCluster) AwaitReady(_ context.Context, cmd *model.Command, wait time.Duration) (bool, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.await(cmd, c.now.Add(wait))
+}
+
+// ReadWhenReady implements Cluster. Nothing comes about by waiting.
+func (c *fakeCluster) ReadWhenReady(_ context.Context, q *model.Query, wait time.Duration) (model.Result, bool, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	r := c.tablet(q.Slot)
+	ready, err := machine.QueryReady(r, q)
+	if err != nil || !ready {
+		c.now = c.now.Add(wait)
+		return model.Result{}, false, err
+	}
+	res, err := machine.Query(r, q)
+	return res, err == nil, err
 }
 
 // ProposeCatalog implements Cluster.

@@ -28,6 +28,11 @@ type Cluster interface {
 	// waits, at most wait long, for it. proposed is false when the wait ran out.
 	ProposeWhenReady(ctx context.Context, cmd *model.Command, wait time.Duration) (res model.Result, proposed bool, err error)
 
+	// AwaitReady waits, at most wait long, until ProposeWhenReady of the command
+	// would propose it at once. What is there then may be taken by another before
+	// the caller asks for it.
+	AwaitReady(ctx context.Context, cmd *model.Command, wait time.Duration) (ready bool, err error)
+
 	// ProposeCatalog is Propose to the catalog tablet. When it returns, Catalog
 	// on this node shows the change.
 	ProposeCatalog(ctx context.Context, cmd *model.Command) (model.Result, error)
@@ -35,6 +40,11 @@ type Cluster interface {
 	// Read answers a query at the tablet that owns its slot. Strong reads are
 	// linearizable; others are answered by any replica from committed state.
 	Read(ctx context.Context, q *model.Query, strong bool) (model.Result, error)
+
+	// ReadWhenReady answers a query from the leader's committed state as soon as
+	// machine.QueryReady says that it finds something, and waits for that at most
+	// wait long. ready is false when the wait ran out; then there is no result.
+	ReadWhenReady(ctx context.Context, q *model.Query, wait time.Duration) (res model.Result, ready bool, err error)
 
 	// Catalog is this node's newest view of the catalog. It is immutable.
 	Catalog() *model.Catalog
