@@ -92,18 +92,20 @@ type ClaimsRecord struct {
 	Next      model.ClaimSeq // the next claim's number
 	Low       model.ClaimSeq // every claim below it is settled
 	Unsettled uint64
+	Settled   uint64 // messages settled without release
 }
 
 // Append appends the stored form.
 func (c *ClaimsRecord) Append(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, uint64(c.Next))
 	dst = binary.AppendUvarint(dst, uint64(c.Low))
-	return binary.AppendUvarint(dst, c.Unsettled)
+	return binary.AppendUvarint(binary.AppendUvarint(dst, c.Unsettled), c.Settled)
 }
 
 // Decode reads what Append wrote.
 func (c *ClaimsRecord) Decode(d *model.Decoder) {
-	c.Next, c.Low, c.Unsettled = model.ClaimSeq(d.Uvarint()), model.ClaimSeq(d.Uvarint()), d.Uvarint()
+	c.Next, c.Low = model.ClaimSeq(d.Uvarint()), model.ClaimSeq(d.Uvarint())
+	c.Unsettled, c.Settled = d.Uvarint(), d.Uvarint()
 }
 
 // ClaimRecord is an unsettled claim.

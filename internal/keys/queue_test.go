@@ -50,7 +50,7 @@ var queueRecords = []struct {
 	{&StateRecord{QueueEntry: QueueEntry{Seq: 300, SentMs: 1000, Size: 2, Receives: 1, FirstReceiveMs: 2000},
 		Place: PlaceInFlight, At: 3000, ReceivedMs: 2000, Nonce: 0x0123456789abcdef},
 		"01" + "b817" + "d00f" + "0123456789abcdef" + "ac02" + "e807" + "02" + "01" + "d00f"},
-	{&ClaimsRecord{Next: 300, Low: 299, Unsettled: 1}, "ac02" + "ab02" + "01"},
+	{&ClaimsRecord{Next: 300, Low: 299, Unsettled: 1, Settled: 298}, "ac02" + "ab02" + "01" + "aa02"},
 	{&ClaimRecord{Nonce: 5, Dead: true, Plan: []byte("p"), Entries: []QueueEntry{{Seq: 1, SentMs: 1000, Size: 2}}},
 		"01" + "0000000000000005" + "01" + "0170" + "01" + "01" + "e807" + "02" + "00"},
 }

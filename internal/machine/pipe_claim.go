@@ -174,7 +174,7 @@ func queryClaims(r Reader, query *model.Query) (model.Result, error) {
 		if err != nil {
 			return model.Result{}, err
 		}
-		page.result.Floor = claims.Low
+		page.result.Floor, page.result.Settled = claims.Low, claims.Settled
 		err = page.add(body.Pipe, max(claims.Low, body.After+1), claims.Next)
 		return model.Result{Body: page.result.Append(nil)}, err
 	}

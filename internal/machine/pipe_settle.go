@@ -23,9 +23,14 @@ func applySettle(_ *Machine, tx *Tx) (model.Result, error) {
 	if err != nil || !ok {
 		return model.Result{}, err
 	}
+	settled := uint64(0)
 	for i := range record.Entries {
-		if err := q.settle(&record.Entries[i], cmd.Release); err != nil {
+		found, err := q.settle(&record.Entries[i], cmd.Release)
+		if err != nil {
 			return model.Result{}, err
+		}
+		if found && !cmd.Release {
+			settled++
 		}
 	}
 	tx.Delete(keys.Claim(q.key[:0], q.id, q.slot, cmd.Pipe, cmd.Claim))
@@ -34,6 +39,7 @@ func applySettle(_ *Machine, tx *Tx) (model.Result, error) {
 		return model.Result{}, err
 	}
 	claims.Unsettled--
+	claims.Settled += settled
 	if cmd.Claim == claims.Low {
 		if claims.Low, err = q.nextUnsettled(cmd.Pipe, cmd.Claim+1, claims.Next); err != nil {
 			return model.Result{}, err
@@ -44,16 +50,16 @@ func applySettle(_ *Machine, tx *Tx) (model.Result, error) {
 	return model.Result{}, nil
 }
 
-// settle ends one message's claim, unless the message was purged or deleted.
-func (q *queue) settle(e *keys.QueueEntry, release bool) error {
+// settle ends one message's claim; found is false when the message was purged
+// or deleted.
+func (q *queue) settle(e *keys.QueueEntry, release bool) (found bool, err error) {
 	if e.Seq < q.head.PurgedBelow {
-		return nil
+		return false, nil
 	}
 	var st *keys.StateRecord
 	if e.Receives > 0 {
-		var err error
 		if st, err = q.state(e.Seq); err != nil || st == nil {
-			return err
+			return false, err
 		}
 	}
 	q.head.Claimed--
@@ -62,7 +68,7 @@ func (q *queue) settle(e *keys.QueueEntry, release bool) error {
 	} else {
 		q.drop(e)
 	}
-	return nil
+	return true, nil
 }
 
 // nextUnsettled is the first unsettled claim in [from, end), or end. It is the

@@ -180,7 +180,7 @@ func (s *queueScript) pipeCommand(td *datadriven.TestData, id model.ResourceID) 
 		return s.woken()
 	case "claims":
 		page := s.claims(id, pipe, model.ClaimSeq(number(td, "after", 0)))
-		out := fmt.Sprintf("floor=%d more=%v\n", page.Floor, page.More)
+		out := fmt.Sprintf("floor=%d settled=%d more=%v\n", page.Floor, page.Settled, page.More)
 		for _, c := range page.Claims {
 			out += fmt.Sprintf("pipe=%d claim=%d plan=%s\n%s", c.Pipe, c.Seq, c.Plan, showMessages(c.Messages))
 		}

@@ -104,12 +104,13 @@ type PipeEffect struct {
 // below it, also when the answer is StatusStale. A pipe that is deleted ends
 // with Claim zero and Floor FloorEnd.
 type PipeApply struct {
-	Pipe    ResourceID
-	Source  PipeSource
-	Claim   ClaimSeq
-	Floor   ClaimSeq
-	Part    uint32
-	Effects []PipeEffect
+	Settings QueueSettings // of the target, when it is a queue
+	Pipe     ResourceID
+	Source   PipeSource
+	Claim    ClaimSeq
+	Floor    ClaimSeq
+	Part     uint32
+	Effects  []PipeEffect
 }
 
 const (
@@ -123,6 +124,7 @@ const (
 
 // Append appends the stored form. See docs/format/pipe.md.
 func (c *PipeApply) Append(dst []byte) []byte {
+	dst = c.Settings.append(dst)
 	dst = AppendUvarint(dst, uint64(c.Pipe))
 	dst = AppendUvarint(dst, uint64(c.Source.Resource))
 	dst = AppendUvarint(dst, uint64(c.Source.Slot))
@@ -140,6 +142,7 @@ func (c *PipeApply) Append(dst []byte) []byte {
 
 // Decode reads what Append wrote; the bodies share memory with d's input.
 func (c *PipeApply) Decode(d *Decoder) {
+	c.Settings.decode(d)
 	c.Pipe = ResourceID(d.Uvarint())
 	c.Source.Resource = ResourceID(d.Uvarint())
 	slot := d.Uvarint()
@@ -239,9 +242,10 @@ func (q *ClaimsQuery) Decode(d *Decoder) {
 // ClaimsResult is a page of unsettled claims: as many as MaxReceiveBytes hold,
 // at least one.
 type ClaimsResult struct {
-	Floor  ClaimSeq // of the pipe asked for: every claim below it is settled
-	More   bool     // there are more behind the last one
-	Claims []UnsettledClaim
+	Floor   ClaimSeq // of the pipe asked for: every claim below it is settled
+	Settled uint64   // how many messages the pipe asked for has settled without release
+	More    bool     // there are more behind the last one
+	Claims  []UnsettledClaim
 }
 
 // UnsettledClaim is a claim that somebody has to roll forward.
@@ -257,6 +261,7 @@ type UnsettledClaim struct {
 // Append appends the form between nodes.
 func (r *ClaimsResult) Append(dst []byte) []byte {
 	dst = AppendUvarint(dst, uint64(r.Floor))
+	dst = AppendUvarint(dst, r.Settled)
 	dst = AppendBool(dst, r.More)
 	dst = AppendUvarint(dst, uint64(len(r.Claims)))
 	for i := range r.Claims {
@@ -273,7 +278,7 @@ func (r *ClaimsResult) Append(dst []byte) []byte {
 
 // Decode reads what Append wrote; plans and bodies share memory with d's input.
 func (r *ClaimsResult) Decode(d *Decoder) {
-	r.Floor = ClaimSeq(d.Uvarint())
+	r.Floor, r.Settled = ClaimSeq(d.Uvarint()), d.Uvarint()
 	r.More = d.Bool()
 	for n := d.Count(); n > 0 && d.Err() == nil; n-- {
 		c := UnsettledClaim{Pipe: ResourceID(d.Uvarint()), Seq: ClaimSeq(d.Uvarint()), Nonce: d.Uvarint(), Dead: d.Bool(), Plan: d.Bytes()}

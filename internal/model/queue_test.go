@@ -48,11 +48,11 @@ func queueBodies() []body {
 			BatchMax: 100, MaxClaims: 4, Paused: true, Bounds: []Slot{0, 100}, Tags: []Tag{{"a", "b"}}, CreatedMs: 1, ModifiedMs: 2},
 		&Claim{Settings: settings, Pipe: 8, Max: 100, Dead: true, Nonce: 6, Plan: []byte("plan")},
 		&ClaimResult{Taken: 1, Seq: 4, Floor: 3, Messages: []Received{received}},
-		&PipeApply{Pipe: 8, Source: PipeSource{Resource: 5, Slot: 99}, Claim: 4, Floor: 3, Part: DeadPart, Effects: []PipeEffect{{Message: 300, Kind: CmdSend, Body: []byte{1}}}},
+		&PipeApply{Settings: settings, Pipe: 8, Source: PipeSource{Resource: 5, Slot: 99}, Claim: 4, Floor: 3, Part: DeadPart, Effects: []PipeEffect{{Message: 300, Kind: CmdSend, Body: []byte{1}}}},
 		&PipeApplyResult{Effects: 2, Rejected: []Rejected{{Message: 300, Status: StatusInvalid, Reason: "why"}}},
 		&Settle{Pipe: 8, Claim: 4, Release: true},
 		&ClaimsQuery{Pipe: 8, After: 3},
-		&ClaimsResult{Floor: 3, More: true, Claims: []UnsettledClaim{{Pipe: 8, Seq: 4, Nonce: 6, Dead: true, Plan: []byte("plan"), Messages: []Received{received}}}},
+		&ClaimsResult{Floor: 3, Settled: 300, More: true, Claims: []UnsettledClaim{{Pipe: 8, Seq: 4, Nonce: 6, Dead: true, Plan: []byte("plan"), Messages: []Received{received}}}},
 	}
 }
 
@@ -145,7 +145,7 @@ func TestQueueGoldenBytes(t *testing.T) {
 		{"receive", &Receive{Settings: QueueSettings{RetentionMs: 60000}, Max: 10, VisibilityMs: 30000, Nonce: 7}, "e0d403" + "00" + "00" + "0a" + "b0ea01" + "07" + "00000000000000000000000000000000"},
 		{"settle", &Settle{Pipe: 8, Claim: 300, Release: true}, "08" + "ac02" + "01"},
 		{"pipe apply", &PipeApply{Pipe: 8, Source: PipeSource{Resource: 5, Slot: 99}, Claim: 4, Floor: 3, Part: 1,
-			Effects: []PipeEffect{{Message: 300, Kind: CmdPutItem, Body: []byte{0xff}}}}, "08" + "05" + "63" + "04" + "03" + "01" + "01" + "ac02" + "10" + "01ff"},
+			Effects: []PipeEffect{{Message: 300, Kind: CmdPutItem, Body: []byte{0xff}}}}, "000000" + "08" + "05" + "63" + "04" + "03" + "01" + "01" + "ac02" + "10" + "01ff"},
 	} {
 		if got := hex.EncodeToString(c.body.Append(nil)); got != c.want {
 			t.Errorf("%s: got %s, want %s", c.name, got, c.want)

@@ -149,7 +149,7 @@ func (w *worker) applyPart(c *model.UnsettledClaim, p *part) ([]dead, error) {
 
 func (w *worker) applyCommand(c *model.UnsettledClaim, target model.ResourceID, p *part) *model.Command {
 	body := model.PipeApply{
-		Pipe: c.Pipe, Source: w.source(), Claim: c.Seq, Floor: min(w.knownFloor(), c.Seq), Part: p.number, Effects: p.effects,
+		Settings: w.settings(target), Pipe: c.Pipe, Source: w.source(), Claim: c.Seq, Floor: min(w.knownFloor(), c.Seq), Part: p.number, Effects: p.effects,
 	}
 	return &model.Command{Kind: model.CmdPipeApply, Resource: target, Slot: p.slot, Body: body.Append(nil)}
 }

@@ -153,7 +153,7 @@ func (w *worker) claim(j *job) bool {
 // claimUpTo claims at most n messages and starts to drive them; whoever drives
 // them frees the slot.
 func (w *worker) claimUpTo(j *job, n int) (took int, ok bool) {
-	body := model.Claim{Settings: w.settings(j), Pipe: j.id, Max: uint32(n), Dead: j.mover, Nonce: w.nonce, Plan: plan(&j.spec)}
+	body := model.Claim{Settings: w.settings(j.spec.Source), Pipe: j.id, Max: uint32(n), Dead: j.mover, Nonce: w.nonce, Plan: plan(&j.spec)}
 	cmd := &model.Command{Kind: model.CmdClaim, ID: w.engine.requestID(), Resource: j.spec.Source, Slot: j.slot(), Body: body.Append(nil)}
 	wait := claimWait
 	if j.mover {
@@ -183,10 +183,11 @@ func (w *worker) claimUpTo(j *job, n int) (took int, ok bool) {
 	return int(claimed.Taken), true
 }
 
-// settings are the source's settings that a claim carries.
-func (w *worker) settings(j *job) model.QueueSettings {
+// settings are the settings of a queue that commands on it carry; none for
+// other resources.
+func (w *worker) settings(id model.ResourceID) model.QueueSettings {
 	var q model.QueueSpec
-	if r, ok := w.engine.cluster.Catalog().ResourceByID(j.spec.Source); ok {
+	if r, ok := w.engine.cluster.Catalog().ResourceByID(id); ok && r.Kind == model.KindQueue {
 		q.Decode(model.NewDecoder(r.Spec))
 	}
 	return q.Settings()
