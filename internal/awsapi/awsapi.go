@@ -26,6 +26,7 @@ const (
 	JSON10 Protocol = 1 + iota // application/x-amz-json-1.0: DynamoDB, SQS
 	JSON11                     // application/x-amz-json-1.1: Kinesis
 	Query                      // form in, XML out: older SQS clients
+	CBOR11                     // application/x-amz-cbor-1.1: Kinesis, from the SDKs for Java
 )
 
 // ContentType is the content type of the protocol's answers.
@@ -35,6 +36,8 @@ func (p Protocol) ContentType() string {
 		return "application/x-amz-json-1.1"
 	case Query:
 		return "text/xml"
+	case CBOR11:
+		return "application/x-amz-cbor-1.1"
 	default:
 		return "application/x-amz-json-1.0"
 	}
@@ -47,7 +50,7 @@ type Request struct {
 	Service    string          // target without version, as Door.Target: "DynamoDB_20120810", "AmazonSQS"
 	Operation  string          // "PutItem"; not checked by the front
 	Protocol   Protocol        // how the client spoke and how to answer
-	Body       []byte          // JSON protocols: the whole body, at most model.MaxBodyBytes
+	Body       []byte          // all but Query: the whole body, at most model.MaxBodyBytes
 	Form       Form            // Query: the parameters of URL and body, without Action and Version
 	Principal  string          // who signed: access key id, or "" in open mode
 	RequestID  string          // this try's id, for x-amzn-RequestId; set by the front on every answer

@@ -53,7 +53,9 @@ func (c *Check) Error() *Error {
 }
 
 // fail notes one failure. The value is quoted unless it is null.
-func (c *Check) fail(name, value, constraint string) {
+func (c *Check) fail(name, value, constraint string) { c.refuse(name, value, "Member must "+constraint) }
+
+func (c *Check) refuse(name, value, constraint string) {
 	if len(c.failures) == maxFailures {
 		return
 	}
@@ -76,7 +78,7 @@ func (c *Check) fail(name, value, constraint string) {
 		b.WriteByte('.')
 	}
 	b.WriteString(name)
-	b.WriteString("' failed to satisfy constraint: Member must ")
+	b.WriteString("' failed to satisfy constraint: ")
 	b.WriteString(constraint)
 	c.failures = append(c.failures, b.String())
 }
@@ -183,19 +185,46 @@ func (c *Check) Enum(name, s string, set []string) {
 // Pattern is a regular expression of the model, compiled when first needed.
 type Pattern struct {
 	text  string
-	match func() *regexp.Regexp
+	match func(string) bool
 }
 
-// NewPattern returns the pattern; its text must be valid.
+// NewPattern returns the pattern; its text must be valid. Those that every
+// record of a stream is held to are matched by hand.
 func NewPattern(text string) *Pattern {
-	return &Pattern{text: text, match: sync.OnceValue(func() *regexp.Regexp {
-		return regexp.MustCompile(`^(?:` + text + `)$`)
-	})}
+	if text == namePattern {
+		return &Pattern{text, isTableName}
+	}
+	if digits, ok := strings.CutPrefix(text, decimalPattern); ok {
+		if n, err := strconv.Atoi(strings.TrimSuffix(digits, "})")); err == nil {
+			return &Pattern{text, func(s string) bool { return isDecimal(s, n+1) }}
+		}
+	}
+	compiled := sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(?:` + text + `)$`) })
+	return &Pattern{text, func(s string) bool { return compiled().MatchString(s) }}
+}
+
+const (
+	namePattern    = `[a-zA-Z0-9_.-]+`
+	decimalPattern = `0|([1-9]\d{0,` // and a number, and })
+)
+
+// isDecimal reports whether s is a whole number of at most so many digits,
+// without zeros before it.
+func isDecimal(s string, digits int) bool {
+	if len(s) == 0 || len(s) > digits || s[0] == '0' && len(s) > 1 {
+		return false
+	}
+	for i := range len(s) {
+		if s[i]-'0' > 9 {
+			return false
+		}
+	}
+	return true
 }
 
 // Pattern checks that all of a text matches.
 func (c *Check) Pattern(name, s string, p *Pattern) {
-	if !p.match().MatchString(s) {
+	if !p.match(s) {
 		c.fail(name, quoted(s), "satisfy regular expression pattern: "+p.text)
 	}
 }
@@ -222,11 +251,28 @@ func (c *Check) TableKey(name, key string) {
 	if strings.HasPrefix(key, "arn:") || len(key) >= 3 && len(key) <= 255 && isTableName(key) {
 		return
 	}
-	c.fail(name, collection(1, "{", "}"), "satisfy constraint: [Member must have length less than or equal to 255, "+
-		"Member must have length greater than or equal to 3, Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+]")
-	last := len(c.failures) - 1
-	c.failures[last] = strings.Replace(c.failures[last], "constraint: Member must satisfy", "constraint: Map keys must satisfy", 1)
+	c.Together(name, "Map keys", "Member must have length less than or equal to 255, "+
+		"Member must have length greater than or equal to 3, Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+")
 }
+
+// Together notes that an element of a list (what is Member), or a key (Map keys)
+// or value (Map value) of a map, is refused, and the rules for all of them.
+func (c *Check) Together(name, what, rules string) {
+	open, close := "[", "]"
+	if what != "Member" {
+		open, close = "{", "}"
+	}
+	c.refuse(name, collection(1, open, close), what+" must satisfy constraint: ["+rules+"]")
+}
+
+// HasLength reports whether a text has from min to max characters.
+func HasLength(s string, min, max int) bool {
+	n := utf8.RuneCountInString(s)
+	return n >= min && n <= max
+}
+
+// OneOf reports whether a text is one of a set.
+func OneOf(s string, set []string) bool { return slices.Contains(set, s) }
 
 func isTableName(s string) bool {
 	for i := range len(s) {

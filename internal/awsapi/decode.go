@@ -12,8 +12,8 @@ const maxDepth = 2*32 + 16
 // NestingMessage is what DynamoDB says about values that nest too deep.
 const NestingMessage = "Nesting Levels have exceeded supported limits"
 
-// Decoder reads JSON by pulling: the caller asks for what it expects. After
-// the first error every further read returns zero; ask Done once at the end.
+// Decoder reads JSON, or CBOR, by pulling: the caller asks for what it expects
+// and need not know which of the two it reads. After the first error every further read returns zero; ask Done once at the end.
 // Strings that it returns share the input's memory, which never changes.
 //
 // A structure or map is read by
@@ -33,6 +33,11 @@ type Decoder struct {
 	depth int
 	err   *Error
 	fault Fault
+	words *words // how values of a wrong type are named
+
+	cbor bool    // s is CBOR: decode_cbor.go
+	raw  []byte  // then: what s is a copy of
+	left []int64 // and how many members or elements are to come in each open container; indefinite: -1
 }
 
 // Fault is what is wrong with a value though its JSON is well-formed and
@@ -44,7 +49,11 @@ type Fault struct {
 }
 
 // NewDecoder reads the JSON text.
-func NewDecoder(text string) *Decoder { return &Decoder{s: text} }
+func NewDecoder(text string) *Decoder { return &Decoder{s: text, words: &dynamoWords} }
+
+func (d *Decoder) newJSON(body []byte) {
+	*d = Decoder{s: string(body), words: &dynamoWords, left: d.left[:0]}
+}
 
 // Err is the first error, or nil.
 func (d *Decoder) Err() *Error { return d.err }
@@ -52,7 +61,10 @@ func (d *Decoder) Err() *Error { return d.err }
 // Done is Err, or an error when anything but white space follows the value.
 func (d *Decoder) Done() *Error {
 	if d.err == nil {
-		if d.space(); d.i < len(d.s) {
+		if !d.cbor {
+			d.space()
+		}
+		if d.i < len(d.s) {
 			d.syntax()
 		}
 	}
@@ -77,7 +89,7 @@ func (d *Decoder) AddFault(member, key, message string) {
 // Fault is the first fault; its Message is empty when there is none.
 func (d *Decoder) Fault() Fault { return d.fault }
 
-// syntax reports that the text is not JSON: AWS says no more than that.
+// syntax reports that the text is not JSON or CBOR: AWS says no more than that.
 func (d *Decoder) syntax() { d.Fail(Serialization("")) }
 
 // space skips white space.
@@ -102,6 +114,9 @@ func (d *Decoder) peek() byte {
 
 // Null reads null, if that is what comes next.
 func (d *Decoder) Null() bool {
+	if d.cbor {
+		return d.nullCBOR()
+	}
 	return d.peek() == 'n' && d.literal("null")
 }
 
@@ -127,6 +142,9 @@ func (d *Decoder) enter() bool {
 // open begins a structure or map whose brace is next and comes to its first
 // member; false when it has none.
 func (d *Decoder) open() bool {
+	if d.cbor {
+		return d.openCBOR(majorMap) && d.memberCBOR()
+	}
 	if !d.enter() {
 		return false
 	}
@@ -140,6 +158,9 @@ func (d *Decoder) open() bool {
 
 // NextMember comes to the next member of a structure or map; false at its end.
 func (d *Decoder) NextMember() bool {
+	if d.cbor {
+		return d.nextCBOR() && d.memberCBOR()
+	}
 	switch d.peek() {
 	case ',':
 		d.i++
@@ -171,6 +192,9 @@ func (d *Decoder) member() bool {
 // openList begins a list whose bracket is next and comes to its first
 // element; false when it has none.
 func (d *Decoder) openList() bool {
+	if d.cbor {
+		return d.openCBOR(majorArray)
+	}
 	if !d.enter() {
 		return false
 	}
@@ -184,6 +208,9 @@ func (d *Decoder) openList() bool {
 
 // NextElement comes to the next element of a list; false at its end.
 func (d *Decoder) NextElement() bool {
+	if d.cbor {
+		return d.nextCBOR()
+	}
 	switch d.peek() {
 	case ',':
 		d.i++
@@ -199,6 +226,10 @@ func (d *Decoder) NextElement() bool {
 
 // Skip reads one value of any type.
 func (d *Decoder) Skip() {
+	if d.cbor {
+		d.skipCBOR()
+		return
+	}
 	switch c := d.peek(); c {
 	case '{':
 		for ok := d.open(); ok; ok = d.NextMember() {

@@ -30,13 +30,15 @@ type Style struct {
 	Namespace   string // of __type: "com.amazonaws.dynamodb.v20120810"; "" leaves it out everywhere
 	QueryHeader bool   // send x-amzn-query-error, for services that are compatible with Query
 	XMLNS       string // namespace of Query answers
+
+	words *words // of values of a wrong type; nil is DynamoDB's
 }
 
 // The services' styles.
 var (
 	StyleDynamoDB = Style{Namespace: "com.amazonaws.dynamodb.v20120810"}
 	StyleSQS      = Style{Namespace: "com.amazonaws.sqs", QueryHeader: true, XMLNS: "http://queue.amazonaws.com/doc/2012-11-05/"}
-	StyleKinesis  = Style{}
+	StyleKinesis  = Style{words: &kinesisWords}
 )
 
 // styles maps the name before the dot of X-Amz-Target to the style.
@@ -122,6 +124,10 @@ func ErrorResponse(p Protocol, style Style, requestID string, e *Error) *Respons
 		r.Body = appendErrorXML(r.Body, style, requestID, e)
 		return r
 	}
+	if p == CBOR11 {
+		r.Body = appendErrorCBOR(r.Body, style, e)
+		return r
+	}
 	r.Body = appendErrorJSON(r.Body, style, e)
 	if style.QueryHeader {
 		r.SetHeader("x-amzn-query-error", e.queryCode()+";"+e.fault())
@@ -129,30 +135,48 @@ func ErrorResponse(p Protocol, style Style, requestID string, e *Error) *Respons
 	return r
 }
 
-// appendErrorJSON writes __type, further members and the message. Errors of
-// the request framework call it Message where the SerializationException is
-// concerned, and message elsewhere; SDKs read both.
+// appendErrorJSON writes __type, further members and the message.
 func appendErrorJSON(dst []byte, style Style, e *Error) []byte {
-	dst = append(dst, `{"__type":"`...)
-	if style.Namespace != "" {
-		ns := e.Namespace
-		if ns == "" {
-			ns = style.Namespace
-		}
-		dst = append(append(dst, ns...), '#')
-	}
-	dst = append(append(dst, e.Code...), '"')
+	dst = AppendJSONString(append(dst, `{"__type":`...), e.typeName(style))
 	if len(e.Extra) > 0 {
 		dst = append(append(dst, ','), e.Extra...)
 	}
 	if e.Message != "" {
-		name := `,"message":`
-		if e.Code == "SerializationException" || e.Code == "AccessDeniedException" {
-			name = `,"Message":`
-		}
-		dst = AppendJSONString(append(dst, name...), e.Message)
+		dst = AppendJSONString(AppendJSONName(dst, e.messageName()), e.Message)
 	}
 	return append(dst, '}')
+}
+
+// appendErrorCBOR is appendErrorJSON without further members: no service that
+// speaks CBOR has any.
+func appendErrorCBOR(dst []byte, style Style, e *Error) []byte {
+	dst = AppendCBORText(AppendCBORStructure(dst), "__type")
+	dst = AppendCBORText(dst, e.typeName(style))
+	if e.Message != "" {
+		dst = AppendCBORText(AppendCBORText(dst, e.messageName()), e.Message)
+	}
+	return AppendCBOREnd(dst)
+}
+
+// typeName is __type.
+func (e *Error) typeName(style Style) string {
+	switch {
+	case style.Namespace == "":
+		return e.Code
+	case e.Namespace != "":
+		return e.Namespace + "#" + e.Code
+	}
+	return style.Namespace + "#" + e.Code
+}
+
+// messageName is what the message is called: errors of the request framework
+// call it Message where the SerializationException is concerned, and message
+// elsewhere; SDKs read both.
+func (e *Error) messageName() string {
+	if e.Code == "SerializationException" || e.Code == "AccessDeniedException" {
+		return "Message"
+	}
+	return "message"
 }
 
 func appendErrorXML(dst []byte, style Style, requestID string, e *Error) []byte {

@@ -4,8 +4,8 @@ import "sync"
 
 // Input is a generated request.
 type Input interface {
-	// DecodeJSON reads the request's members; unknown ones are skipped, as AWS does.
-	DecodeJSON(d *Decoder)
+	// Decode reads the request's members; unknown ones are skipped, as AWS does.
+	Decode(d *Decoder)
 	// CheckConstraints notes what the model forbids.
 	CheckConstraints(c *Check)
 }
@@ -21,13 +21,35 @@ var (
 // holds shares memory with a copy of the body, so it may be kept.
 func ReadJSON(body []byte, in Input) (Fault, *Error) {
 	d := decoders.Get().(*Decoder)
-	*d = Decoder{s: string(body)}
-	if d.peek() != '{' {
+	d.newJSON(body)
+	return d.read(in)
+}
+
+// ReadBody is ReadJSON for a service that speaks CBOR, too: the protocol says
+// which of the two the body is in, and the style how errors are worded. Blobs of
+// CBOR share memory with the body itself: who keeps one copies it.
+func ReadBody(p Protocol, style Style, body []byte, in Input) *Error {
+	d := decoders.Get().(*Decoder)
+	if p == CBOR11 {
+		d.newCBOR(body)
+	} else {
+		d.newJSON(body)
+	}
+	if style.words != nil {
+		d.words = style.words
+	}
+	_, err := d.read(in)
+	return err
+}
+
+// read reads one structure and gives the decoder back to the pool.
+func (d *Decoder) read(in Input) (Fault, *Error) {
+	if d.cbor && !d.isMap() || !d.cbor && d.peek() != '{' {
 		d.syntax()
 	}
-	in.DecodeJSON(d)
+	in.Decode(d)
 	err, fault := d.Done(), d.fault
-	*d = Decoder{}
+	*d = Decoder{left: d.left[:0]}
 	decoders.Put(d)
 	return fault, err
 }

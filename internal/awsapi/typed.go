@@ -2,7 +2,6 @@ package awsapi
 
 import (
 	"encoding/base64"
-	"fmt"
 	"math"
 	"slices"
 	"strconv"
@@ -63,52 +62,38 @@ func NewMap[T any](entries []Entry[T]) Map[T] {
 	return out
 }
 
-// AWS's words for values of a wrong type, as observed from DynamoDB.
-const (
-	msgObject  = "Start of structure or map found where not expected"
-	msgField   = "Unexpected field type"
-	msgPayload = "Unexpected value type in payload"
-	msgToken   = "Unexpected token received from parser"
-	msgBlob    = "only base-64-encoded strings are convertible to bytes"
-)
-
-// wrongScalar fails because the next value is not the wanted scalar, which
-// Java calls class java.lang.<class>.
-func (d *Decoder) wrongScalar(class string) {
-	var found string
+// kind reads a scalar, or looks at what else comes next, and tells what it is;
+// text is the value of a string.
+func (d *Decoder) kind() (k kind, text string) {
+	if d.cbor {
+		return d.kindCBOR()
+	}
 	switch c := d.peek(); c {
 	case '{':
-		d.Fail(Serialization(msgObject))
-		return
+		return kindObject, ""
 	case '[':
-		if class == "ByteBuffer" {
-			d.Fail(Serialization("Unrecognized collection type class java.nio.ByteBuffer"))
-		} else {
-			d.Fail(Serialization("Unrecognized collection type class java.lang." + class))
-		}
-		return
+		return kindList, ""
 	case '"':
-		found = "STRING_VALUE"
+		return kindText, d.text()
 	case 't':
 		d.literal("true")
-		found = "TRUE_VALUE"
+		return kindTrue, ""
 	case 'f':
 		d.literal("false")
-		found = "FALSE_VALUE"
-	default:
-		if _, whole := d.number(); whole {
-			found = "NUMBER_VALUE"
-		} else {
-			found = "DECIMAL_VALUE"
-		}
+		return kindFalse, ""
 	}
-	switch {
-	case class == "ByteBuffer":
-		d.Fail(Serialization(msgBlob))
-	case class == "Boolean" && found == "STRING_VALUE":
-		d.Fail(Serialization(msgToken))
-	default:
-		d.Fail(Serialization(found + " cannot be converted to " + class))
+	if _, whole := d.number(); whole {
+		return kindWhole, ""
+	}
+	return kindFraction, ""
+}
+
+// wrongScalar fails because the next value is not the wanted scalar, which
+// AWS's type errors call class.
+func (d *Decoder) wrongScalar(class string) {
+	found, text := d.kind()
+	if d.err == nil {
+		d.Fail(Serialization(d.words.scalar(class, found, text)))
 	}
 }
 
@@ -116,42 +101,32 @@ func (d *Decoder) wrongScalar(class string) {
 // it has none. java is how AWS's errors name its type; element tells that it
 // is an element of a list or map rather than a member.
 func (d *Decoder) Object(java string, element bool) bool {
-	switch c := d.peek(); c {
-	case '{':
+	if d.cbor && d.isMap() || !d.cbor && d.peek() == '{' {
 		return d.open()
-	case '[':
-		d.Fail(Serialization("Unrecognized collection type " + java))
-	case 0:
-		d.syntax()
-	default:
-		if d.Skip(); element {
-			d.Fail(Serialization(msgPayload))
-		} else {
-			d.Fail(Serialization(msgField))
-		}
+	}
+	if found, _ := d.kind(); d.err == nil {
+		d.Fail(Serialization(d.words.object(java, element, found)))
 	}
 	return false
 }
 
 // Array begins a list and comes to its first element; false when it has none.
 func (d *Decoder) Array() bool {
-	switch d.peek() {
-	case '[':
+	if d.cbor && d.isArray() || !d.cbor && d.peek() == '[' {
 		return d.openList()
-	case '{':
-		d.Fail(Serialization(msgObject))
-	case 0:
-		d.syntax()
-	default:
-		d.Skip()
-		d.Fail(Serialization(msgField))
+	}
+	if found, _ := d.kind(); d.err == nil {
+		d.Fail(Serialization(d.words.list(found)))
 	}
 	return false
 }
 
 // Text reads a string.
 func (d *Decoder) Text() string {
-	if d.peek() == '"' {
+	switch {
+	case d.cbor && d.isText():
+		return d.textCBOR()
+	case !d.cbor && d.peek() == '"':
 		return d.text()
 	}
 	d.wrongScalar("String")
@@ -168,6 +143,9 @@ func (d *Decoder) String() (o Opt[string]) {
 
 // Bool reads true, false or null.
 func (d *Decoder) Bool() (o Opt[bool]) {
+	if d.cbor {
+		return d.boolCBOR()
+	}
 	switch d.peek() {
 	case 'n':
 		d.literal("null")
@@ -190,29 +168,72 @@ func (d *Decoder) Integer() Opt[int64] { return d.whole("Integer", math.MinInt32
 func (d *Decoder) Long() Opt[int64] { return d.whole("Long", math.MinInt64, math.MaxInt64) }
 
 func (d *Decoder) whole(class string, lo, hi int64) (o Opt[int64]) {
+	if d.cbor {
+		return d.wholeCBOR(class, lo, hi)
+	}
 	text, whole, ok := d.numeral(class)
 	if !ok {
 		return o
 	}
-	v, err := strconv.ParseInt(text, 10, 64)
 	if !whole {
-		var f float64
-		f, err = strconv.ParseFloat(text, 64)
-		if f = math.Trunc(f); err == nil && math.Abs(f) < 1<<63 {
-			v = int64(f)
-		} else {
-			v, hi = 1, 0 // out of any range
-		}
+		f, err := strconv.ParseFloat(text, 64)
+		return d.truncated(class, f, err, lo, hi)
 	}
-	if err != nil || v < lo || v > hi {
-		d.Fail(Serialization(fmt.Sprintf("Numeric value out of range of %s", strings.ToLower(class))))
+	v, err := strconv.ParseInt(text, 10, 64)
+	return d.inRange(class, v, err == nil, lo, hi)
+}
+
+// truncated is the whole part of a number.
+func (d *Decoder) truncated(class string, f float64, err error, lo, hi int64) Opt[int64] {
+	f = math.Trunc(f)
+	if err != nil || !(math.Abs(f) < 1<<63) {
+		return d.inRange(class, 0, false, lo, hi)
+	}
+	return d.inRange(class, int64(f), true, lo, hi)
+}
+
+func (d *Decoder) inRange(class string, v int64, ok bool, lo, hi int64) (o Opt[int64]) {
+	if !ok || v < lo || v > hi {
+		d.Fail(Serialization("Numeric value out of range of " + strings.ToLower(class)))
 		return o
 	}
 	return Some(v)
 }
 
+// maxTimeMs bounds times: the year 9999, as in AWS's SDKs.
+const maxTimeMs = 253_402_300_799_999
+
+// Time reads a time or null, in milliseconds since the Unix epoch: in JSON
+// seconds, perhaps with a fraction; in CBOR as CBOR has it for AWS (decode_cbor.go).
+func (d *Decoder) Time() (o Opt[int64]) {
+	if d.cbor {
+		return d.timeCBOR()
+	}
+	text, whole, ok := d.numeral("Date")
+	if !ok {
+		return o
+	}
+	if whole && len(text) <= len("-253402300799") {
+		seconds, err := strconv.ParseInt(text, 10, 64)
+		return d.inRange("date", seconds*1000, err == nil, -maxTimeMs, maxTimeMs)
+	}
+	seconds, err := strconv.ParseFloat(text, 64)
+	return d.timeOf(seconds*1000, err == nil)
+}
+
+// timeOf is a time in milliseconds, rounded to whole ones.
+func (d *Decoder) timeOf(ms float64, ok bool) Opt[int64] {
+	if !ok || !(math.Abs(ms) <= maxTimeMs) {
+		return d.inRange("date", 0, false, 0, 0)
+	}
+	return Some(int64(math.Round(ms)))
+}
+
 // Double reads a number or null.
 func (d *Decoder) Double() (o Opt[float64]) {
+	if d.cbor {
+		return d.doubleCBOR()
+	}
 	text, _, ok := d.numeral("Double")
 	if !ok {
 		return o
@@ -239,7 +260,8 @@ func (d *Decoder) numeral(class string) (text string, whole, ok bool) {
 	return "", false, false
 }
 
-// Blob reads bytes, base64 in a string; nil for null.
+// Blob reads bytes: base64 in a JSON string, a CBOR byte string; nil for null.
+// What comes from CBOR shares memory with the request's body.
 func (d *Decoder) Blob() []byte {
 	if d.Null() {
 		return nil
@@ -247,28 +269,27 @@ func (d *Decoder) Blob() []byte {
 	return d.Base64()
 }
 
-// Base64 reads bytes, base64 in a string; never nil unless there is an error.
+// Base64 is Blob for a value that is not null; never nil unless there is an error.
 func (d *Decoder) Base64() []byte {
-	if d.peek() != '"' {
-		d.wrongScalar("ByteBuffer")
+	switch {
+	case d.cbor && d.isBytes():
+		return d.bytesCBOR()
+	case d.cbor || d.peek() != '"':
+		d.wrongScalar("Blob")
 		return nil
 	}
 	text := d.text()
-	if len(text)%4 != 0 {
-		d.Fail(Serialization(fmt.Sprintf("Base64 encoded length is expected a multiple of 4 bytes but found: %d", len(text))))
+	if d.err != nil {
 		return nil
 	}
-	if strings.ContainsAny(text, "\r\n") { // which the standard decoder would skip
-		d.Fail(Serialization("Invalid Base64 character"))
-		return nil
+	if len(text)%4 == 0 && !strings.ContainsAny(text, "\r\n") { // which the standard decoder would skip
+		out := make([]byte, base64.StdEncoding.DecodedLen(len(text)))
+		if n, err := base64Strict.Decode(out, []byte(text)); err == nil {
+			return out[:n]
+		}
 	}
-	out := make([]byte, base64.StdEncoding.DecodedLen(len(text)))
-	n, err := base64Strict.Decode(out, []byte(text))
-	if err != nil {
-		d.Fail(Serialization("Invalid last non-pad Base64 character dectected")) // the typing error is AWS's
-		return nil
-	}
-	return out[:n]
+	d.Fail(Serialization(d.words.base64(text)))
+	return nil
 }
 
 var base64Strict = base64.StdEncoding.Strict()

@@ -7,59 +7,59 @@ import (
 	"weir.dev/weir/internal/model"
 )
 
-// DecodeJSON reads the request of CreateTable.
-func (v *CreateTableInput) DecodeJSON(d *awsapi.Decoder) { v.decode(d, true) }
+// Decode reads the request of CreateTable.
+func (v *CreateTableInput) Decode(d *awsapi.Decoder) { v.decode(d, true) }
 
-// DecodeJSON reads the request of DescribeTable.
-func (v *DescribeTableInput) DecodeJSON(d *awsapi.Decoder) { v.decode(d, true) }
+// Decode reads the request of DescribeTable.
+func (v *DescribeTableInput) Decode(d *awsapi.Decoder) { v.decode(d, true) }
 
-// DecodeJSON reads the request of ListTables.
-func (v *ListTablesInput) DecodeJSON(d *awsapi.Decoder) { v.decode(d, true) }
+// Decode reads the request of ListTables.
+func (v *ListTablesInput) Decode(d *awsapi.Decoder) { v.decode(d, true) }
 
-// DecodeJSON reads the request of DeleteTable.
-func (v *DeleteTableInput) DecodeJSON(d *awsapi.Decoder) { v.decode(d, true) }
+// Decode reads the request of DeleteTable.
+func (v *DeleteTableInput) Decode(d *awsapi.Decoder) { v.decode(d, true) }
 
-// DecodeJSON reads the request of UpdateTable.
-func (v *UpdateTableInput) DecodeJSON(d *awsapi.Decoder) { v.decode(d, true) }
+// Decode reads the request of UpdateTable.
+func (v *UpdateTableInput) Decode(d *awsapi.Decoder) { v.decode(d, true) }
 
-// DecodeJSON reads the request of PutItem.
-func (v *PutItemInput) DecodeJSON(d *awsapi.Decoder) { v.decode(d, true) }
+// Decode reads the request of PutItem.
+func (v *PutItemInput) Decode(d *awsapi.Decoder) { v.decode(d, true) }
 
-// DecodeJSON reads the request of GetItem.
-func (v *GetItemInput) DecodeJSON(d *awsapi.Decoder) { v.decode(d, true) }
+// Decode reads the request of GetItem.
+func (v *GetItemInput) Decode(d *awsapi.Decoder) { v.decode(d, true) }
 
-// DecodeJSON reads the request of UpdateItem.
-func (v *UpdateItemInput) DecodeJSON(d *awsapi.Decoder) { v.decode(d, true) }
+// Decode reads the request of UpdateItem.
+func (v *UpdateItemInput) Decode(d *awsapi.Decoder) { v.decode(d, true) }
 
-// DecodeJSON reads the request of DeleteItem.
-func (v *DeleteItemInput) DecodeJSON(d *awsapi.Decoder) { v.decode(d, true) }
+// Decode reads the request of DeleteItem.
+func (v *DeleteItemInput) Decode(d *awsapi.Decoder) { v.decode(d, true) }
 
-// DecodeJSON reads the request of Query.
-func (v *QueryInput) DecodeJSON(d *awsapi.Decoder) { v.decode(d, true) }
+// Decode reads the request of Query.
+func (v *QueryInput) Decode(d *awsapi.Decoder) { v.decode(d, true) }
 
-// DecodeJSON reads the request of Scan.
-func (v *ScanInput) DecodeJSON(d *awsapi.Decoder) { v.decode(d, true) }
+// Decode reads the request of Scan.
+func (v *ScanInput) Decode(d *awsapi.Decoder) { v.decode(d, true) }
 
-// DecodeJSON reads the request of BatchWriteItem.
-func (v *BatchWriteItemInput) DecodeJSON(d *awsapi.Decoder) { v.decode(d, true) }
+// Decode reads the request of BatchWriteItem.
+func (v *BatchWriteItemInput) Decode(d *awsapi.Decoder) { v.decode(d, true) }
 
-// DecodeJSON reads the request of BatchGetItem.
-func (v *BatchGetItemInput) DecodeJSON(d *awsapi.Decoder) { v.decode(d, true) }
+// Decode reads the request of BatchGetItem.
+func (v *BatchGetItemInput) Decode(d *awsapi.Decoder) { v.decode(d, true) }
 
-// DecodeJSON reads the request of DescribeLimits.
-func (v *DescribeLimitsInput) DecodeJSON(d *awsapi.Decoder) { v.decode(d, true) }
+// Decode reads the request of DescribeLimits.
+func (v *DescribeLimitsInput) Decode(d *awsapi.Decoder) { v.decode(d, true) }
 
-// DecodeJSON reads the request of DescribeEndpoints.
-func (v *DescribeEndpointsRequest) DecodeJSON(d *awsapi.Decoder) { v.decode(d, true) }
+// Decode reads the request of DescribeEndpoints.
+func (v *DescribeEndpointsRequest) Decode(d *awsapi.Decoder) { v.decode(d, true) }
 
-// DecodeJSON reads the request of DescribeTimeToLive.
-func (v *DescribeTimeToLiveInput) DecodeJSON(d *awsapi.Decoder) { v.decode(d, true) }
+// Decode reads the request of DescribeTimeToLive.
+func (v *DescribeTimeToLiveInput) Decode(d *awsapi.Decoder) { v.decode(d, true) }
 
-// DecodeJSON reads the request of ListTagsOfResource.
-func (v *ListTagsOfResourceInput) DecodeJSON(d *awsapi.Decoder) { v.decode(d, true) }
+// Decode reads the request of ListTagsOfResource.
+func (v *ListTagsOfResourceInput) Decode(d *awsapi.Decoder) { v.decode(d, true) }
 
-// DecodeJSON reads the request of DescribeContinuousBackups.
-func (v *DescribeContinuousBackupsInput) DecodeJSON(d *awsapi.Decoder) { v.decode(d, true) }
+// Decode reads the request of DescribeContinuousBackups.
+func (v *DescribeContinuousBackupsInput) Decode(d *awsapi.Decoder) { v.decode(d, true) }
 
 func (v *AttributeDefinition) decode(d *awsapi.Decoder, element bool) {
 	for ok := d.Object("class com.amazonaws.dynamodb.v20120810.AttributeDefinition", element); ok; ok = d.NextMember() {

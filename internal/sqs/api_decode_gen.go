@@ -6,74 +6,74 @@ import (
 	"weir.dev/weir/internal/awsapi"
 )
 
-// DecodeJSON reads the request of CreateQueue.
-func (v *CreateQueueRequest) DecodeJSON(d *awsapi.Decoder) { v.decode(d, true) }
+// Decode reads the request of CreateQueue.
+func (v *CreateQueueRequest) Decode(d *awsapi.Decoder) { v.decode(d, true) }
 
-// DecodeJSON reads the request of DeleteQueue.
-func (v *DeleteQueueRequest) DecodeJSON(d *awsapi.Decoder) { v.decode(d, true) }
+// Decode reads the request of DeleteQueue.
+func (v *DeleteQueueRequest) Decode(d *awsapi.Decoder) { v.decode(d, true) }
 
-// DecodeJSON reads the request of GetQueueUrl.
-func (v *GetQueueUrlRequest) DecodeJSON(d *awsapi.Decoder) { v.decode(d, true) }
+// Decode reads the request of GetQueueUrl.
+func (v *GetQueueUrlRequest) Decode(d *awsapi.Decoder) { v.decode(d, true) }
 
-// DecodeJSON reads the request of ListQueues.
-func (v *ListQueuesRequest) DecodeJSON(d *awsapi.Decoder) { v.decode(d, true) }
+// Decode reads the request of ListQueues.
+func (v *ListQueuesRequest) Decode(d *awsapi.Decoder) { v.decode(d, true) }
 
-// DecodeJSON reads the request of GetQueueAttributes.
-func (v *GetQueueAttributesRequest) DecodeJSON(d *awsapi.Decoder) { v.decode(d, true) }
+// Decode reads the request of GetQueueAttributes.
+func (v *GetQueueAttributesRequest) Decode(d *awsapi.Decoder) { v.decode(d, true) }
 
-// DecodeJSON reads the request of SetQueueAttributes.
-func (v *SetQueueAttributesRequest) DecodeJSON(d *awsapi.Decoder) { v.decode(d, true) }
+// Decode reads the request of SetQueueAttributes.
+func (v *SetQueueAttributesRequest) Decode(d *awsapi.Decoder) { v.decode(d, true) }
 
-// DecodeJSON reads the request of PurgeQueue.
-func (v *PurgeQueueRequest) DecodeJSON(d *awsapi.Decoder) { v.decode(d, true) }
+// Decode reads the request of PurgeQueue.
+func (v *PurgeQueueRequest) Decode(d *awsapi.Decoder) { v.decode(d, true) }
 
-// DecodeJSON reads the request of SendMessage.
-func (v *SendMessageRequest) DecodeJSON(d *awsapi.Decoder) { v.decode(d, true) }
+// Decode reads the request of SendMessage.
+func (v *SendMessageRequest) Decode(d *awsapi.Decoder) { v.decode(d, true) }
 
-// DecodeJSON reads the request of SendMessageBatch.
-func (v *SendMessageBatchRequest) DecodeJSON(d *awsapi.Decoder) { v.decode(d, true) }
+// Decode reads the request of SendMessageBatch.
+func (v *SendMessageBatchRequest) Decode(d *awsapi.Decoder) { v.decode(d, true) }
 
-// DecodeJSON reads the request of ReceiveMessage.
-func (v *ReceiveMessageRequest) DecodeJSON(d *awsapi.Decoder) { v.decode(d, true) }
+// Decode reads the request of ReceiveMessage.
+func (v *ReceiveMessageRequest) Decode(d *awsapi.Decoder) { v.decode(d, true) }
 
-// DecodeJSON reads the request of DeleteMessage.
-func (v *DeleteMessageRequest) DecodeJSON(d *awsapi.Decoder) { v.decode(d, true) }
+// Decode reads the request of DeleteMessage.
+func (v *DeleteMessageRequest) Decode(d *awsapi.Decoder) { v.decode(d, true) }
 
-// DecodeJSON reads the request of DeleteMessageBatch.
-func (v *DeleteMessageBatchRequest) DecodeJSON(d *awsapi.Decoder) { v.decode(d, true) }
+// Decode reads the request of DeleteMessageBatch.
+func (v *DeleteMessageBatchRequest) Decode(d *awsapi.Decoder) { v.decode(d, true) }
 
-// DecodeJSON reads the request of ChangeMessageVisibility.
-func (v *ChangeMessageVisibilityRequest) DecodeJSON(d *awsapi.Decoder) { v.decode(d, true) }
+// Decode reads the request of ChangeMessageVisibility.
+func (v *ChangeMessageVisibilityRequest) Decode(d *awsapi.Decoder) { v.decode(d, true) }
 
-// DecodeJSON reads the request of ChangeMessageVisibilityBatch.
-func (v *ChangeMessageVisibilityBatchRequest) DecodeJSON(d *awsapi.Decoder) { v.decode(d, true) }
+// Decode reads the request of ChangeMessageVisibilityBatch.
+func (v *ChangeMessageVisibilityBatchRequest) Decode(d *awsapi.Decoder) { v.decode(d, true) }
 
-// DecodeJSON reads the request of TagQueue.
-func (v *TagQueueRequest) DecodeJSON(d *awsapi.Decoder) { v.decode(d, true) }
+// Decode reads the request of TagQueue.
+func (v *TagQueueRequest) Decode(d *awsapi.Decoder) { v.decode(d, true) }
 
-// DecodeJSON reads the request of UntagQueue.
-func (v *UntagQueueRequest) DecodeJSON(d *awsapi.Decoder) { v.decode(d, true) }
+// Decode reads the request of UntagQueue.
+func (v *UntagQueueRequest) Decode(d *awsapi.Decoder) { v.decode(d, true) }
 
-// DecodeJSON reads the request of ListQueueTags.
-func (v *ListQueueTagsRequest) DecodeJSON(d *awsapi.Decoder) { v.decode(d, true) }
+// Decode reads the request of ListQueueTags.
+func (v *ListQueueTagsRequest) Decode(d *awsapi.Decoder) { v.decode(d, true) }
 
-// DecodeJSON reads the request of ListDeadLetterSourceQueues.
-func (v *ListDeadLetterSourceQueuesRequest) DecodeJSON(d *awsapi.Decoder) { v.decode(d, true) }
+// Decode reads the request of ListDeadLetterSourceQueues.
+func (v *ListDeadLetterSourceQueuesRequest) Decode(d *awsapi.Decoder) { v.decode(d, true) }
 
-// DecodeJSON reads the request of StartMessageMoveTask.
-func (v *StartMessageMoveTaskRequest) DecodeJSON(d *awsapi.Decoder) { v.decode(d, true) }
+// Decode reads the request of StartMessageMoveTask.
+func (v *StartMessageMoveTaskRequest) Decode(d *awsapi.Decoder) { v.decode(d, true) }
 
-// DecodeJSON reads the request of CancelMessageMoveTask.
-func (v *CancelMessageMoveTaskRequest) DecodeJSON(d *awsapi.Decoder) { v.decode(d, true) }
+// Decode reads the request of CancelMessageMoveTask.
+func (v *CancelMessageMoveTaskRequest) Decode(d *awsapi.Decoder) { v.decode(d, true) }
 
-// DecodeJSON reads the request of ListMessageMoveTasks.
-func (v *ListMessageMoveTasksRequest) DecodeJSON(d *awsapi.Decoder) { v.decode(d, true) }
+// Decode reads the request of ListMessageMoveTasks.
+func (v *ListMessageMoveTasksRequest) Decode(d *awsapi.Decoder) { v.decode(d, true) }
 
-// DecodeJSON reads the request of AddPermission.
-func (v *AddPermissionRequest) DecodeJSON(d *awsapi.Decoder) { v.decode(d, true) }
+// Decode reads the request of AddPermission.
+func (v *AddPermissionRequest) Decode(d *awsapi.Decoder) { v.decode(d, true) }
 
-// DecodeJSON reads the request of RemovePermission.
-func (v *RemovePermissionRequest) DecodeJSON(d *awsapi.Decoder) { v.decode(d, true) }
+// Decode reads the request of RemovePermission.
+func (v *RemovePermissionRequest) Decode(d *awsapi.Decoder) { v.decode(d, true) }
 
 func (v *AddPermissionRequest) decode(d *awsapi.Decoder, element bool) {
 	for ok := d.Object("class com.amazonaws.sqs.AddPermissionRequest", element); ok; ok = d.NextMember() {

@@ -1,6 +1,10 @@
 package main
 
-import "strconv"
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
 
 // emitChecks writes how requests are held to the model's constraints.
 func (g *generator) emitChecks() {
@@ -116,13 +120,17 @@ func (g *generator) checkValue(shape, expr, name string) {
 		if s.Max != nil {
 			g.pf("c.Max(%q, %s, %d)\n", name, expr, *s.Max)
 		}
+	case "blob":
+		g.pf("c.Bytes(%q, len(%s), %s, %s)\n", name, expr, bound(s.Min), bound(s.Max))
 	case "structure":
 		g.pf("c.Enter(%q)\n%s.check(c)\nc.Leave()\n", name, expr)
 	case "list":
 		if s.Min != nil || s.Max != nil {
 			g.pf("c.ListLength(%q, len(%s), %s, %s)\n", name, expr, bound(s.Min), bound(s.Max))
 		}
-		g.checkElements(s.Member.Shape, expr, name, "EnterIndex(i)", "[i]")
+		if !g.checkTogether(s.Member.Shape, expr, name, "Member", "[i]") {
+			g.checkElements(s.Member.Shape, expr, name, "EnterIndex(i)", "[i]")
+		}
 	case "map":
 		if s.Min != nil || s.Max != nil {
 			g.pf("c.MapLength(%q, len(%s), %s, %s)\n", name, expr, bound(s.Min), bound(s.Max))
@@ -130,8 +138,34 @@ func (g *generator) checkValue(shape, expr, name string) {
 		if s.Key.Shape == "TableArn" {
 			g.pf("for i := range %s {\nc.TableKey(%q, %s[i].Key)\n}\n", expr, name, expr)
 		}
-		g.checkElements(s.Value.Shape, expr, name, "EnterKey("+expr+"[i].Key)", "[i].Val")
+		g.checkTogether(s.Key.Shape, expr, name, "Map keys", "[i].Key")
+		if !g.checkTogether(s.Value.Shape, expr, name, "Map value", "[i].Val") {
+			g.checkElements(s.Value.Shape, expr, name, "EnterKey("+expr+"[i].Key)", "[i].Val")
+		}
 	}
+}
+
+// checkTogether writes the check of all strings of a list, or of a map's keys or
+// values, of which the first that is refused is named by what it is in. It
+// reports whether there was anything for it to do.
+func (g *generator) checkTogether(shape, expr, name, what, index string) bool {
+	s := g.shape(shape)
+	if !g.svc.together || s.Type != "string" || !g.constrained(shape) {
+		return false
+	}
+	var rules []string
+	allowed := ""
+	switch {
+	case len(s.Enum) > 0:
+		allowed = fmt.Sprintf("awsapi.OneOf(%s%s, enum%s)", expr, index, shape)
+		rules = append(rules, "Member must satisfy enum value set: ["+strings.Join(s.Enum, ", ")+"]")
+	default:
+		allowed = fmt.Sprintf("awsapi.HasLength(%s%s, %s, %s)", expr, index, bound(s.Min), bound(s.Max))
+		rules = append(rules, "Member must have length less than or equal to "+bound(s.Max),
+			"Member must have length greater than or equal to "+bound(s.Min))
+	}
+	g.pf("for i := range %s {\nif !%s {\nc.Together(%q, %q, %q)\nbreak\n}\n}\n", expr, allowed, name, what, strings.Join(rules, ", "))
+	return true
 }
 
 func (g *generator) checkElements(shape, expr, name, enter, index string) {

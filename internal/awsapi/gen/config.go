@@ -14,8 +14,17 @@ type service struct {
 	opaque map[string]bool
 	// omit leaves members of a structure out, as Structure.Member.
 	omit map[string]bool
+	// also names structures that answers hold though no operation's output reaches them.
+	also []string
+	// cbor tells that the service speaks CBOR as well as JSON.
+	cbor bool
+	// together words a broken constraint of a list's or map's scalars as the
+	// list's or map's, which is how Kinesis does it.
+	together bool
 	// noEnums leaves sets of values to the door, which words the error itself.
 	noEnums bool
+	// sparse leaves empty lists out of answers though the model requires them.
+	sparse bool
 }
 
 // custom is a shape that the door reads and writes by hand. The format strings
@@ -66,7 +75,12 @@ var item = custom{goType: "model.Item", decode: "%s = decodeItem(d, %q)", encode
 
 var services = []service{
 	{
-		model: "sqs.json", pkg: "sqs", java: "com.amazonaws.sqs", query: sqsQuery, noEnums: true,
+		model: "kinesis.json", pkg: "kinesis", java: "com.amazonaws.kinesis.v20131202", cbor: true, together: true,
+		omit: set("SubscribeToShardOutput.EventStream"), // which is no member: the events follow the answer
+		also: []string{"SubscribeToShardEvent"},
+	},
+	{
+		model: "sqs.json", pkg: "sqs", java: "com.amazonaws.sqs", query: sqsQuery, noEnums: true, sparse: true,
 	},
 	{
 		model: "dynamodb.json", pkg: "dynamo", java: "com.amazonaws.dynamodb.v20120810",

@@ -6,7 +6,7 @@ import "fmt"
 func (g *generator) emitDecoders() {
 	for _, name := range g.m.Operations.names {
 		if in := g.m.Operations.byKey[name].Input; in != nil {
-			g.pf("// DecodeJSON reads the request of %s.\nfunc (v *%s) DecodeJSON(d *awsapi.Decoder) { v.decode(d, true) }\n\n", name, in.Shape)
+			g.pf("// Decode reads the request of %s.\nfunc (v *%s) Decode(d *awsapi.Decoder) { v.decode(d, true) }\n\n", name, in.Shape)
 		}
 	}
 	for _, name := range g.structures(g.inputs) {
@@ -73,7 +73,7 @@ func (g *generator) decodeElement(shape, dst, context string) {
 
 func reader(typ string) string {
 	return map[string]string{"string": "String", "integer": "Integer", "long": "Long",
-		"double": "Double", "boolean": "Bool", "timestamp": "Long"}[typ]
+		"double": "Double", "boolean": "Bool", "timestamp": "Time"}[typ]
 }
 
 func (g *generator) decodeList(name string) {

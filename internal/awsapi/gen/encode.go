@@ -10,23 +10,29 @@ import (
 func (g *generator) emitEncoders() {
 	for _, name := range g.structures(g.outputs) {
 		g.pf("// AppendJSON appends the structure as JSON.\nfunc (v *%s) AppendJSON(dst []byte) []byte {\ndst = append(dst, '{')\n", name)
-		g.members(name, func(member string, r *ref, required bool) {
-			expr := "v." + upperFirst(member)
-			always := required && strings.HasPrefix(g.elem(r.Shape), "[]") && g.elem(r.Shape) != "[]byte"
-			if !always {
-				g.pf("if %s {\n", g.present(r.Shape, expr))
-			}
-			g.pf("dst = awsapi.AppendJSONName(dst, %q)\n", member)
-			if g.isScalar(r.Shape) {
-				expr += ".V"
-			}
-			g.encodeValue(r.Shape, expr, 0)
-			if !always {
-				g.pf("}\n")
-			}
-		})
+		g.encodeMembers(name, "awsapi.AppendJSONName", g.encodeValue)
 		g.pf("return append(dst, '}')\n}\n\n")
 	}
+}
+
+// encodeMembers writes the statements that append the members of a structure
+// that are there, each behind its name. Required lists always are.
+func (g *generator) encodeMembers(name, appendName string, encode func(shape, expr string, depth int)) {
+	g.members(name, func(member string, r *ref, required bool) {
+		expr := "v." + upperFirst(member)
+		always := required && !g.svc.sparse && strings.HasPrefix(g.elem(r.Shape), "[]") && g.elem(r.Shape) != "[]byte"
+		if !always {
+			g.pf("if %s {\n", g.present(r.Shape, expr))
+		}
+		g.pf("dst = %s(dst, %q)\n", appendName, member)
+		if g.isScalar(r.Shape) {
+			expr += ".V"
+		}
+		encode(r.Shape, expr, 0)
+		if !always {
+			g.pf("}\n")
+		}
+	})
 }
 
 // encodeValue writes the statements that append a value.

@@ -35,6 +35,9 @@ func generate(m *apiModel, svc service) ([]file, error) {
 			g.reach(op.Output.Shape, g.outputs)
 		}
 	}
+	for _, name := range svc.also {
+		g.reach(name, g.outputs)
+	}
 	type section struct {
 		name string
 		emit func()
@@ -48,6 +51,9 @@ func generate(m *apiModel, svc service) ([]file, error) {
 	}
 	if svc.query != nil {
 		sections = append(sections, section{"api_query_gen.go", g.emitQuery}, section{"api_xml_gen.go", g.emitXML})
+	}
+	if svc.cbor {
+		sections = append(sections, section{"api_cbor_gen.go", g.emitCBOR})
 	}
 	var files []file
 	for _, s := range sections {
