@@ -16,32 +16,23 @@ const (
 	// maxSpecTries bounds how often a change of a queue's settings is tried
 	// again because another one came between.
 	maxSpecTries = 8
+	// maxBatchEntries is how many entries a batch has at most.
+	maxBatchEntries = 10
 )
 
 // CreateQueue creates a queue. If it exists and has all attributes that the
 // request names, it is returned as it is. Errors: *QueueError, ErrInUse (it
-// has other attributes), ErrUnsupported.
+// has other attributes).
 func (s *Service) CreateQueue(ctx context.Context, req *CreateQueueRequest) (*Queue, error) {
-	if err := checkQueueName(req.Name, req.Attributes); err != nil {
+	spec, err := newQueueSpec(req)
+	if err != nil {
 		return nil, err
 	}
-	spec := model.NewQueueSpec()
-	spec.ManagedEncryption = false // what is true unless somebody asks for more
-	spec.Partitions = 1
-	for _, a := range req.Attributes {
-		if err := setAttribute(&spec, a); err != nil {
-			return nil, err
-		}
-	}
-	if err := s.resolveRedrive(ctx, nil, &spec, req.Attributes); err != nil {
-		return nil, err
-	}
-	var err error
-	if spec.Tags, err = mergeTags(nil, req.Tags, req.Name); err != nil {
+	if err := s.resolveRedrive(ctx, req.Name, spec, req.Attributes); err != nil {
 		return nil, err
 	}
 	if q, err := s.GetQueue(ctx, req.Name); err == nil {
-		return q, sameQueue(q.Spec, &spec, req.Attributes)
+		return q, sameQueue(q.Spec, spec, req.Attributes)
 	} else if !isKind(err, model.ErrNotFound) {
 		return nil, err
 	}
@@ -54,11 +45,28 @@ func (s *Service) CreateQueue(ctx context.Context, req *CreateQueueRequest) (*Qu
 		if err != nil {
 			return nil, err
 		}
-		return q, sameQueue(q.Spec, &spec, req.Attributes)
+		return q, sameQueue(q.Spec, spec, req.Attributes)
 	case err != nil:
 		return nil, err
 	}
 	return s.queueOf(r)
+}
+
+// newQueueSpec is the spec that a request to create a queue describes, but for
+// the queue that its redrive policy names.
+func newQueueSpec(req *CreateQueueRequest) (*model.QueueSpec, error) {
+	spec := model.NewQueueSpec()
+	spec.ManagedEncryption = false // what is true unless somebody asks for more
+	spec.Partitions = 1
+	if err := checkQueueName(req.Name, req.Attributes); err != nil {
+		return nil, err
+	}
+	if err := setAttributes(nil, &spec, req.Attributes); err != nil {
+		return nil, err
+	}
+	var err error
+	spec.Tags, err = mergeTags(nil, req.Tags, req.Name)
+	return &spec, err
 }
 
 // sameQueue is nil if a queue that exists has the attributes that a request to
@@ -72,17 +80,19 @@ func sameQueue(has, wants *model.QueueSpec, named []QueueAttribute) error {
 	return nil
 }
 
+// fifoSuffix ends the names of FIFO queues, and of no others.
+const fifoSuffix = ".fifo"
+
 func checkQueueName(name string, attrs []QueueAttribute) error {
-	fifo := slices.ContainsFunc(attrs, func(a QueueAttribute) bool { return a.Name == "FifoQueue" && a.Value == "true" })
+	fifo := slices.ContainsFunc(attrs, func(a QueueAttribute) bool { return a.Name == fifoQueue && a.Value == "true" })
+	base, suffixed := strings.CutSuffix(name, fifoSuffix)
 	switch {
 	case name == "":
 		return queueFault(FaultParameter, "Queue name cannot be empty")
-	case fifo && !strings.HasSuffix(name, ".fifo"):
+	case fifo && (!suffixed || !isQueueName(base) || len(name) > maxQueueNameBytes):
 		return queueFault(FaultParameter, "The name of a FIFO queue can only include alphanumeric characters, hyphens, or underscores, "+
 			"must end with .fifo suffix and be 1 to 80 in length.")
-	case fifo:
-		return model.Errorf(model.ErrUnsupported, "FIFO queues are not served by this version of Weir.")
-	case !isQueueName(name):
+	case !fifo && !isQueueName(name):
 		return queueFault(FaultParameter, "Can only include alphanumeric characters, hyphens, or underscores. 1 to 80 in length")
 	}
 	return nil
@@ -170,12 +180,10 @@ func (s *Service) DeleteQueue(ctx context.Context, name string) error {
 // SetQueueAttributes changes the attributes that are named.
 func (s *Service) SetQueueAttributes(ctx context.Context, name string, attrs []QueueAttribute) error {
 	return s.changeQueue(ctx, name, func(q *Queue, spec *model.QueueSpec) error {
-		for _, a := range attrs {
-			if err := setAttribute(spec, a); err != nil {
-				return err
-			}
+		if err := setAttributes(q, spec, attrs); err != nil {
+			return err
 		}
-		return s.resolveRedrive(ctx, q, spec, attrs)
+		return s.resolveRedrive(ctx, name, spec, attrs)
 	})
 }
 

@@ -27,7 +27,8 @@ type Queue struct {
 	CreatedMs int64            // Unix milliseconds
 	Spec      *model.QueueSpec // shared and read-only
 
-	version uint64 // of the catalog's resource
+	version uint64       // of the catalog's resource
+	slots   []model.Slot // that it is spread over
 }
 
 // CreateQueueRequest asks for a new queue.

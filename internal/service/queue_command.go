@@ -33,7 +33,10 @@ func (s *Service) onQueue(ctx context.Context, name string, call queueCall,
 		if err != nil || body == nil {
 			return model.Result{}, err
 		}
-		cmd := model.Command{Kind: call.kind, ID: d.id(), Resource: q.ID, Slot: model.QueueSlot(q.ID), Body: body}
+		cmd := model.Command{Kind: call.kind, ID: d.id(q.slots[0]), Resource: q.ID, Slot: q.slots[0], Body: body}
+		if cmd.ID.IsZero() { // nobody but the cluster itself tries it again
+			cmd.ID = s.newRequestID()
+		}
 		res, err := propose(ctx, &cmd)
 		if err != nil || res.Status != model.StatusGone {
 			return res, err
@@ -88,11 +91,13 @@ func (d *requestDigest) number(v int64) {
 	}
 }
 
-// id is the command's id; zero when the client names no invocation.
-func (d *requestDigest) id() (id model.RequestID) {
+// id is the command's id in the slot. A queue's slots may lie in one tablet, and
+// a part of a request in one slot is not its part in another.
+func (d *requestDigest) id(slot model.Slot) (id model.RequestID) {
 	if d.h != nil {
 		var sum [sha256.Size]byte
 		copy(id[:], d.h.Sum(sum[:0]))
+		id[0], id[1] = id[0]^byte(slot>>8), id[1]^byte(slot)
 	}
 	return id
 }
@@ -136,7 +141,7 @@ func (c *queueCache) of(cat *model.Catalog, r *model.Resource) (*Queue, error) {
 	if err := d.Done(); err != nil {
 		return nil, fmt.Errorf("cannot decode the spec of queue %s: %w", r.Name, err)
 	}
-	q.Spec = &spec
+	q.Spec, q.slots = &spec, model.QueueSlots(r.ID, spec.Partitions)
 	next := make(map[model.ResourceID]*Queue, len(known)+1)
 	for i := range cat.Resources {
 		if old, ok := known[cat.Resources[i].ID]; ok {

@@ -36,6 +36,9 @@ func (m *OutgoingMessage) check(spec *model.QueueSpec) error {
 	if err := checkContents(m.Body, "message body"); err != nil {
 		return err
 	}
+	if err := m.checkOrder(spec); err != nil {
+		return err
+	}
 	if len(m.Attributes) > maxMessageAttributes {
 		return queueFault(FaultParameter, "Number of message attributes [%d] exceeds the allowed maximum [%d].", len(m.Attributes), maxMessageAttributes)
 	}

@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"crypto/sha256"
 	"time"
 
 	"weir.dev/weir/internal/model"
@@ -23,7 +24,7 @@ func (s *Service) ReceiveMessages(ctx context.Context, req *ReceiveRequest) ([]m
 		return nil, err
 	}
 	var wait time.Duration
-	proposed := true
+	proposed, fifo := true, false
 	propose := func(ctx context.Context, cmd *model.Command) (res model.Result, err error) {
 		if req.Retry {
 			// What the first try took is no longer there to be waited for.
@@ -46,15 +47,21 @@ func (s *Service) ReceiveMessages(ctx context.Context, req *ReceiveRequest) ([]m
 			waitSeconds = *req.Wait
 		}
 		d.number(int64(req.Max))
+		attempt, err := req.attempt(q.Spec)
+		if err != nil {
+			return nil, err
+		}
+		d.add(attempt[:])
+		fifo = q.Spec.Fifo
 		wait = time.Duration(waitSeconds) * time.Second
-		body := model.Receive{Settings: q.Spec.Settings(), Max: uint32(req.Max), VisibilityMs: visible * 1000, Nonce: nonce}
+		body := model.Receive{Settings: q.Spec.Settings(), Max: uint32(req.Max), VisibilityMs: visible * 1000, Nonce: nonce, Attempt: attempt}
 		return body.Append(nil), nil
 	})
 	if err != nil || !proposed {
 		return nil, err
 	}
 	if res.Status == model.StatusOverLimit {
-		if wait > 0 { // as SQS: a long poll ends without messages and without an error
+		if wait > 0 || fifo { // as SQS: a long poll, and a FIFO queue, answers without messages and without an error
 			return nil, nil
 		}
 		return nil, model.Errorf(model.ErrOverLimit, "Too many messages in flight: a queue may have %d.", model.MaxQueueInFlight)
@@ -69,6 +76,20 @@ func (s *Service) ReceiveMessages(ctx context.Context, req *ReceiveRequest) ([]m
 // tookSome reports whether a receive took messages. Its result begins with
 // their number.
 func tookSome(res model.Result) bool { return model.NewDecoder(res.Body).Uvarint() > 0 }
+
+// attempt is what the queue knows a ReceiveRequestAttemptId by; zero when there
+// is none.
+func (req *ReceiveRequest) attempt(spec *model.QueueSpec) (id model.RequestID, err error) {
+	if req.Attempt == "" {
+		return id, nil
+	}
+	if !spec.Fifo {
+		return id, badParameter("ReceiveRequestAttemptId", shortHandle(req.Attempt), notForQueueType)
+	}
+	sum := sha256.Sum256([]byte(req.Attempt))
+	copy(id[:], sum[:])
+	return id, checkMessageID("ReceiveRequestAttemptId", req.Attempt)
+}
 
 func (req *ReceiveRequest) check() error {
 	if req.Max < 1 || req.Max > maxReceived {

@@ -39,8 +39,8 @@ func setRedrive(spec *model.QueueSpec, v string) error {
 		spec.Redrive = model.RedrivePolicy{}
 		return nil
 	}
-	var fields map[string]json.RawMessage
-	if len(v) > maxDocumentBytes || json.Unmarshal([]byte(v), &fields) != nil || fields == nil {
+	fields, ok := parseDocument(v)
+	if !ok {
 		return badRedrive(v, "Redrive policy is not a valid JSON map.")
 	}
 	for _, name := range []string{"maxReceiveCount", "deadLetterTargetArn"} {
@@ -66,7 +66,7 @@ func setRedrive(spec *model.QueueSpec, v string) error {
 		return badRedrive(v, "Invalid value for deadLetterTargetArn.")
 	case parts[2] != "sqs":
 		return badRedrive(v, "Only SQS queues are valid resources for deadLetterTargetArn.")
-	case strings.HasSuffix(parts[5], ".fifo"):
+	case strings.HasSuffix(parts[5], fifoSuffix) != spec.Fifo:
 		return badRedrive(v, "Dead-letter queue must be same type of queue as the source.")
 	}
 	spec.Redrive = model.RedrivePolicy{TargetArn: arn, MaxReceives: uint32(receives)}
@@ -74,29 +74,29 @@ func setRedrive(spec *model.QueueSpec, v string) error {
 }
 
 func badRedrive(value, reason string) error {
-	if len(value) > maxDocumentBytes {
-		value = value[:maxDocumentBytes] + "..."
-	}
-	return badParameter(redrivePolicy, value, reason)
+	return badParameter(redrivePolicy, shortDocument(value), reason)
 }
 
 // resolveRedrive finds the queue that a redrive policy names, if a request
-// sets one. self is the queue that gets the policy; nil when it is new.
-func (s *Service) resolveRedrive(ctx context.Context, self *Queue, spec *model.QueueSpec, attrs []QueueAttribute) error {
+// sets one. name is the queue that gets the policy.
+func (s *Service) resolveRedrive(ctx context.Context, name string, spec *model.QueueSpec, attrs []QueueAttribute) error {
 	set := slices.ContainsFunc(attrs, func(a QueueAttribute) bool { return a.Name == redrivePolicy })
 	if !set || spec.Redrive.MaxReceives == 0 {
 		return nil
 	}
 	arn := spec.Redrive.TargetArn
-	target, err := s.GetQueue(ctx, arn[strings.LastIndexByte(arn, ':')+1:])
+	target, err := s.GetQueue(ctx, nameOfARN(arn))
 	if isKind(err, model.ErrNotFound) {
 		return badRedrive(redriveValue(spec), "Dead letter target does not exist.")
 	}
 	if err != nil {
 		return err
 	}
-	if self != nil && self.ID == target.ID {
+	if target.Name == name {
 		return badRedrive(redriveValue(spec), "A queue cannot be its own dead-letter queue.")
+	}
+	if !redriveAllowed(target.Spec, name) {
+		return badRedrive(redriveValue(spec), "The RedriveAllowPolicy of the dead-letter queue does not allow this queue as its source.")
 	}
 	spec.Redrive.DeadLetters = target.ID
 	return nil

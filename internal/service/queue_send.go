@@ -23,10 +23,10 @@ func (s *Service) SendMessages(ctx context.Context, req *SendRequest) ([]SentMes
 		size := 0
 		for i := range req.Messages {
 			m := &req.Messages[i]
-			if sent[i].Err = m.check(q.Spec); sent[i].Err != nil {
+			var entry model.SendEntry
+			if entry, sent[i].Err = s.sendEntry(req, m, q); sent[i].Err != nil {
 				continue
 			}
-			entry := s.sendEntry(req, m, q.Spec)
 			digestMessage(d, m, entry.Message.Body)
 			send.Entries, good = append(send.Entries, entry), append(good, i)
 			size += m.size() + sendOverheadBytes
@@ -48,6 +48,9 @@ func (s *Service) SendMessages(ctx context.Context, req *SendRequest) ([]SentMes
 	}
 	for k, i := range good {
 		sent[i].ID = ids.Sent[k].ID
+		if send.Settings.Fifo {
+			sent[i].Sequence = SequenceNumber(ids.Sent[k].Seq)
+		}
 	}
 	return sent, nil
 }
@@ -73,14 +76,27 @@ func checkBatchSize(req *SendRequest) error {
 	return nil
 }
 
-func (s *Service) sendEntry(req *SendRequest, m *OutgoingMessage, spec *model.QueueSpec) model.SendEntry {
-	delay := spec.DelaySeconds
-	if m.Delay != nil {
+// sendEntry is a message as the queue takes it.
+func (s *Service) sendEntry(req *SendRequest, m *OutgoingMessage, q *Queue) (e model.SendEntry, err error) {
+	if err := m.check(q.Spec); err != nil {
+		return e, err
+	}
+	x, err := m.extensions(q.Spec)
+	if err != nil {
+		return e, err
+	}
+	delay := q.Spec.DelaySeconds
+	if m.Delay != nil && !q.Spec.Fifo {
 		delay = *m.Delay
 	}
-	return model.SendEntry{DelayMs: delay * 1000, Message: model.Message{
-		ID: s.newMessageID(), Sender: req.Sender, Trace: m.TraceHeader, Attrs: m.Attributes, Body: []byte(m.Body),
+	e = model.SendEntry{DelayMs: delay * 1000, Message: model.Message{
+		ID: s.newMessageID(), Sender: req.Sender, Trace: m.TraceHeader, Group: m.Group, Dedup: m.dedupID(q.Spec),
+		Priority: x.priority, Attrs: m.Attributes, Body: []byte(m.Body),
 	}}
+	if x.atMs > s.clock.Now().UnixMilli() {
+		e.DelayMs, e.AtMs = 0, x.atMs
+	}
+	return e, nil
 }
 
 // digestMessage adds what the client asked to send.
@@ -90,6 +106,8 @@ func digestMessage(d *requestDigest, m *OutgoingMessage, body []byte) {
 	}
 	d.add(body)
 	d.add([]byte(m.TraceHeader))
+	d.add([]byte(m.Group))
+	d.add([]byte(m.Dedup))
 	d.number(int64(len(m.Attributes)))
 	for i := range m.Attributes {
 		a := &m.Attributes[i]

@@ -125,19 +125,3 @@ func (s *Service) PurgeQueue(ctx context.Context, invocation model.RequestID, na
 	}
 	return err
 }
-
-// CountQueue counts the queue's messages.
-func (s *Service) CountQueue(ctx context.Context, q *Queue) (n model.QueueCounts, err error) {
-	body := model.QueueQuery{NowMs: s.clock.Now().UnixMilli()}
-	query := model.Query{Kind: model.QueryQueue, Resource: q.ID, Slot: model.QueueSlot(q.ID), Body: body.Append(nil)}
-	res, err := s.cluster.Read(ctx, &query, true)
-	if err != nil {
-		return n, err
-	}
-	if res.Status == model.StatusGone {
-		return n, model.Errorf(model.ErrNotFound, "%s not found", q.Name)
-	}
-	d := model.NewDecoder(res.Body)
-	n.Decode(d)
-	return n, d.Done()
-}
