@@ -341,6 +341,24 @@ const (
 	MessageDead     MessagePlace = 5 // on its way to the dead-letter queue
 )
 
+// String is the place in one word, for people and tools.
+func (p MessagePlace) String() string {
+	switch p {
+	case MessageVisible:
+		return "visible"
+	case MessageDelayed:
+		return "delayed"
+	case MessageInFlight:
+		return "in-flight"
+	case MessageClaimed:
+		return "claimed"
+	case MessageDead:
+		return "dead"
+	default:
+		return "unknown"
+	}
+}
+
 // Peeked is a message as PeekQuery shows it; its Receipt is empty.
 type Peeked struct {
 	Received

@@ -43,24 +43,28 @@ func (v *CancelMessageMoveTaskResult) AppendJSON(dst []byte) []byte {
 // AppendJSON appends the structure as JSON.
 func (v *ChangeMessageVisibilityBatchResult) AppendJSON(dst []byte) []byte {
 	dst = append(dst, '{')
-	dst = awsapi.AppendJSONName(dst, "Successful")
-	dst = append(dst, '[')
-	for i := range v.Successful {
-		if i > 0 {
-			dst = append(dst, ',')
+	if v.Successful != nil {
+		dst = awsapi.AppendJSONName(dst, "Successful")
+		dst = append(dst, '[')
+		for i := range v.Successful {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = v.Successful[i].AppendJSON(dst)
 		}
-		dst = v.Successful[i].AppendJSON(dst)
+		dst = append(dst, ']')
 	}
-	dst = append(dst, ']')
-	dst = awsapi.AppendJSONName(dst, "Failed")
-	dst = append(dst, '[')
-	for i := range v.Failed {
-		if i > 0 {
-			dst = append(dst, ',')
+	if v.Failed != nil {
+		dst = awsapi.AppendJSONName(dst, "Failed")
+		dst = append(dst, '[')
+		for i := range v.Failed {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = v.Failed[i].AppendJSON(dst)
 		}
-		dst = v.Failed[i].AppendJSON(dst)
+		dst = append(dst, ']')
 	}
-	dst = append(dst, ']')
 	return append(dst, '}')
 }
 
@@ -87,24 +91,28 @@ func (v *CreateQueueResult) AppendJSON(dst []byte) []byte {
 // AppendJSON appends the structure as JSON.
 func (v *DeleteMessageBatchResult) AppendJSON(dst []byte) []byte {
 	dst = append(dst, '{')
-	dst = awsapi.AppendJSONName(dst, "Successful")
-	dst = append(dst, '[')
-	for i := range v.Successful {
-		if i > 0 {
-			dst = append(dst, ',')
+	if v.Successful != nil {
+		dst = awsapi.AppendJSONName(dst, "Successful")
+		dst = append(dst, '[')
+		for i := range v.Successful {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = v.Successful[i].AppendJSON(dst)
 		}
-		dst = v.Successful[i].AppendJSON(dst)
+		dst = append(dst, ']')
 	}
-	dst = append(dst, ']')
-	dst = awsapi.AppendJSONName(dst, "Failed")
-	dst = append(dst, '[')
-	for i := range v.Failed {
-		if i > 0 {
-			dst = append(dst, ',')
+	if v.Failed != nil {
+		dst = awsapi.AppendJSONName(dst, "Failed")
+		dst = append(dst, '[')
+		for i := range v.Failed {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = v.Failed[i].AppendJSON(dst)
 		}
-		dst = v.Failed[i].AppendJSON(dst)
+		dst = append(dst, ']')
 	}
-	dst = append(dst, ']')
 	return append(dst, '}')
 }
 
@@ -149,15 +157,17 @@ func (v *GetQueueUrlResult) AppendJSON(dst []byte) []byte {
 // AppendJSON appends the structure as JSON.
 func (v *ListDeadLetterSourceQueuesResult) AppendJSON(dst []byte) []byte {
 	dst = append(dst, '{')
-	dst = awsapi.AppendJSONName(dst, "queueUrls")
-	dst = append(dst, '[')
-	for i := range v.QueueUrls {
-		if i > 0 {
-			dst = append(dst, ',')
+	if v.QueueUrls != nil {
+		dst = awsapi.AppendJSONName(dst, "queueUrls")
+		dst = append(dst, '[')
+		for i := range v.QueueUrls {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = awsapi.AppendJSONString(dst, v.QueueUrls[i])
 		}
-		dst = awsapi.AppendJSONString(dst, v.QueueUrls[i])
+		dst = append(dst, ']')
 	}
-	dst = append(dst, ']')
 	if v.NextToken.Set {
 		dst = awsapi.AppendJSONName(dst, "NextToken")
 		dst = awsapi.AppendJSONString(dst, v.NextToken.V)
@@ -373,24 +383,28 @@ func (v *ReceiveMessageResult) AppendJSON(dst []byte) []byte {
 // AppendJSON appends the structure as JSON.
 func (v *SendMessageBatchResult) AppendJSON(dst []byte) []byte {
 	dst = append(dst, '{')
-	dst = awsapi.AppendJSONName(dst, "Successful")
-	dst = append(dst, '[')
-	for i := range v.Successful {
-		if i > 0 {
-			dst = append(dst, ',')
+	if v.Successful != nil {
+		dst = awsapi.AppendJSONName(dst, "Successful")
+		dst = append(dst, '[')
+		for i := range v.Successful {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = v.Successful[i].AppendJSON(dst)
 		}
-		dst = v.Successful[i].AppendJSON(dst)
+		dst = append(dst, ']')
 	}
-	dst = append(dst, ']')
-	dst = awsapi.AppendJSONName(dst, "Failed")
-	dst = append(dst, '[')
-	for i := range v.Failed {
-		if i > 0 {
-			dst = append(dst, ',')
+	if v.Failed != nil {
+		dst = awsapi.AppendJSONName(dst, "Failed")
+		dst = append(dst, '[')
+		for i := range v.Failed {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = v.Failed[i].AppendJSON(dst)
 		}
-		dst = v.Failed[i].AppendJSON(dst)
+		dst = append(dst, ']')
 	}
-	dst = append(dst, ']')
 	return append(dst, '}')
 }
 
