@@ -157,17 +157,15 @@ func (v *GetQueueUrlResult) AppendJSON(dst []byte) []byte {
 // AppendJSON appends the structure as JSON.
 func (v *ListDeadLetterSourceQueuesResult) AppendJSON(dst []byte) []byte {
 	dst = append(dst, '{')
-	if v.QueueUrls != nil {
-		dst = awsapi.AppendJSONName(dst, "queueUrls")
-		dst = append(dst, '[')
-		for i := range v.QueueUrls {
-			if i > 0 {
-				dst = append(dst, ',')
-			}
-			dst = awsapi.AppendJSONString(dst, v.QueueUrls[i])
+	dst = awsapi.AppendJSONName(dst, "queueUrls")
+	dst = append(dst, '[')
+	for i := range v.QueueUrls {
+		if i > 0 {
+			dst = append(dst, ',')
 		}
-		dst = append(dst, ']')
+		dst = awsapi.AppendJSONString(dst, v.QueueUrls[i])
 	}
+	dst = append(dst, ']')
 	if v.NextToken.Set {
 		dst = awsapi.AppendJSONName(dst, "NextToken")
 		dst = awsapi.AppendJSONString(dst, v.NextToken.V)

@@ -23,8 +23,9 @@ type service struct {
 	together bool
 	// noEnums leaves sets of values to the door, which words the error itself.
 	noEnums bool
-	// sparse leaves empty lists out of answers though the model requires them.
-	sparse bool
+	// sparse names members of answers, as Structure.Member, that are left out
+	// when they are empty lists though the model requires them.
+	sparse map[string]bool
 }
 
 // custom is a shape that the door reads and writes by hand. The format strings
@@ -80,7 +81,12 @@ var services = []service{
 		also: []string{"SubscribeToShardEvent"},
 	},
 	{
-		model: "sqs.json", pkg: "sqs", java: "com.amazonaws.sqs", query: sqsQuery, noEnums: true, sparse: true,
+		model: "sqs.json", pkg: "sqs", java: "com.amazonaws.sqs", query: sqsQuery, noEnums: true,
+		sparse: set(
+			"ChangeMessageVisibilityBatchResult.Successful", "ChangeMessageVisibilityBatchResult.Failed",
+			"DeleteMessageBatchResult.Successful", "DeleteMessageBatchResult.Failed",
+			"SendMessageBatchResult.Successful", "SendMessageBatchResult.Failed",
+		),
 	},
 	{
 		model: "dynamodb.json", pkg: "dynamo", java: "com.amazonaws.dynamodb.v20120810",

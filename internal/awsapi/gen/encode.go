@@ -20,7 +20,7 @@ func (g *generator) emitEncoders() {
 func (g *generator) encodeMembers(name, appendName string, encode func(shape, expr string, depth int)) {
 	g.members(name, func(member string, r *ref, required bool) {
 		expr := "v." + upperFirst(member)
-		always := required && !g.svc.sparse && strings.HasPrefix(g.elem(r.Shape), "[]") && g.elem(r.Shape) != "[]byte"
+		always := required && !g.svc.sparse[name+"."+member] && strings.HasPrefix(g.elem(r.Shape), "[]") && g.elem(r.Shape) != "[]byte"
 		if !always {
 			g.pf("if %s {\n", g.present(r.Shape, expr))
 		}
