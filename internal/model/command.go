@@ -35,6 +35,14 @@ const (
 	CmdSettle    CommandKind = 50 // at the source: the claim is done, delete its messages
 )
 
+// Commands on streams; bodies in stream_commands.go and stream_group.go.
+const (
+	CmdPutRecords  CommandKind = 80
+	CmdCloseShard  CommandKind = 81
+	CmdTrimShard   CommandKind = 82
+	CmdSetPosition CommandKind = 83
+)
+
 // Commands on the catalog; bodies in catalog.go.
 const (
 	CmdCatalog CommandKind = 64
@@ -82,13 +90,17 @@ type QueryKind uint8
 
 // The queries.
 const (
-	QueryGetItem  QueryKind = 16 // one item by key
-	QueryItems    QueryKind = 17 // items of one partition key in sort order
-	QueryScan     QueryKind = 18 // items of a slot range
-	QueryGetBatch QueryKind = 19 // several items of one table by key
-	QueryQueue    QueryKind = 32 // a queue's counts
-	QueryPeek     QueryKind = 33 // a queue's messages, without taking them
-	QueryClaims   QueryKind = 48 // a pipe's unsettled claims
+	QueryGetItem   QueryKind = 16 // one item by key
+	QueryItems     QueryKind = 17 // items of one partition key in sort order
+	QueryScan      QueryKind = 18 // items of a slot range
+	QueryGetBatch  QueryKind = 19 // several items of one table by key
+	QueryQueue     QueryKind = 32 // a queue's counts
+	QueryPeek      QueryKind = 33 // a queue's messages, without taking them
+	QueryClaims    QueryKind = 48 // a pipe's unsettled claims
+	QueryRecords   QueryKind = 80 // a shard's records from a position on
+	QueryShard     QueryKind = 81 // a shard's state
+	QueryShardAt   QueryKind = 82 // where a shard's records of a time begin
+	QueryPositions QueryKind = 83 // how far consumer groups have come in a shard
 )
 
 // Query is one read of a tablet's state.
@@ -134,6 +146,7 @@ const (
 	StatusNotFound        Status = 6 // catalog: no such name; queue: no such message
 	StatusOverLimit       Status = 7 // a limit of the resource was reached (messages in flight)
 	StatusStale           Status = 8 // catalog: the state changed since the caller read it; pipes: the claim was settled before
+	StatusClosed          Status = 9 // streams: the shard takes no more records
 )
 
 // Result is what a command or query answers.
