@@ -28,7 +28,7 @@ func Genesis(db *storage.DB, j *journal.Journal, clusterID string, node model.No
 		return err
 	}
 	voters := []model.NodeID{node.ID}
-	c := &model.Catalog{ClusterID: clusterID, Version: 1, NextID: 1, Nodes: []model.Node{node}, Tablets: []model.Tablet{{ID: model.CatalogTablet, Voters: voters}}}
+	c := &model.Catalog{ClusterID: clusterID, Version: 1, NextID: 1, Nodes: []model.Node{node}, Settings: model.ClusterSettings{ReplaceAfterMs: model.DefaultReplaceAfterMs}, Tablets: []model.Tablet{{ID: model.CatalogTablet, Voters: voters}}}
 	for i := range uint32(tablets) {
 		t := model.Tablet{ID: model.TabletID(i + 1), Voters: voters}
 		t.Lo = i * model.SlotCount / uint32(tablets)

@@ -17,10 +17,14 @@ type handler Node
 // Members is what a transport may ask of its handler: where members are.
 type Members interface {
 	Address(model.NodeID) (string, bool)
+	Catalog() *model.Catalog
 }
 
 // Address implements Members.
 func (h *handler) Address(id model.NodeID) (string, bool) { return (*Node)(h).Address(id) }
+
+// Catalog implements Members.
+func (h *handler) Catalog() *model.Catalog { return (*Node)(h).Catalog() }
 
 // Join implements transport.Joiner.
 func (h *handler) Join(ctx context.Context, req *transport.JoinRequest) (*transport.JoinGrant, error) {
@@ -151,5 +155,8 @@ func (n *Node) queryHere(r *replica, q *model.Query) answer {
 		return answer{err: tablet.ErrNotLeader}
 	}
 	res, err := machine.Query(n.view, q)
+	if !r.ready.Load() { // the replica was removed meanwhile, perhaps with half of what was read
+		return answer{err: tablet.ErrNotLeader}
+	}
 	return answer{result: res, index: model.Index(r.applied.Load()), err: err}
 }

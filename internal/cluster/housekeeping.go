@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"context"
-	"slices"
 
 	"weir.dev/weir/internal/model"
 	"weir.dev/weir/internal/tablet"
@@ -28,19 +27,6 @@ func (n *Node) keepJournal() {
 // maxRoundsUncut is how many rounds of housekeeping the storage may stay
 // unflushed when little is written.
 const maxRoundsUncut = 20
-
-// keepPlaces brings every tablet led here to its wanted members and leader;
-// the catalog's leader also decides what is wanted and removes the data of
-// deleted resources.
-func (n *Node) keepPlaces() {
-	for n.sleep(n.opts.HousekeepingEvery) {
-		n.steer()
-		if r := n.replica(model.CatalogTablet); r != nil && r.leads.Load() {
-			n.place()
-			n.removeDeleted()
-		}
-	}
-}
 
 // cutJournal flushes the storage and lets the journal forget what is durable
 // there. Entries that a follower still lacks are kept while the journal is
@@ -78,55 +64,6 @@ func (n *Node) cutJournal() error {
 		})
 	}
 	return nil
-}
-
-// steer moves the tablets led here towards what the catalog wants.
-func (n *Node) steer() {
-	c := n.Catalog()
-	for _, r := range n.allReplicas() {
-		t, ok := c.TabletByID(r.id)
-		if !ok || !r.leads.Load() {
-			continue
-		}
-		r.lane.do(r, func(rt *tablet.Tablet) {
-			rt.Steer(t.Voters, t.Learners)
-			rt.HandOver(preferredLeader(t))
-		})
-	}
-}
-
-// place writes into the catalog which nodes shall hold which tablet.
-func (n *Node) place() {
-	up, ok := n.holders()
-	if !ok {
-		return
-	}
-	for i := range n.Catalog().Tablets {
-		c := n.Catalog() // it changes with every tablet placed
-		t := &c.Tablets[i]
-		voters, learners := wanted(c, t, up)
-		if slices.Equal(voters, t.Voters) && slices.Equal(learners, t.Learners) {
-			continue
-		}
-		op := model.CatalogOp{Kind: model.OpSetTablet, Version: c.Version, Tablet: model.Tablet{ID: t.ID, Voters: voters, Learners: learners}}
-		if !n.proposeHousekeeping(&model.Command{Kind: model.CmdCatalog, Body: op.Append(nil)}, model.CatalogTablet) {
-			return
-		}
-	}
-}
-
-// holders tells which nodes are up, as the catalog's leader sees it: they
-// answer, and hold some of the catalog already.
-func (n *Node) holders() (up func(model.NodeID) bool, ok bool) {
-	r := n.replica(model.CatalogTablet)
-	got := make(chan tablet.Status, 1)
-	r.lane.do(r, func(t *tablet.Tablet) { got <- t.Status() })
-	select {
-	case s := <-got:
-		return func(id model.NodeID) bool { return s.Active[id] && s.Matched[id] > 0 }, s.Leader == n.opts.Node
-	case <-n.stopping:
-		return nil, false
-	}
 }
 
 // removeDeleted removes the data of deleted resources from every tablet and

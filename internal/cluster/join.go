@@ -18,17 +18,6 @@ func (n *Node) AddToken(ctx context.Context, hash [32]byte, expires time.Time) e
 	return err
 }
 
-// SetAddress tells the catalog where this node's peers reach it, if that has
-// changed since it joined.
-func (n *Node) SetAddress(ctx context.Context, addr string) error {
-	if old, ok := n.Address(n.opts.Node); ok && old == addr {
-		return nil
-	}
-	op := model.CatalogOp{Kind: model.OpSetNode, Node: model.Node{ID: n.opts.Node, PeerAddr: addr}}
-	_, err := n.ProposeCatalog(ctx, &model.Command{Kind: model.CmdCatalog, ID: n.newRequestID(), Body: op.Append(nil)})
-	return err
-}
-
 func (n *Node) newRequestID() model.RequestID { return model.RequestID(n.rand.Bytes16()) }
 
 // join makes the holder of an unused token a member.

@@ -168,7 +168,9 @@ func (l *lane) handle(ev *event) {
 	l.touch(r)
 	switch ev.kind {
 	case evMessage:
-		r.tablet.Step(ev.message)
+		if !r.deaf {
+			r.tablet.Step(ev.message)
+		}
 	case evPropose:
 		r.tablet.Propose(ev.proposal)
 	case evRead:

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -23,91 +24,228 @@ func catalogOf(n int, voters ...[]model.NodeID) *model.Catalog {
 	return c
 }
 
+// with changes nodes of a catalog.
+func with(c *model.Catalog, change func(n *model.Node), of ...model.NodeID) *model.Catalog {
+	for _, id := range of {
+		change(&c.Nodes[id-1])
+	}
+	return c
+}
+
+func drains(n *model.Node)   { n.Draining = true }
+func leaves(n *model.Node)   { n.Draining, n.Leaving = true, true }
+func readOnly(n *model.Node) { n.ReadOnly = true }
+func zone(z string) func(n *model.Node) {
+	return func(n *model.Node) { n.Zone = z }
+}
+
+// seen is a sight in which these are down, and those gone for good.
+func seen(down, gone []model.NodeID) sight {
+	return sight{
+		up:   func(id model.NodeID) bool { return !slices.Contains(down, id) && !slices.Contains(gone, id) },
+		gone: func(id model.NodeID) bool { return slices.Contains(gone, id) },
+	}
+}
+
 func TestWanted(t *testing.T) {
+	full := [][]model.NodeID{ids(1, 2, 3), ids(1, 2, 3)}
 	for _, c := range []struct {
 		name             string
 		catalog          *model.Catalog
 		tablet           int
 		voters, learners []model.NodeID
-		down             model.NodeID // admitted, but not there
+		down, gone       []model.NodeID
 	}{
-		{"one node, catalog", catalogOf(1, ids(1), ids(1)), 0, ids(1), nil, 0},
-		{"one node", catalogOf(1, ids(1), ids(1)), 1, ids(1), nil, 0},
-		{"two nodes, catalog: two voters would be down when either is", catalogOf(2, ids(1), ids(1)), 0, ids(1), ids(2), 0},
-		{"two nodes", catalogOf(2, ids(1), ids(1)), 1, ids(1), ids(2), 0},
-		{"three nodes, catalog", catalogOf(3, ids(1), ids(1)), 0, ids(1, 2, 3), nil, 0},
-		{"three nodes", catalogOf(3, ids(1), ids(1)), 1, ids(1, 2, 3), nil, 0},
-		{"three nodes, the voter is the last", catalogOf(3, ids(3), ids(3)), 1, ids(1, 2, 3), nil, 0},
-		{"five nodes, catalog: everybody holds it", catalogOf(5, ids(1, 2, 3), ids(1)), 0, ids(1, 2, 3), ids(4, 5), 0},
-		{"five nodes: those with the fewest tablets", catalogOf(5, ids(1, 2, 3), ids(1, 2, 3), ids(1)), 2, ids(1, 4, 5), nil, 0},
-		{"five nodes, as it is", catalogOf(5, ids(1, 2, 3), ids(2, 4, 5)), 1, ids(2, 4, 5), nil, 0},
-		{"three nodes, one never came: two voters would be down when either is", catalogOf(3, ids(1), ids(1)), 1, ids(1), ids(3), 2},
-		{"three nodes, one never came, catalog", catalogOf(3, ids(1), ids(1)), 0, ids(1), ids(2, 3), 2},
-		{"four nodes, one never came", catalogOf(4, ids(1), ids(1)), 1, ids(1, 3, 4), nil, 2},
-		{"three nodes, a voter is down and stays", catalogOf(3, ids(1, 2, 3), ids(1, 2, 3)), 1, ids(1, 2, 3), nil, 2},
+		{"one node, catalog", catalogOf(1, ids(1), ids(1)), 0, ids(1), nil, nil, nil},
+		{"one node", catalogOf(1, ids(1), ids(1)), 1, ids(1), nil, nil, nil},
+		{"two nodes, catalog: two voters would be down when either is", catalogOf(2, ids(1), ids(1)), 0, ids(1), ids(2), nil, nil},
+		{"two nodes", catalogOf(2, ids(1), ids(1)), 1, ids(1), ids(2), nil, nil},
+		{"three nodes, catalog", catalogOf(3, ids(1), ids(1)), 0, ids(1, 2, 3), nil, nil, nil},
+		{"three nodes", catalogOf(3, ids(1), ids(1)), 1, ids(1, 2, 3), nil, nil, nil},
+		{"three nodes, the voter is the last", catalogOf(3, ids(3), ids(3)), 1, ids(1, 2, 3), nil, nil, nil},
+		{"five nodes, catalog: everybody holds it", catalogOf(5, ids(1, 2, 3), ids(1)), 0, ids(1, 2, 3), ids(4, 5), nil, nil},
+		{"five nodes: those with the fewest tablets", catalogOf(5, ids(1, 2, 3), ids(1, 2, 3), ids(1)), 2, ids(1, 4, 5), nil, nil, nil},
+		{"five nodes, as it is", catalogOf(5, ids(1, 2, 3), ids(2, 4, 5)), 1, ids(2, 4, 5), nil, nil, nil},
+		{"three nodes, one never came: two voters would be down when either is", catalogOf(3, ids(1), ids(1)), 1, ids(1), ids(3), ids(2), nil},
+		{"three nodes, one never came, catalog", catalogOf(3, ids(1), ids(1)), 0, ids(1), ids(2, 3), ids(2), nil},
+		{"four nodes, one never came", catalogOf(4, ids(1), ids(1)), 1, ids(1, 3, 4), nil, ids(2), nil},
+		{"a voter is down and stays", catalogOf(4, full...), 1, ids(1, 2, 3), nil, ids(2), nil},
+		{"a voter is lost and made anew", catalogOf(4, full...), 1, ids(1, 3, 4), nil, nil, ids(2)},
+		{"a voter is lost, catalog", catalogOf(4, full...), 0, ids(1, 3, 4), ids(2), nil, ids(2)},
+		{"a voter is lost and nobody can take its place", catalogOf(3, full...), 1, ids(1, 2, 3), nil, nil, ids(2)},
+		{"a voter is lost, and its node is to leave", with(catalogOf(3, full...), leaves, 2), 1, ids(1, 3), nil, nil, ids(2)},
+		{"a node leaves, catalog", with(catalogOf(4, full...), leaves, 2), 0, ids(1, 3, 4), nil, nil, nil},
+		{"a node drains", with(catalogOf(4, full...), drains, 2), 1, ids(1, 3, 4), nil, nil, nil},
+		{"a node drains and nobody can take its place", with(catalogOf(3, full...), drains, 2), 1, ids(1, 2, 3), nil, nil, nil},
+		{"two of three leave", with(catalogOf(3, full...), leaves, 1, 2), 1, ids(3), nil, nil, nil},
+		{"all leave: somebody stays", with(catalogOf(3, full...), leaves, 1, 2, 3), 1, ids(1, 2, 3), nil, nil, nil},
+		{"a read-only node holds learners", with(catalogOf(4, full...), readOnly, 4), 1, ids(1, 2, 3), ids(4), nil, nil},
+		{"a read-only node is no voter", with(catalogOf(3, ids(1), ids(1)), readOnly, 3), 1, ids(1), ids(2, 3), nil, nil},
+		{"a zone that holds none yet", with(with(catalogOf(4, ids(1), ids(1)), zone("a"), 1, 2), zone("b"), 3), 1, ids(1, 3, 4), nil, nil, nil},
+		{"two zones for three voters", with(with(catalogOf(4, ids(1), ids(1)), zone("a"), 1, 2), zone("b"), 3, 4), 1, ids(1, 2, 3), nil, nil, nil},
 	} {
-		voters, learners := wanted(c.catalog, &c.catalog.Tablets[c.tablet], func(id model.NodeID) bool { return id != c.down })
+		voters, learners := wanted(c.catalog, &c.catalog.Tablets[c.tablet], seen(c.down, c.gone))
 		if !slices.Equal(voters, c.voters) || !slices.Equal(learners, c.learners) {
 			t.Errorf("%s: voters %d, learners %d, want %d and %d", c.name, voters, learners, c.voters, c.learners)
 		}
 	}
 }
 
-// TestPlacementSettles applies what is wanted again and again: it comes to
-// rest, with three voters each, evenly spread, and the inputs untouched.
+// settle places again and again until nothing changes any more.
+func settle(t *testing.T, name string, c *model.Catalog, see sight) {
+	t.Helper()
+	for round := 0; ; round++ {
+		if round > 300 {
+			t.Fatalf("%s: placement does not come to rest: %+v", name, c.Tablets)
+		}
+		changed := false
+		for i := range c.Tablets {
+			x := &c.Tablets[i]
+			before := fmt.Sprint(x.Voters)
+			voters, learners := wanted(c, x, see)
+			if fmt.Sprint(x.Voters) != before {
+				t.Fatal("wanted changed its input")
+			}
+			changed = changed || !slices.Equal(voters, x.Voters) || !slices.Equal(learners, x.Learners)
+			x.Voters, x.Learners = voters, learners
+		}
+		if changed {
+			continue
+		}
+		better, ok := improve(c, see)
+		if !ok {
+			return
+		}
+		c.Tablets[better.ID].Voters, c.Tablets[better.ID].Learners = better.Voters, better.Learners
+	}
+}
+
+// TestPlacementSettles grows clusters: the placement comes to rest, with three
+// voters each, evenly spread.
 func TestPlacementSettles(t *testing.T) {
 	for _, nodes := range []int{1, 2, 3, 4, 5, 7} {
+		name := fmt.Sprintf("%d nodes", nodes)
 		c := catalogOf(nodes, ids(1), ids(1), ids(1), ids(1), ids(1), ids(1), ids(1))
-		for round := 0; ; round++ {
-			if round > 50 {
-				t.Fatalf("%d nodes: placement does not come to rest", nodes)
+		settle(t, name, c, seen(nil, nil))
+		checkPlaces(t, name, c, seen(nil, nil))
+	}
+}
+
+// checkPlaces looks at a placement at rest: enough voters, on nodes that take
+// them, in as many zones as there are, and evenly spread where zones allow it.
+func checkPlaces(t *testing.T, name string, c *model.Catalog, see sight) {
+	t.Helper()
+	takers, zones, zoned := 0, map[string]bool{}, false
+	for i := range c.Nodes {
+		if n := &c.Nodes[i]; see.takes(n) && see.up(n.ID) {
+			takers++
+			z := n.Zone
+			if z == "" {
+				z = n.ID.String()
 			}
-			changed := false
-			for i := range c.Tablets {
-				x := &c.Tablets[i]
-				before := fmt.Sprint(x.Voters)
-				voters, learners := wanted(c, x, func(model.NodeID) bool { return true })
-				if fmt.Sprint(x.Voters) != before {
-					t.Fatal("wanted changed its input")
-				}
-				changed = changed || !slices.Equal(voters, x.Voters) || !slices.Equal(learners, x.Learners)
-				x.Voters, x.Learners = voters, learners
-			}
-			if !changed {
-				break
-			}
+			zones[z] = true
+			zoned = zoned || n.Zone != ""
 		}
-		held := map[model.NodeID]int{}
-		for _, x := range c.Tablets {
-			want := min(3, nodes)
-			if want == 2 {
-				want = 1
-			}
-			if len(x.Voters) != want || !slices.IsSorted(x.Voters) {
-				t.Errorf("%d nodes: tablet %v has the voters %d", nodes, x.ID, x.Voters)
+	}
+	held := map[model.NodeID]int{}
+	for _, x := range c.Tablets {
+		used, good := map[string]bool{}, 0
+		for _, id := range x.Voters {
+			n, ok := c.Node(id)
+			if !ok || !slices.IsSorted(x.Voters) || slices.Contains(x.Learners, id) {
+				t.Fatalf("%s: tablet %v has the voters %d and learners %d", name, x.ID, x.Voters, x.Learners)
 			}
 			if x.ID != model.CatalogTablet {
-				for _, id := range append(slices.Clone(x.Voters), x.Learners...) {
-					held[id]++
+				held[id]++
+			}
+			if see.takes(n) && see.up(id) {
+				good++
+				z := n.Zone
+				if z == "" {
+					z = id.String()
 				}
+				used[z] = true
 			}
 		}
-		if nodes > 2 {
-			for id := model.NodeID(2); int(id) <= nodes; id++ {
-				if held[id] == 0 {
-					t.Errorf("%d nodes: node %v holds nothing: %v", nodes, id, held)
+		if want := min(3, takers); want != 2 && good < want || good < 1 && takers > 0 {
+			t.Errorf("%s: tablet %v has %d good voters of %d: %d", name, x.ID, good, takers, x.Voters)
+		}
+		if want := min(3, len(zones)); takers >= 3 && len(used) < want {
+			t.Errorf("%s: tablet %v is in %d zones of %d: %d", name, x.ID, len(used), want, x.Voters)
+		}
+	}
+	if takers < 3 || zoned {
+		return
+	}
+	least, most := 1<<30, 0
+	for i := range c.Nodes {
+		if n := &c.Nodes[i]; see.takes(n) && see.up(n.ID) {
+			least, most = min(least, held[n.ID]), max(most, held[n.ID])
+		}
+	}
+	if most > least+1 {
+		t.Errorf("%s: nodes hold from %d to %d voters: %v", name, least, most, held)
+	}
+}
+
+// TestPlacementRandom lets clusters live: nodes come, drain, leave, die and
+// return, in zones or not. Whatever happened, the placement comes to rest in a
+// good order.
+func TestPlacementRandom(t *testing.T) {
+	for seed := range uint64(200) {
+		rng := rand.New(rand.NewPCG(seed, 1))
+		c := catalogOf(1, ids(1), ids(1), ids(1), ids(1), ids(1), ids(1), ids(1))
+		var gone []model.NodeID
+		for step := range 30 {
+			id := c.Nodes[rng.IntN(len(c.Nodes))].ID
+			at := slices.IndexFunc(c.Nodes, func(n model.Node) bool { return n.ID == id })
+			switch rng.IntN(6) {
+			case 0, 1:
+				n := model.Node{ID: c.Nodes[len(c.Nodes)-1].ID + 1, ReadOnly: rng.IntN(8) == 0}
+				if seed%2 == 0 {
+					n.Zone = string(rune('a' + rng.IntN(4)))
 				}
+				c.Nodes = append(c.Nodes, n)
+			case 2:
+				c.Nodes[at].Draining = !c.Nodes[at].Draining || c.Nodes[at].Leaving
+			case 3:
+				c.Nodes[at].Draining, c.Nodes[at].Leaving = true, true
+			case 4:
+				gone = append(gone, id)
+			case 5:
+				gone = nil
 			}
+			see, name := seen(nil, gone), fmt.Sprintf("seed %d, step %d", seed, step)
+			settle(t, name, c, see)
+			checkPlaces(t, name, c, see)
+			c.Nodes = slices.DeleteFunc(c.Nodes, func(n model.Node) bool {
+				return n.Leaving && !slices.ContainsFunc(c.Tablets, func(x model.Tablet) bool {
+					return slices.Contains(x.Voters, n.ID) || slices.Contains(x.Learners, n.ID)
+				})
+			})
 		}
 	}
 }
 
-func TestPreferredLeader(t *testing.T) {
-	leads := map[model.NodeID]int{}
-	for i := range 6 {
-		leads[preferredLeader(&model.Tablet{ID: model.TabletID(i + 1), Voters: ids(1, 2, 3)})]++
+func TestPreferredLeaders(t *testing.T) {
+	var voters [][]model.NodeID
+	for range 7 {
+		voters = append(voters, ids(1, 2, 3))
 	}
-	if leads[1] != 2 || leads[2] != 2 || leads[3] != 2 {
-		t.Errorf("six tablets are led by %v", leads)
+	for _, c := range []struct {
+		catalog *model.Catalog
+		want    map[model.NodeID]int
+	}{
+		{catalogOf(3, voters...), map[model.NodeID]int{1: 3, 2: 2, 3: 2}},
+		{with(catalogOf(3, voters...), drains, 2), map[model.NodeID]int{1: 4, 3: 3}},
+		{catalogOf(4, ids(1, 2, 3), ids(1, 2, 4), ids(1, 2, 4), ids(1, 3, 4)), map[model.NodeID]int{1: 1, 2: 1, 3: 1, 4: 1}},
+	} {
+		leads := map[model.NodeID]int{}
+		for _, id := range preferredLeaders(c.catalog) {
+			leads[id]++
+		}
+		if fmt.Sprint(leads) != fmt.Sprint(c.want) {
+			t.Errorf("leaders %v, want %v", leads, c.want)
+		}
 	}
 }

@@ -26,6 +26,7 @@ type replica struct {
 	hard       hardState
 	installing bool             // a snapshot is being installed:
 	held       []*tablet.Append // these come after it
+	deaf       bool             // takes no messages: see dropStrays
 	staged     *staged          // a snapshot that has arrived and waits for raft to accept it
 
 	flushed uint64 // of housekeeping: the index that is durable in the storage

@@ -107,6 +107,10 @@ func (h *handler) Snapshot(_ model.NodeID, header []byte, body io.Reader) error 
 		return fmt.Errorf("cannot stage a snapshot of tablet %v: %d bytes too many, %w", r.id, n, err)
 	}
 	r.lane.do(r, func(t *tablet.Tablet) {
+		if r.deaf {
+			s.discard()
+			return
+		}
 		r.staged.discard()
 		r.staged = s
 		t.Step(m)

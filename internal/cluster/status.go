@@ -26,15 +26,18 @@ type ClusterStatus struct {
 	Asked     model.NodeID
 	Nodes     []NodeView
 	Tablets   []TabletView
+	Settings  model.ClusterSettings
 }
 
 // NodeView is one member.
 type NodeView struct {
 	ID      model.NodeID
 	Address string
-	Up      bool // it answered
-	Leads   int  // tablets
-	Holds   int  // replicas
+	Zone    string
+	State   string // active, read-only, draining or leaving
+	Up      bool   // it answered
+	Leads   int    // tablets
+	Holds   int    // replicas
 }
 
 // TabletView is one tablet.
@@ -45,6 +48,8 @@ type TabletView struct {
 	Term     model.Term
 	Last     model.Index
 	Replicas []ReplicaView
+	Members  tablet.Members // as the leader has them now
+	Settled  bool           // they are the wanted ones
 }
 
 // ReplicaView is one copy of a tablet.
@@ -67,10 +72,10 @@ func (n *Node) Status(ctx context.Context) *ClusterStatus {
 		}
 		n.ask(m.ID, &call{kind: callStatus}, statusTimeout, func(a answer) { answers[i] <- a })
 	}
-	s := &ClusterStatus{ClusterID: c.ClusterID, Asked: n.opts.Node}
+	s := &ClusterStatus{ClusterID: c.ClusterID, Asked: n.opts.Node, Settings: c.Settings}
 	told := map[model.NodeID]*NodeStatus{}
 	for i, m := range c.Nodes {
-		v := NodeView{ID: m.ID, Address: m.PeerAddr}
+		v := NodeView{ID: m.ID, Address: m.PeerAddr, Zone: m.Zone, State: stateOf(&m)}
 		a := n.await(ctx, answers[i], nil)
 		ns := &NodeStatus{}
 		if a.err == nil && json.Unmarshal(a.result.Body, ns) == nil {
@@ -91,6 +96,20 @@ func (n *Node) Status(ctx context.Context) *ClusterStatus {
 	return s
 }
 
+// stateOf is what a member is there for.
+func stateOf(m *model.Node) string {
+	switch {
+	case m.Leaving:
+		return "leaving"
+	case m.Draining:
+		return "draining"
+	case m.ReadOnly:
+		return "read-only"
+	default:
+		return "active"
+	}
+}
+
 // viewTablet puts together what the nodes told of one tablet.
 func viewTablet(t *model.Tablet, told map[model.NodeID]*NodeStatus) TabletView {
 	v := TabletView{ID: t.ID, Lo: t.Lo, Hi: t.Hi}
@@ -100,7 +119,7 @@ func viewTablet(t *model.Tablet, told map[model.NodeID]*NodeStatus) TabletView {
 			if r.Tablet == t.ID {
 				members[id] = r
 				if r.Leader == id && r.Matched != nil && r.Term >= v.Term {
-					v.Leader, v.Term, v.Last = id, r.Term, r.Last
+					v.Leader, v.Term, v.Last, v.Members = id, r.Term, r.Last, r.Members
 				}
 			}
 		}
@@ -117,6 +136,7 @@ func viewTablet(t *model.Tablet, told map[model.NodeID]*NodeStatus) TabletView {
 	}
 	add(t.Voters, true)
 	add(t.Learners, false)
+	v.Settled = v.Members.Are(t.Voters, t.Learners)
 	return v
 }
 

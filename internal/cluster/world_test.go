@@ -201,7 +201,7 @@ func (w *world) grown(nodes int) bool {
 		if want == 2 {
 			want = 1
 		}
-		if len(c.Voters) != want || preferredLeader(c) != t.Leader {
+		if len(c.Voters) != want || preferredLeaders(leader.Catalog())[t.ID] != t.Leader {
 			return false
 		}
 		for _, replica := range t.Replicas {

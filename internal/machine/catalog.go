@@ -2,6 +2,7 @@ package machine
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"slices"
 
@@ -17,11 +18,14 @@ const (
 	recordTablet   = 't' // by tablet id
 	recordResource = 'r' // by resource id; Deleting ones wait for their data to go
 	recordToken    = 'k' // by the first eight bytes of the hash
+	recordRemoved  = 'x' // removed nodes, by node id
+	recordSettings = 's' // the cluster's settings
 )
 
 // Genesis writes the first state of a new cluster's catalog.
 func Genesis(w Writer, c *model.Catalog) {
 	writeCatalogMeta(w, c)
+	w.Set(keys.Catalog(recordSettings, 0), c.Settings.Append(nil))
 	for i := range c.Nodes {
 		w.Set(keys.Catalog(recordNode, uint64(c.Nodes[i].ID)), c.Nodes[i].Append(nil))
 	}
@@ -70,6 +74,12 @@ func loadCatalog(r Reader) (*model.Catalog, error) {
 			var t model.JoinToken
 			t.Decode(d)
 			c.Tokens = append(c.Tokens, t)
+		case recordRemoved:
+			var n model.RemovedNode
+			n.Decode(d)
+			c.Removed = append(c.Removed, n)
+		case recordSettings:
+			c.Settings.Decode(d)
 		default:
 			return model.ErrCorrupt
 		}
@@ -123,6 +133,9 @@ var catalogChanges = map[model.CatalogOpKind]func(*model.Catalog, *Tx, *model.Ca
 	model.OpSetNode:        setNode,
 	model.OpAddToken:       addToken,
 	model.OpSetTablet:      setTablet,
+	model.OpDrainNode:      drainNode,
+	model.OpRemoveNode:     removeNode,
+	model.OpSetSettings:    setSettings,
 }
 
 func writeResource(w Writer, r *model.Resource) []byte {
@@ -186,13 +199,12 @@ func addNode(c *model.Catalog, tx *Tx, op *model.CatalogOp) model.Result {
 	if at < 0 || c.Tokens[at].ExpiresMs < tx.Command.Stamp.Millis() {
 		return model.Result{Status: model.StatusNotFound}
 	}
-	if _, taken := c.Node(op.Node.ID); taken {
+	if _, taken := c.Node(op.Node.ID); taken || c.WasRemoved(op.Node.ID) {
 		return model.Result{Status: model.StatusExists}
 	}
 	tx.Delete(tokenKey(&c.Tokens[at]))
 	c.Tokens = slices.Delete(slices.Clone(c.Tokens), at, at+1)
-	n := op.Node
-	n.JoinedMs = tx.Command.Stamp.Millis()
+	n := model.Node{ID: op.Node.ID, PeerAddr: op.Node.PeerAddr, Zone: op.Node.Zone, ReadOnly: op.Node.ReadOnly, JoinedMs: tx.Command.Stamp.Millis()}
 	c.Nodes = append(slices.Clone(c.Nodes), n)
 	slices.SortFunc(c.Nodes, func(a, b model.Node) int {
 		if a.ID < b.ID {
@@ -209,9 +221,58 @@ func setNode(c *model.Catalog, tx *Tx, op *model.CatalogOp) model.Result {
 	if at < 0 {
 		return model.Result{Status: model.StatusNotFound}
 	}
+	if op.Node.Starts < c.Nodes[at].Starts {
+		return model.Result{Status: model.StatusStale}
+	}
+	n := c.Nodes[at]
+	n.PeerAddr, n.Zone, n.ReadOnly, n.Starts = op.Node.PeerAddr, op.Node.Zone, op.Node.ReadOnly, op.Node.Starts
+	writeNode(c, tx, at, &n)
+	return model.Result{}
+}
+
+func writeNode(c *model.Catalog, tx *Tx, at int, n *model.Node) {
 	c.Nodes = slices.Clone(c.Nodes)
-	c.Nodes[at].PeerAddr = op.Node.PeerAddr
-	tx.Set(keys.Catalog(recordNode, uint64(op.Node.ID)), c.Nodes[at].Append(nil))
+	c.Nodes[at] = *n
+	tx.Set(keys.Catalog(recordNode, uint64(n.ID)), n.Append(nil))
+}
+
+func drainNode(c *model.Catalog, tx *Tx, op *model.CatalogOp) model.Result {
+	at := slices.IndexFunc(c.Nodes, func(n model.Node) bool { return n.ID == op.Node.ID })
+	if at < 0 {
+		return model.Result{Status: model.StatusNotFound}
+	}
+	n := c.Nodes[at]
+	n.Leaving = op.Node.Leaving
+	n.Draining = op.Node.Draining || op.Node.Leaving
+	writeNode(c, tx, at, &n)
+	return model.Result{}
+}
+
+// removeNode forgets a member. Whoever proposes it has seen that no tablet has
+// the node among its members any more; here it is only made sure that none is
+// wanted there.
+func removeNode(c *model.Catalog, tx *Tx, op *model.CatalogOp) model.Result {
+	at := slices.IndexFunc(c.Nodes, func(n model.Node) bool { return n.ID == op.Node.ID })
+	if at < 0 {
+		return model.Result{Status: model.StatusNotFound}
+	}
+	for i := range c.Tablets {
+		if t := &c.Tablets[i]; slices.Contains(t.Voters, op.Node.ID) || slices.Contains(t.Learners, op.Node.ID) {
+			return model.Result{Status: model.StatusInvalid}
+		}
+	}
+	c.Nodes = slices.Delete(slices.Clone(c.Nodes), at, at+1)
+	tx.Delete(keys.Catalog(recordNode, uint64(op.Node.ID)))
+	gone := model.RemovedNode{ID: op.Node.ID, RemovedMs: tx.Command.Stamp.Millis()}
+	place, _ := slices.BinarySearchFunc(c.Removed, gone, func(a, b model.RemovedNode) int { return cmp.Compare(a.ID, b.ID) })
+	c.Removed = slices.Insert(slices.Clone(c.Removed), place, gone)
+	tx.Set(keys.Catalog(recordRemoved, uint64(gone.ID)), gone.Append(nil))
+	return model.Result{}
+}
+
+func setSettings(c *model.Catalog, tx *Tx, op *model.CatalogOp) model.Result {
+	c.Settings = op.Settings
+	tx.Set(keys.Catalog(recordSettings, 0), c.Settings.Append(nil))
 	return model.Result{}
 }
 

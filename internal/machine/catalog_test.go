@@ -208,6 +208,68 @@ func TestCatalogNodesSort(t *testing.T) {
 	}
 }
 
+// TestCatalogNodesLeave: a node that drains is marked, one that is wanted
+// somewhere cannot be removed, and a removed one never comes back.
+func TestCatalogNodesLeave(t *testing.T) {
+	r := newCatalogRig(t)
+	join := func(b byte, id model.NodeID, want model.Status) {
+		t.Helper()
+		tok := model.JoinToken{Hash: [32]byte{b}, ExpiresMs: stampIn(time.Hour).Millis()}
+		r.want(model.CatalogOp{Kind: model.OpAddToken, Token: tok}, model.StatusOK)
+		r.want(model.CatalogOp{Kind: model.OpAddNode, Token: tok, Node: model.Node{ID: id, PeerAddr: "x:1", Zone: "a"}}, want)
+	}
+	join(1, 7, model.StatusOK)
+	marks := func(drain, leave bool) {
+		t.Helper()
+		r.want(model.CatalogOp{Kind: model.OpDrainNode, Node: model.Node{ID: 7, Draining: drain, Leaving: leave}}, model.StatusOK)
+		if n, _ := r.machine.Catalog().Node(7); n.Draining != (drain || leave) || n.Leaving != leave || n.PeerAddr != "x:1" || n.Zone != "a" {
+			t.Errorf("drain %v, leave %v: %+v", drain, leave, n)
+		}
+	}
+	marks(true, false)
+	marks(false, false)
+	marks(false, true)
+	r.want(model.CatalogOp{Kind: model.OpDrainNode, Node: model.Node{ID: 8}}, model.StatusNotFound)
+	remove := model.CatalogOp{Kind: model.OpRemoveNode, Node: model.Node{ID: 7}}
+	set := model.CatalogOp{Kind: model.OpSetTablet, Tablet: model.Tablet{ID: 2, Voters: []model.NodeID{5}, Learners: []model.NodeID{7}}}
+	set.Version = r.machine.Catalog().Version
+	r.want(set, model.StatusOK)
+	r.want(remove, model.StatusInvalid)
+	set.Version, set.Tablet.Learners = r.machine.Catalog().Version, nil
+	r.want(set, model.StatusOK)
+	r.want(remove, model.StatusOK)
+	r.want(remove, model.StatusNotFound)
+	if c := r.machine.Catalog(); !c.WasRemoved(7) || c.WasRemoved(5) || len(c.Nodes) != 1 {
+		t.Errorf("nodes %+v, removed %+v", c.Nodes, c.Removed)
+	}
+	join(2, 7, model.StatusExists)
+}
+
+// TestCatalogStarts: an older copy of a node's directory is told from the node.
+func TestCatalogStarts(t *testing.T) {
+	r := newCatalogRig(t)
+	set := func(starts uint64, want model.Status) {
+		t.Helper()
+		r.want(model.CatalogOp{Kind: model.OpSetNode, Node: model.Node{ID: 5, PeerAddr: "b:1", Zone: "z", Starts: starts}}, want)
+	}
+	set(4, model.StatusOK)
+	set(4, model.StatusOK)
+	set(3, model.StatusStale)
+	set(5, model.StatusOK)
+	if n, _ := r.machine.Catalog().Node(5); n.Starts != 5 || n.Zone != "z" || n.PeerAddr != "b:1" {
+		t.Errorf("%+v", n)
+	}
+}
+
+func TestCatalogSettings(t *testing.T) {
+	r := newCatalogRig(t)
+	want := model.ClusterSettings{ReplaceAfterMs: 60_000}
+	r.want(model.CatalogOp{Kind: model.OpSetSettings, Settings: want}, model.StatusOK)
+	if got := r.machine.Catalog().Settings; got != want {
+		t.Errorf("settings %+v", got)
+	}
+}
+
 func TestCatalogTablets(t *testing.T) {
 	r := newCatalogRig(t)
 	op := model.CatalogOp{Kind: model.OpSetTablet, Version: 1, Tablet: model.Tablet{ID: 2, Lo: 9, Hi: 10, Voters: []model.NodeID{5}, Learners: []model.NodeID{6}}}

@@ -30,7 +30,28 @@ type Node struct {
 	ID       NodeID
 	PeerAddr string // HOST:PORT that other nodes dial
 	JoinedMs int64
+	Zone     string // what fails together with it: a rack, a data centre; "" is a zone of its own
+	Starts   uint64 // how often it had started when it last said so: an older copy of its directory has fewer
+	Draining bool   // holds no replicas but those that cannot go elsewhere
+	Leaving  bool   // draining, and no member any more once it holds none
+	ReadOnly bool   // holds a learner of everything and never a voter: it answers eventual reads
 }
+
+// RemovedNode is a node that was a member. Its id is never used again.
+type RemovedNode struct {
+	ID        NodeID
+	RemovedMs int64
+}
+
+// ClusterSettings are what an operator decides for the whole cluster.
+type ClusterSettings struct {
+	// ReplaceAfterMs is how long a node may be away before the replicas that it
+	// holds are made anew on others, if there are any; zero is never.
+	ReplaceAfterMs int64
+}
+
+// DefaultReplaceAfterMs is long enough for a machine to be restarted.
+const DefaultReplaceAfterMs = 15 * 60 * 1000
 
 // Tablet is a range of slots and where its replicas are.
 type Tablet struct {
@@ -47,11 +68,13 @@ type Catalog struct {
 	ClusterID string // 32 hex digits, random, fixed at creation
 	Version   uint64 // grows with every change
 	NextID    ResourceID
-	Nodes     []Node      // by id
-	Tablets   []Tablet    // by id
-	Resources []Resource  // those in use, by kind, then name
-	Deleted   []Resource  // by id: deleted, but some tablet may still hold data
-	Tokens    []JoinToken // by hash
+	Nodes     []Node        // by id
+	Tablets   []Tablet      // by id
+	Resources []Resource    // those in use, by kind, then name
+	Deleted   []Resource    // by id: deleted, but some tablet may still hold data
+	Tokens    []JoinToken   // by hash
+	Removed   []RemovedNode // by id
+	Settings  ClusterSettings
 }
 
 // JoinToken lets one node join, once, before it expires.
@@ -99,6 +122,13 @@ func (c *Catalog) ResourceByID(id ResourceID) (*Resource, bool) {
 		}
 	}
 	return nil, false
+}
+
+// WasRemoved reports whether a node of that id was a member and is none any
+// more.
+func (c *Catalog) WasRemoved(id NodeID) bool {
+	i := sort.Search(len(c.Removed), func(i int) bool { return c.Removed[i].ID >= id })
+	return i < len(c.Removed) && c.Removed[i].ID == id
 }
 
 // Node returns the member of that id.

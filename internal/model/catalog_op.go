@@ -5,14 +5,17 @@ type CatalogOpKind uint8
 
 // The changes of the catalog.
 const (
-	OpCreateResource CatalogOpKind = 1 // Resource.Kind, Name, Spec -> body: the Resource; StatusExists: the one that has the name
-	OpUpdateResource CatalogOpKind = 2 // Resource.ID, Version (the one read), Spec -> body: the Resource; StatusStale when Version changed
-	OpDeleteResource CatalogOpKind = 3 // Resource.ID: the name is free again; the data goes in the background
-	OpForgetResource CatalogOpKind = 4 // Resource.ID: every tablet has dropped its data
-	OpAddNode        CatalogOpKind = 5 // Node, Token.Hash; StatusNotFound when the token is unknown, used or expired
-	OpSetNode        CatalogOpKind = 6 // Node: its address changed
-	OpAddToken       CatalogOpKind = 7 // Token
-	OpSetTablet      CatalogOpKind = 8 // Tablet: where its replicas shall be; Version of the catalog read; StatusStale
+	OpCreateResource CatalogOpKind = 1  // Resource.Kind, Name, Spec -> body: the Resource; StatusExists: the one that has the name
+	OpUpdateResource CatalogOpKind = 2  // Resource.ID, Version (the one read), Spec -> body: the Resource; StatusStale when Version changed
+	OpDeleteResource CatalogOpKind = 3  // Resource.ID: the name is free again; the data goes in the background
+	OpForgetResource CatalogOpKind = 4  // Resource.ID: every tablet has dropped its data
+	OpAddNode        CatalogOpKind = 5  // Node, Token.Hash; StatusNotFound when the token is unknown, used or expired
+	OpSetNode        CatalogOpKind = 6  // Node: its address, zone, kind and starts; StatusStale when a later start is known
+	OpAddToken       CatalogOpKind = 7  // Token
+	OpSetTablet      CatalogOpKind = 8  // Tablet: where its replicas shall be; Version of the catalog read; StatusStale
+	OpDrainNode      CatalogOpKind = 9  // Node.ID, Draining, Leaving
+	OpRemoveNode     CatalogOpKind = 10 // Node.ID; StatusInvalid while a tablet is wanted there
+	OpSetSettings    CatalogOpKind = 11 // Settings
 )
 
 // CatalogOp is the body of a CmdCatalog. Each kind uses the fields that its
@@ -24,6 +27,7 @@ type CatalogOp struct {
 	Node     Node
 	Tablet   Tablet
 	Token    JoinToken
+	Settings ClusterSettings
 }
 
 // Append appends the stored form.
@@ -33,7 +37,8 @@ func (o *CatalogOp) Append(dst []byte) []byte {
 	dst = o.Resource.Append(dst)
 	dst = o.Node.Append(dst)
 	dst = o.Tablet.Append(dst)
-	return o.Token.Append(dst)
+	dst = o.Token.Append(dst)
+	return o.Settings.Append(dst)
 }
 
 // Decode reads what Append wrote.
@@ -44,6 +49,7 @@ func (o *CatalogOp) Decode(d *Decoder) {
 	o.Node.Decode(d)
 	o.Tablet.Decode(d)
 	o.Token.Decode(d)
+	o.Settings.Decode(d)
 }
 
 // Append appends the stored form.
@@ -72,7 +78,10 @@ func (r *Resource) Decode(d *Decoder) {
 func (n *Node) Append(dst []byte) []byte {
 	dst = AppendUvarint(dst, uint64(n.ID))
 	dst = AppendString(dst, n.PeerAddr)
-	return AppendUvarint(dst, uint64(n.JoinedMs))
+	dst = AppendUvarint(dst, uint64(n.JoinedMs))
+	dst = AppendString(dst, n.Zone)
+	dst = AppendUvarint(dst, n.Starts)
+	return AppendBool(AppendBool(AppendBool(dst, n.Draining), n.Leaving), n.ReadOnly)
 }
 
 // Decode reads what Append wrote.
@@ -80,7 +89,26 @@ func (n *Node) Decode(d *Decoder) {
 	n.ID = NodeID(d.Uvarint())
 	n.PeerAddr = d.String()
 	n.JoinedMs = int64(d.Uvarint())
+	n.Zone = d.String()
+	n.Starts = d.Uvarint()
+	n.Draining, n.Leaving, n.ReadOnly = d.Bool(), d.Bool(), d.Bool()
 }
+
+// Append appends the stored form.
+func (n *RemovedNode) Append(dst []byte) []byte {
+	return AppendUvarint(AppendUvarint(dst, uint64(n.ID)), uint64(n.RemovedMs))
+}
+
+// Decode reads what Append wrote.
+func (n *RemovedNode) Decode(d *Decoder) { n.ID, n.RemovedMs = NodeID(d.Uvarint()), int64(d.Uvarint()) }
+
+// Append appends the stored form.
+func (s *ClusterSettings) Append(dst []byte) []byte {
+	return AppendUvarint(dst, uint64(s.ReplaceAfterMs))
+}
+
+// Decode reads what Append wrote.
+func (s *ClusterSettings) Decode(d *Decoder) { s.ReplaceAfterMs = int64(d.Uvarint()) }
 
 // Append appends the stored form.
 func (t *Tablet) Append(dst []byte) []byte {

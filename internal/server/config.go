@@ -36,6 +36,12 @@ type Config struct {
 	Region   string
 	Account  string
 
+	Zone     string // what fails together with this node; "" is a zone of its own
+	ReadOnly bool   // hold a learner of everything and never a voter
+	// SnapshotRate bounds the bytes per second of all snapshots that this node
+	// sends to others, so that moving data does not stall requests.
+	SnapshotRate int
+
 	Tablets     int           // data tablets of a new cluster
 	Lanes       int           // event loops
 	CacheBytes  int64         // Pebble's block cache
@@ -57,6 +63,9 @@ const (
 	logBudgetBytes     = 512 << 20
 	cutBytes           = 32 << 20 // about a second to apply again after a crash
 	housekeepingEvery  = 500 * time.Millisecond
+
+	// DefaultSnapshotRate leaves most of a common network to requests.
+	DefaultSnapshotRate = 64 << 20
 )
 
 // fill sets what the caller left out.
@@ -72,6 +81,9 @@ func (c *Config) fill() error {
 	def(&c.Region, DefaultRegion)
 	def(&c.Account, DefaultAccount)
 	def(&c.DataDir, DefaultDataDir)
+	if c.SnapshotRate == 0 {
+		c.SnapshotRate = DefaultSnapshotRate
+	}
 	if c.Tablets == 0 {
 		c.Tablets = cluster.DefaultTablets
 	}

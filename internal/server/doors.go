@@ -47,7 +47,7 @@ func (s *Server) openDoors(context.Context) error {
 		}
 	})
 	admin := &http.Server{
-		Handler:           console.New((*admin)(s), s.pipes, s.authorizeAdmin(verifier)),
+		Handler:           console.New((*admin)(s), s.pipes, s.service, s.authorizeAdmin(verifier)),
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, MaxHeaderBytes: 16 << 10,
 	}
 	s.later(admin.Close)
@@ -106,6 +106,16 @@ func (a *admin) Status(ctx context.Context) *cluster.ClusterStatus { return a.no
 
 // Healthy implements console.Admin.
 func (a *admin) Healthy() error { return a.node.Healthy() }
+
+// DrainNode implements console.Admin.
+func (a *admin) DrainNode(ctx context.Context, id model.NodeID, drain, leave bool) error {
+	return a.node.DrainNode(ctx, id, drain, leave)
+}
+
+// SetSettings implements console.Admin.
+func (a *admin) SetSettings(ctx context.Context, s model.ClusterSettings) error {
+	return a.node.SetSettings(ctx, s)
+}
 
 // CreateToken implements console.Admin.
 func (a *admin) CreateToken(ctx context.Context, ttl time.Duration) (string, error) {

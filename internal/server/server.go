@@ -277,19 +277,46 @@ func (s *Server) openTransport(h transport.Handler) (transport.Transport, error)
 	return transport.New(transport.Options{
 		Identity: s.identity, Incarnation: s.record.Starts, Listener: s.listen.peer,
 		Addr: known, Allow: func(id model.NodeID) bool { _, ok := known(id); return ok },
-		Joiner: h.(transport.Joiner), Clock: s.clock, Rand: s.rand, Logger: s.cfg.Logger,
+		Removed: func(id model.NodeID) bool { return s.knownCatalog(h).WasRemoved(id) },
+		Starts: func(id model.NodeID) uint64 {
+			if m, ok := s.knownCatalog(h).Node(id); ok {
+				return m.Starts
+			}
+			return 0
+		},
+		Refused: func(err *transport.RefusedError) {
+			s.cfg.Fatal(fmt.Errorf("this node cannot be part of its cluster: %w", err))
+		},
+		SnapshotBytesPerSecond: s.cfg.SnapshotRate,
+		Joiner:                 h.(transport.Joiner), Clock: s.clock, Rand: s.rand, Logger: s.cfg.Logger,
 	}, h)
 }
 
-// announce tells the cluster this node's address, should it have changed.
+// knownCatalog is the catalog as the node knows it.
+func (s *Server) knownCatalog(h transport.Handler) *model.Catalog {
+	if n, ok := h.(cluster.Members); ok {
+		return n.Catalog()
+	}
+	return &model.Catalog{}
+}
+
+// announce tells the cluster of this node: where it is, what it is, and how
+// often it has started.
 func (s *Server) announce() {
 	for {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		err := s.node.SyncCatalog(ctx)
 		if err == nil {
-			err = s.node.SetAddress(ctx, s.peerAddress())
+			err = s.node.Announce(ctx, cluster.Announcement{
+				PeerAddr: s.peerAddress(), Zone: s.cfg.Zone, ReadOnly: s.cfg.ReadOnly, Starts: s.record.Starts,
+			})
 		}
 		cancel()
+		var refused *model.Error
+		if errors.As(err, &refused) && refused.Kind == model.ErrAccessDenied {
+			s.cfg.Fatal(err)
+			return
+		}
 		if err == nil {
 			return
 		}

@@ -27,7 +27,7 @@ type world struct {
 	net     *network
 	watch   *asserter
 	cfg     Config
-	members []model.Node
+	lastID  model.NodeID // of the node that was made last
 	began   time.Time
 
 	mu    sync.Mutex // guards what follows
@@ -65,11 +65,7 @@ func newWorld(seed uint64, cfg Config) *world {
 		f = faults{maxDelay: 2 * time.Millisecond}
 	}
 	w := &world{seed: seed, rng: rng, net: newNetwork(seed, f), watch: newAsserter(), cfg: cfg}
-	for i := range cfg.Nodes {
-		id := model.NodeID(i + 1)
-		w.nodes = append(w.nodes, &machineRoom{id: id, disk: storage.NewCrashableFS(), seed: seed<<16 + uint64(i)<<8})
-		w.members = append(w.members, model.Node{ID: id, PeerAddr: fmt.Sprintf("node%d:4590", id)})
-	}
+	w.newRoom()
 	return w
 }
 
@@ -115,13 +111,13 @@ func (w *world) start(live *liveNode) (err error) {
 		return err
 	}
 	if room.id == 1 {
-		if err := cluster.Genesis(live.db, live.journal, clusterID, w.members[0], w.cfg.Tablets); err != nil {
+		if err := cluster.Genesis(live.db, live.journal, clusterID, w.memberOf(room), w.cfg.Tablets); err != nil {
 			return err
 		}
 	}
 	watch := w.watch.newRun(room.id)
 	live.node, err = cluster.Open(cluster.Options{
-		Node: room.id, ClusterID: clusterID, Seeds: w.members, Storage: live.db, Journal: live.journal,
+		Node: room.id, ClusterID: clusterID, Seeds: []model.Node{{ID: 1, PeerAddr: "node1:4590"}}, Storage: live.db, Journal: live.journal,
 		Transport: func(h transport.Handler) (transport.Transport, error) { return w.net.attach(room.id, h), nil },
 		Clock:     clock, Rand: random, Logger: w.logger(room), Lanes: 1,
 		LogBudgetBytes: 128 << 10, HousekeepingEvery: 700*time.Millisecond + time.Duration(random.IntN(int(time.Millisecond))),

@@ -8,7 +8,8 @@ import (
 )
 
 // nemesis does one bad thing after the other until stop: crashes of one node
-// or all, partitions one way or both, slow disks, clocks that jump.
+// or all, partitions one way or both, slow disks, clocks that jump, and nodes
+// that join and leave meanwhile.
 func (w *world) nemesis(stop <-chan struct{}, r *Report) error {
 	for !closed(stop) {
 		time.Sleep(time.Duration(400+w.rng.IntN(2500))*time.Millisecond + time.Duration(w.rng.IntN(1000)))
@@ -16,7 +17,7 @@ func (w *world) nemesis(stop <-chan struct{}, r *Report) error {
 			break
 		}
 		var err error
-		switch w.rng.IntN(6) {
+		switch w.rng.IntN(8) {
 		case 0:
 			err = w.crashSome(r, []*machineRoom{w.anyRoom()})
 		case 1:
@@ -27,6 +28,13 @@ func (w *world) nemesis(stop <-chan struct{}, r *Report) error {
 			w.slowDisk(r)
 		case 5:
 			w.jumpClock(r)
+		case 6:
+			err = w.addNode(r)
+		case 7:
+			w.removeNode(r)
+		}
+		if err == nil {
+			err = w.buryRemoved()
 		}
 		if err != nil {
 			return err
@@ -110,30 +118,3 @@ func (w *world) jumpClock(r *Report) {
 	w.anyRoom().skew = time.Duration(w.rng.Int64N(int64(2*maxSkew))) - maxSkew
 }
 
-// grow makes the nodes after the first members.
-func (w *world) grow() error {
-	first := w.nodes[0].live.node
-	for i, m := range w.members[1:] {
-		if err := retry(func() error { return w.admit(first, m, byte(i+1)) }); err != nil {
-			return err
-		}
-		if err := w.boot(w.nodes[i+1]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// admit adds a member by a token, as joining does.
-func (w *world) admit(first admitter, m model.Node, number byte) error {
-	ctx, cancel := contextFor(5 * time.Second)
-	defer cancel()
-	token := model.JoinToken{Hash: [32]byte{number}, ExpiresMs: time.Now().Add(time.Hour).UnixMilli()}
-	if err := first.AddToken(ctx, token.Hash, time.UnixMilli(token.ExpiresMs)); err != nil {
-		return err
-	}
-	op := model.CatalogOp{Kind: model.OpAddNode, Node: m, Token: token}
-	cmd := &model.Command{Kind: model.CmdCatalog, ID: model.RequestID{9, number}, Body: op.Append(nil)}
-	_, err := first.ProposeCatalog(ctx, cmd)
-	return err
-}

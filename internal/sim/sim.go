@@ -9,7 +9,7 @@
 // settings that its TestMain makes. docs/testing.md tells what is checked.
 //
 // Start with Run; cluster.go holds nodes and disks, network.go the network,
-// nemesis.go the faults, asserter.go the always-on check of every applied
+// nemesis.go the faults, members.go nodes that come and go, asserter.go the always-on check of every applied
 // command, kv.go, queue.go and likes.go the workloads with their checks.
 package sim
 
@@ -27,7 +27,7 @@ import (
 
 // Config says how a run goes. Everything else comes from the seed.
 type Config struct {
-	Nodes   int
+	Nodes   int           // at the beginning, and at least ever after
 	Tablets int
 	Length  time.Duration // of the time with faults
 	Calm    bool          // no faults at all
@@ -37,18 +37,13 @@ type Config struct {
 // Report is what a run did and what it found.
 type Report struct {
 	Crashes, Partitions, SlowDisks, ClockJumps int
+	Joined, Removed                            int // nodes; those asked to leave
 	KV, KVUnknown                              int // operations
 	Sent, Received, Deleted                    int // messages
 	Likes                                      int // messages through the pipe
 	Applied, Repeated                          int // commands on all nodes; those that the dedupe table held back
 	Traffic                                    int // network deliveries
 	Failures                                   []string
-}
-
-// admitter is the member through which others are admitted.
-type admitter interface {
-	AddToken(ctx context.Context, hash [32]byte, expires time.Time) error
-	ProposeCatalog(ctx context.Context, cmd *model.Command) (model.Result, error)
 }
 
 // workload is a set of clients with a check at the end.
@@ -138,7 +133,7 @@ func (w *world) healAll() error {
 		}
 	}
 	time.Sleep(5 * time.Second)
-	return nil
+	return w.buryRemoved()
 }
 
 // createResources makes the tables and queues of all workloads.

@@ -83,6 +83,8 @@ func (r *Report) add(o *Report) {
 	r.Partitions += o.Partitions
 	r.SlowDisks += o.SlowDisks
 	r.ClockJumps += o.ClockJumps
+	r.Joined += o.Joined
+	r.Removed += o.Removed
 	r.KV += o.KV
 	r.KVUnknown += o.KVUnknown
 	r.Sent += o.Sent

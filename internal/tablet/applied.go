@@ -1,6 +1,7 @@
 package tablet
 
 import (
+	"slices"
 	"sort"
 
 	pb "go.etcd.io/raft/v3/raftpb"
@@ -27,6 +28,22 @@ type Members struct {
 	Outgoing     []model.NodeID // while joint: the voters before
 	LearnersNext []model.NodeID // while joint: voters that become learners
 	AutoLeave    bool
+}
+
+// Has reports whether the node is a member in any role.
+func (m *Members) Has(id model.NodeID) bool {
+	for _, ids := range [][]model.NodeID{m.Voters, m.Learners, m.Outgoing, m.LearnersNext} {
+		if slices.Contains(ids, id) {
+			return true
+		}
+	}
+	return false
+}
+
+// Are reports whether these and no others are the members, and no change is
+// under way. All lists are ascending.
+func (m *Members) Are(voters, learners []model.NodeID) bool {
+	return slices.Equal(m.Voters, voters) && slices.Equal(m.Learners, learners) && len(m.Outgoing) == 0
 }
 
 const appliedVersion = 1

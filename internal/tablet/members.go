@@ -17,10 +17,17 @@ const caughtUpLag = 200
 // Steer moves the membership one step towards the wanted voters and learners.
 // Only the leader does anything, and only when no change is under way. New
 // voters join as learners, become voters together once all of them have
-// caught up, and only then do unwanted members leave.
+// caught up, and only then do unwanted members leave. A leader that is to leave
+// hands over first: its successor takes that step.
 func (t *Tablet) Steer(voters, learners []model.NodeID) {
 	if !t.Leads() || len(t.conf.GetVotersOutgoing()) > 0 {
 		return
+	}
+	if !slices.Contains(voters, t.node) {
+		if slices.ContainsFunc(voters, t.HandOver) {
+			return
+		}
+		voters = append(slices.Clone(voters), t.node)
 	}
 	change := steps(MembersOf(t.conf), voters, learners, t.caughtUp)
 	if len(change) == 0 {

@@ -80,6 +80,8 @@ const (
 	refuseMember      refuseCode = 5 // not a member, or removed
 	refuseIncarnation refuseCode = 6 // a later start of that node is known
 	refuseBusy        refuseCode = 7
+	refuseRemoved     refuseCode = 8 // it was a member and is none any more
+	refuseCopy        refuseCode = 9 // its directory is an older copy: the cluster knows of later starts
 )
 
 // RefusedError says that a node refused a connection.
@@ -94,9 +96,9 @@ func refuse(code refuseCode, format string, args ...any) *RefusedError {
 	return &RefusedError{code: code, Reason: fmt.Sprintf(format, args...)}
 }
 
-// Removed reports whether the other side said that this node is no member.
-// A node that was removed from its cluster learns of it that way.
-func (e *RefusedError) Removed() bool { return e.code == refuseMember }
+// Final reports whether to try again is in vain, whatever time passes: this
+// node was removed from the cluster, or runs on an older copy of its directory.
+func (e *RefusedError) Final() bool { return e.code == refuseRemoved || e.code == refuseCopy }
 
 func (e *RefusedError) append(dst []byte) []byte {
 	return model.AppendString(append(dst, byte(e.code)), e.Reason)
@@ -125,8 +127,12 @@ func (t *TCP) check(h *hello, certified model.NodeID) *RefusedError {
 		return refuse(refuseAddress, "this is node %v, not %v", t.id.node, h.to)
 	case h.purpose != purposePeer && h.purpose != purposeSnapshot:
 		return refuse(refuseVersion, "connections for purpose %d are not known here", h.purpose)
+	case t.opts.Removed != nil && t.opts.Removed(h.node):
+		return refuse(refuseRemoved, "node %v was removed from this cluster", h.node)
 	case h.node == t.id.node || !t.opts.Allow(h.node):
-		return refuse(refuseMember, "node %v is not a member of this cluster: it was removed, or has not been added yet", h.node)
+		return refuse(refuseMember, "node %v is not a member of this cluster, as far as this node knows", h.node)
+	case t.opts.Starts != nil && h.incarnation < t.opts.Starts(h.node):
+		return refuse(refuseCopy, "node %v has started %d times, and the cluster knows of %d: its data directory is an older copy", h.node, h.incarnation, t.opts.Starts(h.node))
 	}
 	return nil
 }

@@ -129,10 +129,13 @@ func TestCertificatesAreChecked(t *testing.T) {
 
 func TestHellosAreChecked(t *testing.T) {
 	w := newWorld(t)
-	w.start(1, newRecorder(), nil)
+	w.start(1, newRecorder(), func(o *Options) {
+		o.Removed = func(id model.NodeID) bool { return id == 6 }
+		o.Starts = func(model.NodeID) uint64 { return 3 }
+	})
 	w.remove(5)
 	addr, _ := w.addr(1)
-	good := hello{oldest: 1, newest: 1, purpose: purposePeer, clusterID: testCluster, node: 2, to: 1, incarnation: 1}
+	good := hello{oldest: 1, newest: 1, purpose: purposePeer, clusterID: testCluster, node: 2, to: 1, incarnation: 3}
 	for _, c := range []struct {
 		name   string
 		change func(*hello)
@@ -143,6 +146,7 @@ func TestHellosAreChecked(t *testing.T) {
 		{"stolen id", func(h *hello) { h.node = 3 }, refuseIdentity},
 		{"wrong address", func(h *hello) { h.to = 3 }, refuseAddress},
 		{"odd purpose", func(h *hello) { h.purpose = 9 }, refuseVersion},
+		{"older copy", func(h *hello) { h.incarnation = 2 }, refuseCopy},
 	} {
 		h := good
 		c.change(&h)
@@ -154,14 +158,16 @@ func TestHellosAreChecked(t *testing.T) {
 			t.Errorf("%s: frame %d %q, %v", c.name, kind, payload, err)
 		}
 	}
-	removed := dialTLS(t, addr, alpnPeer, w.identity(5).certificate())
-	h := good
-	h.node = 5
-	_, _ = removed.Write(appendFrame(nil, frameHello, h.append(nil)))
-	_, payload, _ := newFrameReader(bytes.NewReader(closedSoon(t, removed)), maxHelloBytes).next()
-	var refused *RefusedError
-	if !errors.As(decodeRefusal(payload), &refused) || !refused.Removed() {
-		t.Errorf("removed node: %v", decodeRefusal(payload))
+	for node, want := range map[model.NodeID]refuseCode{5: refuseMember, 6: refuseRemoved} {
+		other := dialTLS(t, addr, alpnPeer, w.identity(node).certificate())
+		h := good
+		h.node = node
+		_, _ = other.Write(appendFrame(nil, frameHello, h.append(nil)))
+		_, payload, _ := newFrameReader(bytes.NewReader(closedSoon(t, other)), maxHelloBytes).next()
+		var refused *RefusedError
+		if !errors.As(decodeRefusal(payload), &refused) || refused.code != want || refused.Final() != (want == refuseRemoved) {
+			t.Errorf("node %v: %v", node, decodeRefusal(payload))
+		}
 	}
 }
 

@@ -22,6 +22,13 @@ type Options struct {
 	// about once a second for each open one; a removed node is cut off. A node
 	// that this node has not heard of yet must be refused: it will try again.
 	Allow func(model.NodeID) bool
+	// Removed tells whether a node was a member and is none any more, and Starts
+	// how often a node has started at least; nil where nobody knows. Refused is
+	// called when another node refuses this one for good (RefusedError.Final);
+	// nil ignores it.
+	Removed func(model.NodeID) bool
+	Starts  func(model.NodeID) uint64
+	Refused func(*RefusedError)
 	// Joiner admits new nodes; nil refuses all.
 	Joiner Joiner
 

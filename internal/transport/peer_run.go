@@ -112,6 +112,10 @@ func (p *peer) unreachable(cause error) {
 	for _, e := range ended {
 		e.finish()
 	}
+	var refused *RefusedError
+	if errors.As(cause, &refused) && refused.Final() && p.t.opts.Refused != nil {
+		p.t.opts.Refused(refused)
+	}
 }
 
 // back drops what waits and begins a pause. Called with the queue's mutex held.
