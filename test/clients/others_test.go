@@ -110,6 +110,31 @@ func TestBoto3(t *testing.T) {
 	}
 }
 
+// TestCelery runs python/celery_check.py with every Python that has Celery and
+// what its transport for SQS needs.
+func TestCelery(t *testing.T) {
+	t.Parallel()
+	const probe = "import boto3, celery, kombu.asynchronous.aws.sqs.connection, pycurl, sys; " +
+		"print('Celery', celery.__version__, 'for Python', sys.version.split()[0])"
+	pythons := installed(t, "python3", "-c", probe)
+	if len(pythons) == 0 {
+		missing(t, "Celery with its transport for SQS", "On Debian: apt-get install python3-celery python3-pycurl python3-boto3")
+	}
+	for _, python := range pythons {
+		t.Run(strings.Trim(python, "/"), func(t *testing.T) {
+			t.Parallel()
+			node := process.Start(t, process.Options{})
+			env := []string{"WEIR_ENDPOINT=" + node.Endpoint(), "PYTHONDONTWRITEBYTECODE=1", "PYTHONWARNINGS=ignore"}
+			out, err := run(t, env, python, filepath.Join("python", "celery_check.py"))
+			if err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			first, _, _ := strings.Cut(out, "\n")
+			t.Logf("%s: %s", first, lastLine(out))
+		})
+	}
+}
+
 // TestAWSCLI runs awscli/commands.sh with every AWS CLI that is there.
 func TestAWSCLI(t *testing.T) {
 	t.Parallel()
