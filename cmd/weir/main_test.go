@@ -237,7 +237,7 @@ func TestParseRate(t *testing.T) {
 func TestPrintStatus(t *testing.T) {
 	s := &cluster.ClusterStatus{
 		ClusterID: "c1", Asked: 1,
-		Nodes: []cluster.NodeView{{ID: 1, Address: "a:1", Up: true, Leads: 1, Holds: 2}, {ID: 2, Address: "b:2"}},
+		Nodes: []cluster.NodeView{{ID: 1, Address: "a:1", State: "active", Up: true, Leads: 1, Holds: 2}, {ID: 2, Address: "b:2", State: "active"}},
 		Tablets: []cluster.TabletView{
 			{ID: 0, Leader: 1, Replicas: []cluster.ReplicaView{{Node: 1, Voter: true, Up: true}, {Node: 2, Voter: true}}},
 			{ID: 1, Hi: 65536, Replicas: []cluster.ReplicaView{{Node: 2, Up: true, Lag: 5}}},

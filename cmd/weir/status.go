@@ -9,6 +9,7 @@ import (
 	"text/tabwriter"
 
 	"weir.dev/weir/internal/cluster"
+	"weir.dev/weir/internal/model"
 )
 
 var statusVerb = verb{name: "status", summary: "show nodes, tablets, leaders and lag",
@@ -49,16 +50,9 @@ func status(console string, asJSON bool) error {
 func printStatus(s *cluster.ClusterStatus) {
 	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
 	defer w.Flush()
-	fmt.Fprintf(w, "cluster %s\n\nNODE\tADDRESS\tSTATE\tLEADS\tHOLDS\n", s.ClusterID)
+	fmt.Fprintf(w, "cluster %s\n\nNODE\tADDRESS\tZONE\tSTATE\tLEADS\tHOLDS\n", s.ClusterID)
 	for _, n := range s.Nodes {
-		state := "up"
-		if !n.Up {
-			state = "down"
-		}
-		if n.ID == s.Asked {
-			state += " (asked)"
-		}
-		fmt.Fprintf(w, "%v\t%s\t%s\t%d\t%d\n", n.ID, n.Address, state, n.Leads, n.Holds)
+		fmt.Fprintf(w, "%v\t%s\t%s\t%s\t%d\t%d\n", n.ID, n.Address, orDash(n.Zone), describeNode(&n, s.Asked), n.Leads, n.Holds)
 	}
 	fmt.Fprint(w, "\nTABLET\tSLOTS\tLEADER\tREPLICAS (entries behind)\n")
 	for _, t := range s.Tablets {
@@ -79,6 +73,27 @@ func printStatus(s *cluster.ClusterStatus) {
 		}
 		fmt.Fprintln(w)
 	}
+}
+
+func describeNode(n *cluster.NodeView, asked model.NodeID) string {
+	state := "up"
+	if !n.Up {
+		state = "down"
+	}
+	if n.State != "active" {
+		state += ", " + n.State
+	}
+	if n.ID == asked {
+		state += " (asked)"
+	}
+	return state
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
 }
 
 func describeReplica(r cluster.ReplicaView) string {

@@ -1,5 +1,5 @@
 // Package console is the admin side of a node: status, join tokens, pipes,
-// health and metrics over HTTP, for the weir command, load balancers and
+// queues, health and metrics over HTTP, for the weir command, load balancers and
 // monitoring.
 //
 // It decides nothing about data: each handler calls the service or the
@@ -23,6 +23,7 @@ import (
 	"weir.dev/weir/internal/cluster"
 	"weir.dev/weir/internal/model"
 	"weir.dev/weir/internal/pipe"
+	"weir.dev/weir/internal/service"
 )
 
 // Limits of the admin API.
@@ -36,6 +37,10 @@ type Admin interface {
 	Status(ctx context.Context) *cluster.ClusterStatus
 	// CreateToken makes a join token that is good for ttl.
 	CreateToken(ctx context.Context, ttl time.Duration) (text string, err error)
+	// DrainNode makes a member give up its replicas, or no longer; with leave it
+	// also ends its membership.
+	DrainNode(ctx context.Context, id model.NodeID, drain, leave bool) error
+	SetSettings(ctx context.Context, s model.ClusterSettings) error
 	// Healthy is nil while the node can serve requests; else it says why not.
 	Healthy() error
 	// Metrics writes the node's metrics in the Prometheus text format.
@@ -49,12 +54,13 @@ type Authorize func(r *http.Request, body []byte) error
 type console struct {
 	admin     Admin
 	pipes     *pipe.Engine
+	queues    *service.Service
 	authorize Authorize
 }
 
 // New returns the handler of the admin listener.
-func New(admin Admin, pipes *pipe.Engine, authorize Authorize) http.Handler {
-	c := &console{admin: admin, pipes: pipes, authorize: authorize}
+func New(admin Admin, pipes *pipe.Engine, queues *service.Service, authorize Authorize) http.Handler {
+	c := &console{admin: admin, pipes: pipes, queues: queues, authorize: authorize}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { health(w, nil) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { health(w, admin.Healthy()) })
@@ -64,11 +70,14 @@ func New(admin Admin, pipes *pipe.Engine, authorize Authorize) http.Handler {
 	})
 	c.handle(mux, "GET /api/status", c.status)
 	c.handle(mux, "POST /api/tokens", c.createToken)
+	c.handle(mux, "POST /api/nodes/{id}", c.changeNode)
+	c.handle(mux, "POST /api/settings", c.changeSettings)
 	c.handle(mux, "GET /api/pipes", c.listPipes)
 	c.handle(mux, "POST /api/pipes", c.createPipe)
 	c.handle(mux, "GET /api/pipes/{name}", c.describePipe)
 	c.handle(mux, "PATCH /api/pipes/{name}", c.updatePipe)
 	c.handle(mux, "DELETE /api/pipes/{name}", c.deletePipe)
+	c.handleQueues(mux)
 	return http.MaxBytesHandler(mux, maxBodyBytes)
 }
 
@@ -136,11 +145,11 @@ func statusOf(err error) int {
 		return http.StatusInternalServerError
 	}
 	switch known.Kind {
-	case model.ErrValidation:
+	case model.ErrValidation, model.ErrReceiptInvalid:
 		return http.StatusBadRequest
 	case model.ErrNotFound:
 		return http.StatusNotFound
-	case model.ErrInUse, model.ErrOverLimit:
+	case model.ErrInUse, model.ErrOverLimit, model.ErrPurgeInProgress:
 		return http.StatusConflict
 	case model.ErrAccessDenied:
 		return http.StatusForbidden

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -24,6 +25,7 @@ import (
 type node struct {
 	sick    error
 	ttl     time.Duration
+	asked   string // of the last change of a node or of the settings
 	catalog *model.Catalog
 }
 
@@ -33,6 +35,14 @@ func (n *node) Status(context.Context) *cluster.ClusterStatus {
 func (n *node) CreateToken(_ context.Context, ttl time.Duration) (string, error) {
 	n.ttl = ttl
 	return "the-token", n.sick
+}
+func (n *node) DrainNode(_ context.Context, id model.NodeID, drain, leave bool) error {
+	n.asked = fmt.Sprintf("%v drain %v leave %v", id, drain, leave)
+	return n.sick
+}
+func (n *node) SetSettings(_ context.Context, s model.ClusterSettings) error {
+	n.asked = fmt.Sprintf("%+v", s)
+	return n.sick
 }
 func (n *node) Healthy() error      { return n.sick }
 func (n *node) Metrics(w io.Writer) { _, _ = io.WriteString(w, "weir_up 1\n") }
@@ -48,6 +58,12 @@ func (n *node) ProposeWhenReady(context.Context, *model.Command, time.Duration) 
 func (n *node) ProposeCatalog(context.Context, *model.Command) (model.Result, error) {
 	return model.Result{}, errNoLeader
 }
+func (n *node) AwaitReady(context.Context, *model.Command, time.Duration) (bool, error) {
+	return false, errNoLeader
+}
+func (n *node) ReadWhenReady(context.Context, *model.Query, time.Duration) (model.Result, bool, error) {
+	return model.Result{}, false, errNoLeader
+}
 func (n *node) Read(context.Context, *model.Query, bool) (model.Result, error) {
 	var c model.QueueCounts
 	c.Visible = 5
@@ -61,6 +77,7 @@ func (n *node) Leads(model.Slot) bool             { return false }
 func newConsole(t *testing.T, n *node, authorize Authorize) http.Handler {
 	t.Helper()
 	queue := model.NewQueueSpec()
+	queue.Partitions = 1
 	table := model.TableSpec{Partition: model.KeyAttr{Name: "id", Kind: model.KindS}}
 	text := `{"Name":"likes","From":"queue:clicks","To":"table:posts","Key":{"id":"$.post"},"Update":"ADD score :n","Values":{":n":"$.n"},"DeadLetter":"queue:dead"}`
 	spec := model.PipeSpec{Source: 1, Target: 2, TargetKind: model.KindTable, Text: text, RateMilli: 2500}
@@ -75,7 +92,7 @@ func newConsole(t *testing.T, n *node, authorize Authorize) http.Handler {
 	if authorize == nil {
 		authorize = func(*http.Request, []byte) error { return nil }
 	}
-	return New(n, e, authorize)
+	return New(n, e, s, authorize)
 }
 
 // ask sends a request as the weir command does; header lines are NAME: VALUE.
@@ -230,5 +247,32 @@ func TestStatusOf(t *testing.T) {
 	}
 	if got := statusOf(errors.New("x")); got != 500 {
 		t.Errorf("any other error: %d", got)
+	}
+}
+
+func TestNodesAndSettings(t *testing.T) {
+	for _, c := range []struct {
+		path, body string
+		status     int
+		asked      string
+	}{
+		{"/api/nodes/n00000000000000ff", `{"drain":true}`, 200, "n00000000000000ff drain true leave false"},
+		{"/api/nodes/n00000000000000ff", `{"drain":true,"leave":true}`, 200, "n00000000000000ff drain true leave true"},
+		{"/api/nodes/n00000000000000ff", `{}`, 200, "n00000000000000ff drain false leave false"},
+		{"/api/nodes/ff", `{}`, 400, ""},
+		{"/api/nodes/n00000000000000ff", `{`, 400, ""},
+		{"/api/settings", `{"replace_after_ms":60000}`, 200, "{ReplaceAfterMs:60000}"},
+		{"/api/settings", `{"replace_after_ms":-1}`, 400, ""},
+		{"/api/settings", `[]`, 400, ""},
+	} {
+		n := &node{}
+		h := newConsole(t, n, nil)
+		req := httptest.NewRequest("POST", c.path, strings.NewReader(c.body))
+		req.Header.Set("Content-Type", "application/json")
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, req)
+		if w.Code != c.status || n.asked != c.asked {
+			t.Errorf("%s %s: status %d, asked %q", c.path, c.body, w.Code, n.asked)
+		}
 	}
 }
