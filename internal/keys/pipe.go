@@ -46,6 +46,11 @@ func Claim(dst []byte, r model.ResourceID, slot model.Slot, pipe model.ResourceI
 	return binary.BigEndian.AppendUint64(dst, uint64(seq))
 }
 
+// ClaimSpan is the span of all pipes' claims in a slot.
+func ClaimSpan(r model.ResourceID, slot model.Slot) (lo, hi []byte) {
+	return AppendData(nil, r, slot, typeClaim), AppendData(nil, r, slot, typeClaim+1)
+}
+
 // SplitClaim takes a key made by Claim apart.
 func SplitClaim(key []byte) (pipe model.ResourceID, seq model.ClaimSeq, ok bool) {
 	_, _, typ, rest, ok := SplitData(key)

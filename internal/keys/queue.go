@@ -12,9 +12,21 @@ const (
 	typeQueue   = 'q' // the queue's head record; no rest
 	typeMessage = 'm' // rest: seq (8 bytes BE)
 	typeState   = 's' // a message's state, once it was received; rest: seq
-	typeReady   = 'r' // visible messages; rest: order (8 bytes BE)
+	typeReady   = 'r' // visible messages of priority 0, and turns of groups; rest: order (8 bytes BE)
+	typeUrgent  = 'p' // the same of higher priorities; rest: priority (1 byte) | order
 	typeHidden  = 'v' // delayed and in flight; rest: visible at (Unix ms, 8 bytes BE) | seq
 	typeDead    = 'x' // dead messages; rest: order
+	typeTimed   = 'j' // scheduled messages by id; rest: id (16 bytes)
+
+	typeGroup     = 'g' // a message group's record; rest: its name
+	typeGrouped   = 'e' // messages of a group; rest: name (behind its length, uvarint) | priority (1 byte) | number (8 bytes BE)
+	typeNoisy     = 'n' // the noisy groups whose turn it is; rest: priority (1 byte)
+	typeLoud      = 'l' // groups that may count as noisy; rest: name
+	typeWaiting   = 'w' // groups that wait for their rate; rest: until (Unix ms, 8 bytes BE) | number (8 bytes BE)
+	typeLingering = 'z' // groups without messages that are kept for a while; rest: as above
+
+	typeSent    = 'u' // deduplication ids; rest: period (8 bytes BE) | group (behind its length, uvarint) or nothing | id
+	typeAttempt = 'y' // receives by their attempt; rest: period (8 bytes BE) | attempt (16 bytes)
 )
 
 // QueueHead is the key of a queue's head record.
@@ -32,9 +44,13 @@ func MessageState(dst []byte, r model.ResourceID, slot model.Slot, seq uint64) [
 	return binary.BigEndian.AppendUint64(AppendData(dst, r, slot, typeState), seq)
 }
 
-// Ready is the key of the visible message at the given place in their order.
-func Ready(dst []byte, r model.ResourceID, slot model.Slot, order uint64) []byte {
-	return binary.BigEndian.AppendUint64(AppendData(dst, r, slot, typeReady), order)
+// Ready is the key of the visible message, or turn of a group, at the given
+// place in the order of its priority.
+func Ready(dst []byte, r model.ResourceID, slot model.Slot, priority uint8, order uint64) []byte {
+	if priority == 0 {
+		return binary.BigEndian.AppendUint64(AppendData(dst, r, slot, typeReady), order)
+	}
+	return binary.BigEndian.AppendUint64(append(AppendData(dst, r, slot, typeUrgent), priority), order)
 }
 
 // Dead is the key of the dead message at the given place in their order.
@@ -49,18 +65,42 @@ func Hidden(dst []byte, r model.ResourceID, slot model.Slot, visibleAtMs int64, 
 	return binary.BigEndian.AppendUint64(dst, seq)
 }
 
-// MessageSpans are the spans of everything that a queue keeps of its messages.
+// Timed is the key of what finds a scheduled message by its id.
+func Timed(dst []byte, r model.ResourceID, slot model.Slot, id model.MessageID) []byte {
+	return append(AppendData(dst, r, slot, typeTimed), id[:]...)
+}
+
+// MessageSpans are the spans of everything that a queue keeps of its messages
+// and their groups, but not of what was sent and received lately.
 func MessageSpans(r model.ResourceID, slot model.Slot) [][2][]byte {
 	var spans [][2][]byte
-	for _, typ := range []byte{typeMessage, typeState, typeReady, typeHidden, typeDead} {
+	for _, typ := range []byte{typeMessage, typeState, typeReady, typeUrgent, typeHidden, typeDead, typeTimed,
+		typeGroup, typeGrouped, typeNoisy, typeLoud, typeWaiting, typeLingering} {
 		spans = append(spans, [2][]byte{AppendData(nil, r, slot, typ), AppendData(nil, r, slot, typ+1)})
 	}
 	return spans
 }
 
+// MessagesFrom is the span of a queue's messages from the given number on.
+func MessagesFrom(r model.ResourceID, slot model.Slot, seq uint64) (lo, hi []byte) {
+	return Message(nil, r, slot, seq), AppendData(nil, r, slot, typeMessage+1)
+}
+
+// SplitMessage returns the number in a key made by Message.
+func SplitMessage(key []byte) (seq uint64, ok bool) {
+	_, _, typ, rest, ok := SplitData(key)
+	if !ok || len(rest) != 8 || typ != typeMessage {
+		return 0, false
+	}
+	return binary.BigEndian.Uint64(rest), true
+}
+
 // SplitOrder returns the order in a key made by Ready or Dead.
 func SplitOrder(key []byte) (order uint64, ok bool) {
 	_, _, typ, rest, ok := SplitData(key)
+	if ok && typ == typeUrgent && len(rest) == 9 {
+		return binary.BigEndian.Uint64(rest[1:]), true
+	}
 	if !ok || len(rest) != 8 || typ != typeReady && typ != typeDead {
 		return 0, false
 	}
@@ -101,7 +141,14 @@ func queueString(typ byte, rest []byte) (s string, ok bool) {
 			return "", false
 		}
 		return fmt.Sprintf("hidden/%d/%d", binary.BigEndian.Uint64(rest), binary.BigEndian.Uint64(rest[8:])), true
+	case typeUrgent:
+		if len(rest) != 9 {
+			return "", false
+		}
+		return fmt.Sprintf("ready%d/%d", rest[0], binary.BigEndian.Uint64(rest[1:])), true
+	case typeTimed:
+		return fmt.Sprintf("timed/%x", rest), len(rest) == len(model.MessageID{})
 	default:
-		return "", false
+		return groupString(typ, rest)
 	}
 }

@@ -18,6 +18,7 @@ var applies = map[model.CommandKind]applyFunc{
 	model.CmdChangeVisibility: applyChangeVisibility,
 	model.CmdPurge:            applyPurge,
 	model.CmdSetQueueSettings: applySetQueueSettings,
+	model.CmdCancelScheduled:  applyCancelScheduled,
 
 	model.CmdClaim:     applyClaim,
 	model.CmdPipeApply: applyPipeApply,
@@ -33,6 +34,7 @@ var queries = map[model.QueryKind]queryFunc{
 	model.QueryScan:     queryScan,
 	model.QueryGetBatch: queryGetBatch,
 	model.QueryQueue:    queryQueue,
+	model.QueryPeek:     queryPeek,
 	model.QueryClaims:   queryClaims,
 }
 

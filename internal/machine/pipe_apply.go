@@ -10,10 +10,8 @@ import (
 // applyPipeApply applies one part of a claim's effects, once: the effects and
 // the record that they were applied are one commit (invariant 2).
 func applyPipeApply(m *Machine, tx *Tx) (model.Result, error) {
-	var cmd model.PipeApply
-	d := model.NewDecoder(tx.Command.Body)
-	cmd.Decode(d)
-	if err := d.Done(); err != nil {
+	cmd, err := bodyOf[model.PipeApply](tx.Command.Body)
+	if err != nil {
 		return model.Result{}, err
 	}
 	part := keys.PartID{Pipe: cmd.Pipe, Source: cmd.Source, Part: cmd.Part}
@@ -105,43 +103,36 @@ func (m *Machine) checkEffects(cmd *model.PipeApply) (toQueue, ok bool, err erro
 
 // effectKey is the encoded key of the item that an effect on a table changes.
 func effectKey(e *model.PipeEffect) (key []byte, known bool, err error) {
-	d := model.NewDecoder(e.Body)
 	switch e.Kind {
 	case model.CmdPutItem:
-		var body model.PutItem
-		body.Decode(d)
-		key = body.Key
+		body, err := bodyOf[model.PutItem](e.Body)
+		return body.Key, true, err
 	case model.CmdUpdateItem:
-		var body model.UpdateItem
-		body.Decode(d)
-		key = body.Key
+		body, err := bodyOf[model.UpdateItem](e.Body)
+		return body.Key, true, err
 	case model.CmdDeleteItem:
-		var body model.DeleteItem
-		body.Decode(d)
-		key = body.Key
+		body, err := bodyOf[model.DeleteItem](e.Body)
+		return body.Key, true, err
 	default:
 		return nil, false, nil
 	}
-	return key, true, d.Done()
 }
 
-// sendEffects puts the effects' messages into the target queue.
+// sendEffects puts the effects' messages into the target queue, in their order.
 func sendEffects(tx *Tx, cmd *model.PipeApply) error {
 	q, err := openQueue(tx)
 	if err != nil {
 		return err
 	}
+	q.head.Fifo = q.head.Fifo || cmd.Settings.Fifo
 	for i := range cmd.Effects {
-		var entry model.SendEntry
-		d := model.NewDecoder(cmd.Effects[i].Body)
-		entry.Decode(d)
-		if err := d.Done(); err != nil {
+		entry, err := bodyOf[model.SendEntry](cmd.Effects[i].Body)
+		if err != nil {
 			return err
 		}
-		q.send(&entry)
+		q.send(&cmd.Settings, &entry, true)
 	}
-	q.flush()
-	return nil
+	return q.flush()
 }
 
 // applyEffects applies the effects one after the other, each to what those

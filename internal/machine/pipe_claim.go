@@ -17,9 +17,7 @@ func readClaims(r Reader, id model.ResourceID, slot model.Slot, pipe model.Resou
 	if err != nil || !ok {
 		return c, err
 	}
-	d := model.NewDecoder(value)
-	c.Decode(d)
-	return c, d.Done()
+	return bodyOf[keys.ClaimsRecord](value)
 }
 
 func (q *queue) writeClaims(pipe model.ResourceID, c *keys.ClaimsRecord) {
@@ -34,17 +32,14 @@ func readClaim(r Reader, id model.ResourceID, slot model.Slot, pipe model.Resour
 	if err != nil || !ok {
 		return c, false, err
 	}
-	d := model.NewDecoder(value)
-	c.Decode(d)
-	return c, true, d.Done()
+	c, err = bodyOf[keys.ClaimRecord](value)
+	return c, true, err
 }
 
 // applyClaim hands messages over to a pipe (invariant 1).
 func applyClaim(m *Machine, tx *Tx) (model.Result, error) {
-	var cmd model.Claim
-	d := model.NewDecoder(tx.Command.Body)
-	cmd.Decode(d)
-	if err := d.Done(); err != nil {
+	cmd, err := bodyOf[model.Claim](tx.Command.Body)
+	if err != nil {
 		return model.Result{}, err
 	}
 	if m.dropped[cmd.Pipe] { // the pipe is being ended: no more claims, or its end would leave one behind
@@ -80,23 +75,7 @@ func applyClaim(m *Machine, tx *Tx) (model.Result, error) {
 			return model.Result{}, err
 		}
 	}
-	q.flush()
-	return model.Result{Body: res.Append(nil)}, nil
-}
-
-// takeDead takes dead messages out of their index. They do not expire there:
-// they count as messages of the dead-letter queue, which decides.
-func (q *queue) takeDead(_ *model.QueueSettings, most int) (got []keys.QueueEntry, err error) {
-	bytes := uint64(0)
-	err = q.walkDead(most, func(e *keys.QueueEntry) verdict {
-		if len(got) > 0 && bytes+e.Size > model.MaxReceiveBytes {
-			return stop
-		}
-		bytes += e.Size
-		got = append(got, *e)
-		return taken
-	})
-	return got, err
+	return model.Result{Body: res.Append(nil)}, q.flush()
 }
 
 // claim records the claim. The messages that have a state, because receipts of
@@ -117,6 +96,7 @@ func (q *queue) claim(cmd *model.Claim, claims *keys.ClaimsRecord, got []keys.Qu
 	q.value = record.Append(q.value[:0])
 	q.tx.Set(keys.Claim(q.key[:0], q.id, q.slot, cmd.Pipe, claims.Next), q.value)
 	q.head.Claimed += uint64(len(got))
+	q.taken = 0
 	claims.Next++
 	claims.Unsettled++
 	q.writeClaims(cmd.Pipe, claims)
@@ -125,16 +105,12 @@ func (q *queue) claim(cmd *model.Claim, claims *keys.ClaimsRecord, got []keys.Qu
 
 // expandClaim reads the messages of the claim that the command made.
 func expandClaim(r Reader, cmd *model.Command, recorded []byte) (model.ClaimResult, error) {
-	var res model.ClaimResult
-	d := model.NewDecoder(recorded)
-	res.Decode(d)
-	if err := d.Done(); err != nil || res.Taken == 0 {
+	res, err := bodyOf[model.ClaimResult](recorded)
+	if err != nil || res.Taken == 0 {
 		return res, err
 	}
-	var body model.Claim
-	d = model.NewDecoder(cmd.Body)
-	body.Decode(d)
-	if err := d.Done(); err != nil {
+	body, err := bodyOf[model.Claim](cmd.Body)
+	if err != nil {
 		return res, err
 	}
 	record, ok, err := readClaim(r, cmd.Resource, cmd.Slot, body.Pipe, res.Seq)
@@ -162,10 +138,8 @@ func readClaimed(r Reader, id model.ResourceID, slot model.Slot, c *keys.ClaimRe
 
 // queryClaims finds the unsettled claims of one pipe, or of all.
 func queryClaims(r Reader, query *model.Query) (model.Result, error) {
-	var body model.ClaimsQuery
-	d := model.NewDecoder(query.Body)
-	body.Decode(d)
-	if err := d.Done(); err != nil {
+	body, err := bodyOf[model.ClaimsQuery](query.Body)
+	if err != nil {
 		return model.Result{}, err
 	}
 	page := claimsPage{reader: r, query: query, left: model.MaxReceiveBytes}
@@ -179,12 +153,10 @@ func queryClaims(r Reader, query *model.Query) (model.Result, error) {
 		return model.Result{Body: page.result.Append(nil)}, err
 	}
 	lo, hi := keys.ClaimsSpan(query.Resource, query.Slot)
-	err := scan(r, lo, hi, func(key, value []byte) error {
+	err = scan(r, lo, hi, func(key, value []byte) error {
 		pipe, ok := keys.SplitClaims(key)
-		d := model.NewDecoder(value)
-		var claims keys.ClaimsRecord
-		claims.Decode(d)
-		if !ok || d.Done() != nil {
+		claims, err := bodyOf[keys.ClaimsRecord](value)
+		if !ok || err != nil {
 			return model.ErrCorrupt
 		}
 		if claims.Unsettled == 0 {
@@ -211,10 +183,8 @@ func (p *claimsPage) add(pipe model.ResourceID, from, to model.ClaimSeq) error {
 	hi := keys.Claim(nil, p.query.Resource, p.query.Slot, pipe, to)
 	return scan(p.reader, lo, hi, func(key, value []byte) error {
 		_, seq, ok := keys.SplitClaim(key)
-		d := model.NewDecoder(value)
-		var record keys.ClaimRecord
-		record.Decode(d)
-		if !ok || d.Done() != nil {
+		record, err := bodyOf[keys.ClaimRecord](value)
+		if !ok || err != nil {
 			return model.ErrCorrupt
 		}
 		if p.result.More {

@@ -9,10 +9,8 @@ import (
 // when the command says so. A claim that is settled already is left alone, so
 // the command may be repeated at any time (invariant 5).
 func applySettle(_ *Machine, tx *Tx) (model.Result, error) {
-	var cmd model.Settle
-	d := model.NewDecoder(tx.Command.Body)
-	cmd.Decode(d)
-	if err := d.Done(); err != nil {
+	cmd, err := bodyOf[model.Settle](tx.Command.Body)
+	if err != nil {
 		return model.Result{}, err
 	}
 	q, err := openQueue(tx)
@@ -46,8 +44,7 @@ func applySettle(_ *Machine, tx *Tx) (model.Result, error) {
 		}
 	}
 	q.writeClaims(cmd.Pipe, &claims)
-	q.flush()
-	return model.Result{}, nil
+	return model.Result{}, q.flush()
 }
 
 // settle ends one message's claim; found is false when the message was purged
@@ -63,6 +60,7 @@ func (q *queue) settle(e *keys.QueueEntry, release bool) (found bool, err error)
 		}
 	}
 	q.head.Claimed--
+	q.comeBack(e)
 	if release {
 		q.show(e, st)
 	} else {

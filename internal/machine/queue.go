@@ -9,6 +9,11 @@ import (
 // taken out for ever: every index is only appended to at its end and read from
 // its low mark, and no scan goes over a tombstone twice. The layout and the
 // reasons are in docs/format/queue.md.
+//
+// Messages without a group are entries of the line of their priority
+// (queue_line.go). Those of a group are in the group's list (queue_group.go),
+// and the group has a turn in the line while it has something to give. What
+// takes from lines and groups is in queue_take.go.
 
 // Bounds of the work that a command does besides its own.
 const (
@@ -20,7 +25,8 @@ const (
 )
 
 // queue is a queue's slot as one command works on it. What the command changes
-// in the head record is kept here and written by flush.
+// in the head record, in lines and in groups is kept here and written by
+// flush.
 type queue struct {
 	tx    *Tx
 	id    model.ResourceID
@@ -28,14 +34,23 @@ type queue struct {
 	nowMs int64
 	head  keys.QueueRecord
 	was   keys.QueueRecord // head as stored
-	// storedOrder is the head's NextOrder as stored: messages that became
-	// visible in this command are behind it, in fresh, not yet written.
-	storedOrder uint64
-	fresh       []keys.QueueEntry
+	// fresh are the entries that this command appended to the lines, in order,
+	// not yet written.
+	fresh [model.MaxPriority + 1][]freshEntry
+	// groups are those that this command looked at, and order is the order in
+	// which it came to them: groups is never ranged over.
+	groups map[string]*group
+	order  []*group
+	noisy  [model.MaxPriority + 1]*noisyList // those looked at
+	// taken counts messages that this command has taken out of lines and groups,
+	// until they count as in flight or claimed.
+	taken uint64
 	// states are the states that this command wrote, for commands with several
 	// entries, which may name a message twice. nil is no state.
 	states map[uint64]*keys.StateRecord
+	sent   map[string]keys.SentRecord // what this command will remember of its messages
 	wake   bool
+	err    error // the first failure to read; flush returns it
 	key    [64]byte
 	value  []byte
 }
@@ -44,39 +59,63 @@ type queue struct {
 // used has an empty head.
 func openQueue(tx *Tx) (*queue, error) {
 	q := &queue{tx: tx, id: tx.Command.Resource, slot: tx.Command.Slot, nowMs: tx.Command.Stamp.Millis()}
-	head, err := readQueueHead(tx, q.id, q.slot)
-	if err != nil {
+	if err := readQueueHead(tx, q.id, q.slot, &q.head); err != nil {
 		return nil, err
 	}
-	q.head, q.was, q.storedOrder = head, head, head.NextOrder
+	q.was = q.head
 	return q, nil
 }
 
-func readQueueHead(r Reader, id model.ResourceID, slot model.Slot) (head keys.QueueRecord, err error) {
+func readQueueHead(r Reader, id model.ResourceID, slot model.Slot, head *keys.QueueRecord) error {
 	var buf [64]byte
 	value, ok, err := r.Get(keys.QueueHead(buf[:0], id, slot))
-	if err != nil || !ok {
-		return head, err
+	if err != nil {
+		return err
+	}
+	if !ok {
+		head.NextSeq = 1 // zero is before every message
+		return nil
 	}
 	d := model.NewDecoder(value)
 	head.Decode(d)
-	return head, d.Done()
+	return d.Done()
 }
 
-// flush writes what the command left: the messages that became visible and
-// stayed, and the head.
-func (q *queue) flush() {
-	order := q.head.NextOrder - uint64(len(q.fresh))
-	for i := range q.fresh {
-		q.value = q.fresh[i].Append(q.value[:0])
-		q.tx.Set(keys.Ready(q.key[:0], q.id, q.slot, order+uint64(i)), q.value)
+// fail keeps the first error; what goes on after it has no effect.
+func (q *queue) fail(err error) {
+	if q.err == nil {
+		q.err = err
 	}
+}
+
+// flush writes what the command left, or returns the error that it met on the
+// way.
+func (q *queue) flush() error {
+	q.arrange()
+	q.flushGroups()
+	q.flushNoisy()
+	if q.err != nil {
+		return q.err
+	}
+	q.flushLines()
 	if q.head != q.was {
-		q.tx.Set(keys.QueueHead(q.key[:0], q.id, q.slot), q.head.Append(q.value[:0]))
+		q.value = q.head.Append(q.value[:0])
+		q.tx.Set(keys.QueueHead(q.key[:0], q.id, q.slot), q.value)
 	}
-	if q.wake && q.head.Visible > 0 {
+	if q.wake && hasTurn(&q.head) {
 		q.tx.Wake = true
 	}
+	return nil
+}
+
+// hasTurn reports whether anything is in line.
+func hasTurn(h *keys.QueueRecord) bool {
+	for p := range h.Lines {
+		if h.Lines[p].Count+h.Noisy[p] > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // state returns the state of a message that was received.
@@ -111,19 +150,21 @@ func (q *queue) setState(st *keys.StateRecord) {
 // remember makes state see what this command wrote.
 func (q *queue) remember() { q.states = map[uint64]*keys.StateRecord{} }
 
-// show puts a message at the end of the visible ones.
+// show makes a message visible that was not: at the end of its line or of its
+// group's list, or in its place in a FIFO group.
 func (q *queue) show(e *keys.QueueEntry, st *keys.StateRecord) {
-	if q.head.Visible == 0 {
-		q.head.HeadMs = e.SentMs
+	q.head.Visible++
+	at := uint64(0)
+	if e.Grouped() {
+		at = q.enlist(e)
+	} else {
+		at = q.appendLine(e.Priority, *e)
+		q.wake = true
 	}
-	q.fresh = append(q.fresh, *e)
 	if st != nil {
-		st.Place, st.At = keys.PlaceReady, q.head.NextOrder
+		st.Place, st.At = keys.PlaceReady, at
 		q.setState(st)
 	}
-	q.head.NextOrder++
-	q.head.Visible++
-	q.wake = true
 }
 
 // drop removes a message's record and state. The caller has taken it out of
@@ -137,6 +178,12 @@ func (q *queue) drop(e *keys.QueueEntry) {
 		}
 	}
 	q.head.Bytes -= e.Size
+	if e.Grouped() {
+		g := q.group(e.Group)
+		if g.Messages--; g.Messages == 0 {
+			q.head.Groups--
+		}
+	}
 }
 
 // expired reports whether a message has been kept for its time.
@@ -144,90 +191,10 @@ func (q *queue) expired(s *model.QueueSettings, e *keys.QueueEntry) bool {
 	return s.RetentionMs > 0 && e.SentMs+s.RetentionMs <= q.nowMs
 }
 
-// verdict is what becomes of a message that a walk comes to.
-type verdict bool
-
-const (
-	stop  verdict = false // it stays where it is, and the walk ends
-	taken verdict = true  // it leaves the index
-)
-
-// walkReady shows f the visible messages in their order, at most limit.
-func (q *queue) walkReady(limit int, f func(e *keys.QueueEntry) verdict) error {
-	if q.head.Visible == 0 {
-		return nil
+// orCorrupt is err, or ErrCorrupt when a record that must be there is not.
+func orCorrupt(err error) error {
+	if err == nil {
+		return model.ErrCorrupt
 	}
-	visit := func(e *keys.QueueEntry) verdict {
-		q.head.HeadMs = e.SentMs
-		if f(e) == stop {
-			return stop
-		}
-		q.head.Visible--
-		return taken
-	}
-	seen := 0
-	if q.head.LowOrder < q.storedOrder {
-		lo := keys.Ready(nil, q.id, q.slot, q.head.LowOrder)
-		hi := keys.Ready(nil, q.id, q.slot, q.storedOrder)
-		n, stopped, err := q.walk(lo, hi, &q.head.LowOrder, limit, visit)
-		if err != nil || stopped || n == limit {
-			return err
-		}
-		seen = n
-	}
-	// All stored ones have gone: the first fresh one is the head.
-	q.head.LowOrder = q.storedOrder
-	for ; len(q.fresh) > 0 && seen < limit; seen++ {
-		e := q.fresh[0]
-		if visit(&e) == stop {
-			return nil
-		}
-		q.fresh = q.fresh[1:]
-		q.storedOrder++
-		q.head.LowOrder = q.storedOrder
-	}
-	return nil
-}
-
-// walkDead shows f the dead messages in their order, at most limit.
-func (q *queue) walkDead(limit int, f func(e *keys.QueueEntry) verdict) error {
-	if q.head.Dead == 0 {
-		return nil
-	}
-	lo, hi := keys.Dead(nil, q.id, q.slot, q.head.LowDead), keys.Dead(nil, q.id, q.slot, q.head.NextDead)
-	_, _, err := q.walk(lo, hi, &q.head.LowDead, limit, func(e *keys.QueueEntry) verdict {
-		if f(e) == stop {
-			return stop
-		}
-		q.head.Dead--
-		return taken
-	})
 	return err
-}
-
-// walk goes over one stored index from its low mark, removes what f takes and
-// moves the low mark up to what stays.
-func (q *queue) walk(lo, hi []byte, low *uint64, limit int, f func(e *keys.QueueEntry) verdict) (seen int, stopped bool, err error) {
-	it, err := q.tx.Scan(lo, hi, false)
-	if err != nil {
-		return 0, false, err
-	}
-	for seen < limit && it.Next() {
-		order, ok := keys.SplitOrder(it.Key())
-		d := model.NewDecoder(it.Value())
-		var e keys.QueueEntry
-		e.Decode(d)
-		if !ok || d.Done() != nil {
-			_ = it.Close() // the first error is the one to report
-			return seen, false, model.ErrCorrupt
-		}
-		if f(&e) == stop {
-			*low = order
-			return seen, true, it.Close()
-		}
-		seen++
-		*low = order + 1
-		q.tx.Delete(it.Key())
-	}
-	return seen, false, it.Close()
 }

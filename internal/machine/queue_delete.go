@@ -9,10 +9,8 @@ import (
 // counts until its message is received again, also when the message has become
 // visible meanwhile: who holds it has done the work.
 func applyDeleteMessages(_ *Machine, tx *Tx) (model.Result, error) {
-	var cmd model.DeleteMessages
-	d := model.NewDecoder(tx.Command.Body)
-	cmd.Decode(d)
-	if err := d.Done(); err != nil {
+	cmd, err := bodyOf[model.DeleteMessages](tx.Command.Body)
+	if err != nil {
 		return model.Result{}, err
 	}
 	q, err := openQueue(tx)
@@ -27,8 +25,7 @@ func applyDeleteMessages(_ *Machine, tx *Tx) (model.Result, error) {
 			return model.Result{}, err
 		}
 	}
-	q.flush()
-	return model.Result{}, nil
+	return model.Result{}, q.flush()
 }
 
 func (q *queue) deleteMessage(r *model.Receipt) error {
@@ -39,16 +36,25 @@ func (q *queue) deleteMessage(r *model.Receipt) error {
 	switch st.Place {
 	case keys.PlaceInFlight:
 		q.tx.Delete(keys.Hidden(q.key[:0], q.id, q.slot, int64(st.At), st.Seq))
-		q.head.InFlight--
+		q.land(st)
 	case keys.PlaceReady:
-		q.tx.Delete(keys.Ready(q.key[:0], q.id, q.slot, st.At))
+		if st.Grouped() {
+			q.delist(&st.QueueEntry, st.At)
+			break
+		}
+		q.tx.Delete(keys.Ready(q.key[:0], q.id, q.slot, st.Priority, st.At))
+		q.head.Lines[st.Priority].Count--
 		q.head.Visible--
 	case keys.PlaceDead:
 		q.tx.Delete(keys.Dead(q.key[:0], q.id, q.slot, st.At))
 		q.head.Dead--
+		if st.Grouped() {
+			q.group(st.Group).Dead--
+		}
 	case keys.PlaceClaimed:
 		// The claim still names it; what has no state is gone.
 		q.head.Claimed--
+		q.comeBack(&st.QueueEntry)
 	}
 	q.drop(&st.QueueEntry)
 	return nil
@@ -57,11 +63,15 @@ func (q *queue) deleteMessage(r *model.Receipt) error {
 // applyPurge deletes all messages. Claims stay, without messages, until they
 // are settled.
 func applyPurge(_ *Machine, tx *Tx) (model.Result, error) {
+	cmd, err := bodyOf[model.Purge](tx.Command.Body)
+	if err != nil {
+		return model.Result{}, err
+	}
 	q, err := openQueue(tx)
 	if err != nil {
 		return model.Result{}, err
 	}
-	if q.head.PurgedMs != 0 && q.nowMs < q.head.PurgedMs+model.PurgeIntervalMs {
+	if !cmd.Follows && q.head.PurgedMs != 0 && q.nowMs < q.head.PurgedMs+model.PurgeIntervalMs {
 		return model.Result{Status: model.StatusOverLimit}, nil
 	}
 	if q.head.PurgedBelow < q.head.NextSeq {
@@ -70,9 +80,11 @@ func applyPurge(_ *Machine, tx *Tx) (model.Result, error) {
 		}
 	}
 	h := &q.head
-	h.Visible, h.Delayed, h.InFlight, h.Claimed, h.Dead, h.Bytes = 0, 0, 0, 0, 0, 0
-	h.LowOrder, h.LowDead = h.NextOrder, h.NextDead
+	h.Visible, h.Delayed, h.InFlight, h.Claimed, h.Dead, h.Bytes, h.Groups = 0, 0, 0, 0, 0, 0, 0
+	h.LowDead, h.Waiting.Count, h.Lingering.Count = h.NextDead, 0, 0
+	for p := range h.Lines {
+		h.Lines[p].Low, h.Lines[p].Count, h.Noisy[p] = h.Lines[p].Next, 0, 0
+	}
 	h.PurgedBelow, h.PurgedMs = h.NextSeq, q.nowMs
-	q.flush()
-	return model.Result{}, nil
+	return model.Result{}, q.flush()
 }

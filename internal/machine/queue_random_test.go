@@ -218,7 +218,7 @@ func (q *queueModel) settleSome() {
 }
 
 func (q *queueModel) purge() {
-	if res := q.do(model.CmdPurge, 5, nil); res.Status != model.StatusOK {
+	if res := q.do(model.CmdPurge, 5, (&model.Purge{}).Append(nil)); res.Status != model.StatusOK {
 		return
 	}
 	for _, m := range slices.Clone(q.live) {
@@ -319,8 +319,7 @@ func TestQueueRepeatedReceive(t *testing.T) {
 func TestQueueLimits(t *testing.T) {
 	r := newQueueRig(t)
 	r.settings.MaxReceives = 0
-	head, _ := readQueueHead(r.view, 5, model.QueueSlot(5))
-	if head.InFlight != 0 {
+	if r.head(5).InFlight != 0 {
 		t.Fatal("a new queue has messages in flight")
 	}
 	for range model.MaxPipeClaims {

@@ -1,6 +1,8 @@
 package machine
 
 import (
+	"math"
+
 	"weir.dev/weir/internal/keys"
 	"weir.dev/weir/internal/model"
 )
@@ -9,52 +11,141 @@ import (
 const readyHorizonMs = 20_000
 
 // Ready says whether a CmdReceive or CmdClaim would find something at now. If
-// it would not, nextMs is the Unix millisecond at which something may become
-// visible by itself; zero is never. It only reads, and may run beside Apply.
+// it would not, nextMs is the Unix millisecond at which it may find something
+// though no other command is applied: a message becomes visible, or a rate
+// allows another one; zero is never. It only reads, and may run beside Apply.
 // When it says ready and the command then takes nothing after all, because
-// what it found had expired or died, the command has made the queue shorter.
+// what it found had expired, died or was over its rate, the command has made
+// the queue shorter.
 func Ready(r Reader, cmd *model.Command, now model.Stamp) (ready bool, nextMs int64, err error) {
-	head, err := readQueueHead(r, cmd.Resource, cmd.Slot)
-	if err != nil {
+	look := readyLook{reader: r, cmd: cmd, nowMs: now.Millis()}
+	if err := readQueueHead(r, cmd.Resource, cmd.Slot, &look.head); err != nil {
 		return false, 0, err
 	}
-	if cmd.Kind == model.CmdClaim {
-		var c model.Claim
-		d := model.NewDecoder(cmd.Body)
-		c.Decode(d)
-		if err := d.Done(); err != nil {
+	switch cmd.Kind {
+	case model.CmdClaim:
+		body, err := bodyOf[model.Claim](cmd.Body)
+		if err != nil {
 			return false, 0, err
 		}
-		if c.Dead {
-			return head.Dead > 0, 0, nil
+		if body.Dead {
+			ready, err = look.dead()
+			return ready, 0, err
 		}
-	}
-	if head.Visible > 0 {
-		return true, 0, nil
-	}
-	if head.InFlight+head.Delayed == 0 {
+		return look.visible(&body.Settings)
+	case model.CmdReceive:
+		body, err := bodyOf[model.Receive](cmd.Body)
+		if err != nil {
+			return false, 0, err
+		}
+		if again, err := readAttempt(r, cmd, body.Attempt, look.nowMs); err != nil || len(again) > 0 {
+			return err == nil, 0, err
+		}
+		return look.visible(&body.Settings)
+	default:
 		return false, 0, nil
 	}
-	nowMs := now.Millis()
-	lo := keys.Hidden(nil, cmd.Resource, cmd.Slot, head.LowHiddenMs, head.LowHiddenSeq)
-	hi := keys.Hidden(nil, cmd.Resource, cmd.Slot, nowMs+readyHorizonMs, 0)
-	it, err := r.Scan(lo, hi, false)
+}
+
+// readyLook is a look at a queue for a command that waits for it.
+type readyLook struct {
+	reader Reader
+	cmd    *model.Command
+	nowMs  int64
+	head   keys.QueueRecord
+}
+
+// dead reports whether there are dead messages to claim.
+func (l *readyLook) dead() (bool, error) {
+	if l.head.Dead == 0 {
+		return false, nil
+	}
+	lo := keys.Dead(nil, l.cmd.Resource, l.cmd.Slot, l.head.LowDead)
+	hi := keys.Dead(nil, l.cmd.Resource, l.cmd.Slot, l.head.NextDead)
+	it, err := l.reader.Scan(lo, hi, false)
 	if err != nil {
+		return false, err
+	}
+	var first keys.QueueEntry
+	if it.Next() {
+		if first, err = bodyOf[keys.QueueEntry](it.Value()); err != nil {
+			_ = it.Close() // the first error is the one to report
+			return false, err
+		}
+	}
+	if err := it.Close(); err != nil || !first.Fifo {
+		return true, err
+	}
+	g, err := readGroup(l.reader, l.cmd.Resource, l.cmd.Slot, first.Group)
+	return g.Out == 0, err // else the group's claim is to be settled first
+}
+
+// visible reports whether there are messages to take, or when.
+func (l *readyLook) visible(s *model.QueueSettings) (ready bool, nextMs int64, err error) {
+	if nextMs, err = l.shown(s); err != nil || nextMs == 0 {
 		return false, 0, err
 	}
-	nextMs = nowMs + readyHorizonMs
-	if it.Next() {
-		at, _, ok := keys.SplitHidden(it.Key())
-		if !ok {
-			_ = it.Close() // the first error is the one to report
-			return false, 0, model.ErrCorrupt
+	if allowed(l.head.FullNs, s.RateMilli, max(nextMs, l.nowMs)) == 0 {
+		nextMs = nextMsOf(&l.head, s)
+	}
+	if nextMs <= l.nowMs {
+		return true, 0, nil
+	}
+	return false, nextMs, nil
+}
+
+func nextMsOf(head *keys.QueueRecord, s *model.QueueSettings) int64 {
+	return nextMs(head.FullNs, s.RateMilli)
+}
+
+// shown is the time at which something is visible, whatever the queue's rate:
+// now, later, or zero for never.
+func (l *readyLook) shown(s *model.QueueSettings) (atMs int64, err error) {
+	h := &l.head
+	if hasTurn(h) {
+		return l.nowMs, nil
+	}
+	if h.Waiting.Count > 0 && s.GroupRateMilli == 0 {
+		return l.nowMs, nil // they wait for a rate that is no more
+	}
+	if h.InFlight+h.Delayed+h.Waiting.Count == 0 {
+		return 0, nil
+	}
+	next := l.nowMs + readyHorizonMs
+	if h.InFlight+h.Delayed > 0 {
+		lo := keys.Hidden(nil, l.cmd.Resource, l.cmd.Slot, h.LowHiddenMs, h.LowHiddenSeq)
+		hi := keys.Hidden(nil, l.cmd.Resource, l.cmd.Slot, next, 0)
+		if next, err = firstTime(l.reader, lo, hi, next); err != nil {
+			return 0, err
 		}
-		nextMs = at
 	}
-	if nextMs <= nowMs {
-		return true, 0, it.Close()
+	if h.Waiting.Count > 0 {
+		lo, _ := keys.AlarmsFrom(l.cmd.Resource, l.cmd.Slot, keys.AlarmWaiting, h.Waiting.LowMs, h.Waiting.LowNumber)
+		hi := keys.AlarmKey(nil, l.cmd.Resource, l.cmd.Slot, keys.AlarmWaiting, next, math.MaxUint64)
+		if next, err = firstTime(l.reader, lo, hi, next); err != nil {
+			return 0, err
+		}
 	}
-	return false, nextMs, it.Close()
+	return max(next, l.nowMs), nil
+}
+
+// firstTime is the time of the first entry of an index of times, or otherwise.
+func firstTime(r Reader, lo, hi []byte, otherwise int64) (atMs int64, err error) {
+	it, err := r.Scan(lo, hi, false)
+	if err != nil {
+		return 0, err
+	}
+	if !it.Next() {
+		return otherwise, it.Close()
+	}
+	atMs, _, ok := keys.SplitHidden(it.Key())
+	if !ok {
+		if atMs, _, ok = keys.SplitAlarm(it.Key()); !ok {
+			_ = it.Close() // the first error is the one to report
+			return 0, model.ErrCorrupt
+		}
+	}
+	return atMs, it.Close()
 }
 
 // TookNothing reports whether the command was a receive or claim that found
@@ -67,54 +158,4 @@ func TookNothing(cmd *model.Command, res model.Result) bool {
 	}
 	d := model.NewDecoder(res.Body)
 	return d.Uvarint() == 0 && d.Err() == nil
-}
-
-// maxDueCounted bounds how many due messages a query of a queue looks at.
-const maxDueCounted = 10_000
-
-// queryQueue counts a queue's messages.
-func queryQueue(r Reader, query *model.Query) (model.Result, error) {
-	var body model.QueueQuery
-	d := model.NewDecoder(query.Body)
-	body.Decode(d)
-	if err := d.Done(); err != nil {
-		return model.Result{}, err
-	}
-	head, err := readQueueHead(r, query.Resource, query.Slot)
-	if err != nil {
-		return model.Result{}, err
-	}
-	counts := model.QueueCounts{
-		Visible: head.Visible, Delayed: head.Delayed, InFlight: head.InFlight,
-		Claimed: head.Claimed, Dead: head.Dead, Bytes: head.Bytes,
-	}
-	if head.Visible > 0 {
-		counts.OldestMs = head.HeadMs
-	}
-	if err := countDue(r, query, &head, body.NowMs, &counts); err != nil {
-		return model.Result{}, err
-	}
-	return model.Result{Body: counts.Append(nil)}, nil
-}
-
-// countDue counts hidden messages as visible whose time has come.
-func countDue(r Reader, query *model.Query, head *keys.QueueRecord, nowMs int64, counts *model.QueueCounts) error {
-	if head.InFlight+head.Delayed == 0 || head.LowHiddenMs > nowMs {
-		return nil
-	}
-	lo := keys.Hidden(nil, query.Resource, query.Slot, head.LowHiddenMs, head.LowHiddenSeq)
-	hi := keys.Hidden(nil, query.Resource, query.Slot, nowMs+1, 0)
-	it, err := r.Scan(lo, hi, false)
-	if err != nil {
-		return err
-	}
-	for n := 0; n < maxDueCounted && it.Next(); n++ {
-		if len(it.Value()) > 0 {
-			counts.Delayed--
-		} else {
-			counts.InFlight--
-		}
-		counts.Visible++
-	}
-	return it.Close()
 }

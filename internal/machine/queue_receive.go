@@ -11,10 +11,8 @@ import (
 // timeout. Bodies are not touched: the recorded result names the messages, and
 // ExpandReceive reads them for the node that answers.
 func applyReceive(_ *Machine, tx *Tx) (model.Result, error) {
-	var cmd model.Receive
-	d := model.NewDecoder(tx.Command.Body)
-	cmd.Decode(d)
-	if err := d.Done(); err != nil {
+	cmd, err := bodyOf[model.Receive](tx.Command.Body)
+	if err != nil {
 		return model.Result{}, err
 	}
 	q, err := openQueue(tx)
@@ -24,9 +22,11 @@ func applyReceive(_ *Machine, tx *Tx) (model.Result, error) {
 	if _, err := q.showDue(&cmd.Settings); err != nil {
 		return model.Result{}, err
 	}
+	if repeated, err := q.repeatAttempt(&cmd); err != nil || repeated != nil {
+		return model.Result{Body: repeated}, orFlush(q, err)
+	}
 	if q.head.InFlight >= model.MaxQueueInFlight {
-		q.flush()
-		return model.Result{Status: model.StatusOverLimit}, nil
+		return model.Result{Status: model.StatusOverLimit}, q.flush()
 	}
 	most := min(cmd.Max, model.MaxReceiveMessages, uint32(model.MaxQueueInFlight-q.head.InFlight))
 	got, err := q.take(&cmd.Settings, int(most))
@@ -36,55 +36,16 @@ func applyReceive(_ *Machine, tx *Tx) (model.Result, error) {
 	for i := range got {
 		q.deliver(&got[i], &cmd)
 	}
-	q.flush()
-	return model.Result{Body: appendTaken(nil, got, cmd.Nonce)}, nil
+	q.rememberAttempt(&cmd, got)
+	return model.Result{Body: appendTaken(nil, got, cmd.Nonce)}, q.flush()
 }
 
-// take takes visible messages out of the index: at most most of them and about
-// MaxReceiveBytes. On its way it removes expired messages and puts dead ones
-// aside, at most maxSwept.
-func (q *queue) take(s *model.QueueSettings, most int) ([]keys.QueueEntry, error) {
-	var got []keys.QueueEntry
-	var fault error
-	bytes := uint64(0)
-	err := q.walkReady(most+maxSwept, func(e *keys.QueueEntry) verdict {
-		switch {
-		case len(got) == most || fault != nil:
-			return stop
-		case q.expired(s, e):
-			q.drop(e)
-			return taken
-		case s.MaxReceives > 0 && e.Receives >= s.MaxReceives:
-			fault = q.bury(e)
-			return taken
-		case len(got) > 0 && bytes+e.Size > model.MaxReceiveBytes:
-			return stop
-		}
-		bytes += e.Size
-		got = append(got, *e)
-		return taken
-	})
-	if err == nil {
-		err = fault
+// orFlush is err, or what flush returns.
+func orFlush(q *queue, err error) error {
+	if err != nil {
+		return err
 	}
-	return got, err
-}
-
-// bury puts a message that was received too often among the dead ones, for the
-// mover of dead letters to claim. It wakes nobody: consumers find nothing in
-// it, and the mover asks again by itself.
-func (q *queue) bury(e *keys.QueueEntry) error {
-	st, err := q.state(e.Seq)
-	if err != nil || st == nil {
-		return orCorrupt(err)
-	}
-	st.Place, st.At = keys.PlaceDead, q.head.NextDead
-	q.setState(st)
-	q.value = e.Append(q.value[:0])
-	q.tx.Set(keys.Dead(q.key[:0], q.id, q.slot, q.head.NextDead), q.value)
-	q.head.NextDead++
-	q.head.Dead++
-	return nil
+	return q.flush()
 }
 
 // deliver counts the receive of a taken message and hides it.
@@ -93,12 +54,15 @@ func (q *queue) deliver(e *keys.QueueEntry, cmd *model.Receive) {
 		e.FirstReceiveMs = q.nowMs
 	}
 	e.Receives++
+	q.taken--
 	st := &keys.StateRecord{QueueEntry: *e, ReceivedMs: q.nowMs, Nonce: cmd.Nonce}
 	if cmd.VisibilityMs <= 0 {
+		q.comeBack(e)
 		q.show(e, st)
 		return
 	}
 	q.hide(st, q.nowMs+min(cmd.VisibilityMs, model.MaxVisibilityMs))
+	q.head.InFlight++
 }
 
 // hide keeps a received message from others until the given time.
@@ -106,7 +70,20 @@ func (q *queue) hide(st *keys.StateRecord, untilMs int64) {
 	st.Place, st.At = keys.PlaceInFlight, uint64(untilMs)
 	q.setState(st)
 	q.tx.Set(keys.Hidden(q.key[:0], q.id, q.slot, untilMs, st.Seq), nil)
-	q.head.InFlight++
+}
+
+// comeBack counts that a message is not with a consumer or pipe any more.
+func (q *queue) comeBack(e *keys.QueueEntry) {
+	if e.Grouped() {
+		q.group(e.Group).Out--
+	}
+}
+
+// land counts that a message is not in flight any more.
+func (q *queue) land(st *keys.StateRecord) {
+	q.head.InFlight--
+	q.spent(st)
+	q.comeBack(&st.QueueEntry)
 }
 
 // The recorded result of a receive: how many messages were taken, the nonce of
@@ -162,9 +139,20 @@ func readMessage(r Reader, id model.ResourceID, slot model.Slot, e *keys.QueueEn
 		return model.Received{}, false, err
 	}
 	m := model.Received{Seq: e.Seq, Receives: e.Receives, FirstReceiveMs: e.FirstReceiveMs}
+	_, err = decodeMessage(value, &m.Message)
+	return m, true, err
+}
+
+// decodeMessage reads a stored message, and when it becomes or became visible
+// if it was sent with a delay; zero when it was not. The message shares memory
+// with value.
+func decodeMessage(value []byte, m *model.Message) (dueMs int64, err error) {
 	d := model.NewDecoder(value)
-	m.Message.Decode(d)
-	return m, true, d.Done()
+	m.Decode(d)
+	if d.Len() > 0 {
+		dueMs = int64(d.Uvarint())
+	}
+	return dueMs, d.Done()
 }
 
 // ExpandReceive turns the recorded result of a CmdReceive or CmdClaim into the

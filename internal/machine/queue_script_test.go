@@ -20,6 +20,7 @@ type queueScript struct {
 	handles map[string]string // receipts by name
 	bodies  map[uint64]string // by seq, of the source queue
 	seqs    map[string]uint64
+	ids     map[string]model.MessageID
 }
 
 func TestQueueScripts(t *testing.T) { runQueueScripts(t, "testdata/queue") }
@@ -27,7 +28,7 @@ func TestPipeScripts(t *testing.T)  { runQueueScripts(t, "testdata/pipe") }
 
 func runQueueScripts(t *testing.T, dir string) {
 	datadriven.Walk(t, dir, func(t *testing.T, path string) {
-		s := &queueScript{queueRig: newQueueRig(t), handles: map[string]string{}, bodies: map[uint64]string{}, seqs: map[string]uint64{}}
+		s := &queueScript{queueRig: newQueueRig(t), handles: map[string]string{}, bodies: map[uint64]string{}, seqs: map[string]uint64{}, ids: map[string]model.MessageID{}}
 		datadriven.RunTest(t, path, func(t *testing.T, td *datadriven.TestData) string {
 			s.t = t
 			out := s.command(td)
@@ -61,13 +62,20 @@ func (s *queueScript) command(td *datadriven.TestData) string {
 		s.nowMs = 1_000_000 + number(td, "ms", 0)
 		return ""
 	case "settings":
-		s.settings = model.QueueSettings{RetentionMs: number(td, "retention", 0), MaxReceives: uint32(number(td, "max-receives", 0))}
+		s.settings = model.QueueSettings{
+			RetentionMs: number(td, "retention", 0), MaxReceives: uint32(number(td, "max-receives", 0)),
+			Fifo: td.HasArg("fifo"), DedupPerGroup: td.HasArg("dedup-per-group"),
+			RateMilli: uint64(number(td, "rate-milli", 0)), GroupRateMilli: uint64(number(td, "group-rate-milli", 0)),
+		}
 		return ""
 	case "send":
-		s.sendBodies(td, id)
-		return s.woken()
+		return s.sendBodies(td, id) + s.woken()
 	case "receive":
-		return s.receiveShown(id, uint32(number(td, "n", 10)), number(td, "visibility", 30_000)) + s.woken()
+		return s.receiveShown(s.receiveOf(td, id)) + s.woken()
+	case "cancel":
+		return s.cancelShown(td, id)
+	case "peek":
+		return s.peekShown(td, id)
 	case "delete":
 		var handles []string
 		for _, name := range strings.Fields(td.Input) {
@@ -78,15 +86,15 @@ func (s *queueScript) command(td *datadriven.TestData) string {
 	case "visibility":
 		return s.visibilityShown(td, id) + s.woken()
 	case "purge":
-		return fmt.Sprintf("status %d\n", s.do(model.CmdPurge, id, nil).Status)
+		return fmt.Sprintf("status %d\n", s.do(model.CmdPurge, id, (&model.Purge{Follows: td.HasArg("follows")}).Append(nil)).Status)
 	case "sweep":
 		cmd := model.SetQueueSettings{Settings: s.settings}
 		return fmt.Sprintf("%+v\n", decodeAs[model.SweepResult](s.t, s.do(model.CmdSetQueueSettings, id, cmd.Append(nil)).Body)) + s.woken()
 	case "counts":
 		c := s.counts(id)
-		return fmt.Sprintf("visible=%d delayed=%d in-flight=%d claimed=%d dead=%d bytes=%d\n", c.Visible, c.Delayed, c.InFlight, c.Claimed, c.Dead, c.Bytes)
+		return fmt.Sprintf("visible=%d delayed=%d in-flight=%d claimed=%d dead=%d bytes=%d", c.Visible, c.Delayed, c.InFlight, c.Claimed, c.Dead, c.Bytes) + groupCounts(&c)
 	case "ready":
-		ok, next := s.ready(s.receiveCommand(id, 1, 0))
+		ok, next := s.ready(s.receiveOf(td, id))
 		if next != 0 {
 			next -= 1_000_000
 		}
@@ -109,20 +117,93 @@ func (s *queueScript) woken() string {
 	return ""
 }
 
-func (s *queueScript) sendBodies(td *datadriven.TestData, id model.ResourceID) {
-	head, err := readQueueHead(s.view, id, model.QueueSlot(id))
+// groupCounts shows the counts of groups, and the age, of a queue that has them.
+func groupCounts(c *model.QueueCounts) string {
+	if c.Groups == 0 {
+		return "\n"
+	}
+	return fmt.Sprintf(" groups=%d noisy=%d oldest=%d\n", c.Groups, c.Noisy, c.OldestMs-1_000_000)
+}
+
+func text(td *datadriven.TestData, name string) string {
+	for _, a := range td.CmdArgs {
+		if a.Key == name && len(a.Vals) == 1 {
+			return a.Vals[0]
+		}
+	}
+	return ""
+}
+
+// sendBodies sends one message for each word: body, or body:dedup. It shows the
+// messages that were sent before.
+func (s *queueScript) sendBodies(td *datadriven.TestData, id model.ResourceID) string {
+	cmd := model.Send{Settings: s.settings}
+	for _, word := range strings.Fields(td.Input) {
+		body, dedup, _ := strings.Cut(word, ":")
+		e := s.entry(body, number(td, "delay", 0))
+		e.Message.Group, e.Message.Dedup, e.Message.Priority = text(td, "group"), dedup, uint8(number(td, "priority", 0))
+		if at := number(td, "at", 0); at != 0 {
+			e.AtMs = 1_000_000 + at
+		}
+		cmd.Entries = append(cmd.Entries, e)
+	}
+	var out strings.Builder
+	for i, sent := range decodeAs[model.SendResult](s.t, s.do(model.CmdSend, id, cmd.Append(nil)).Body).Sent {
+		m := &cmd.Entries[i].Message
+		if sent.ID != m.ID {
+			fmt.Fprintf(&out, "%s was sent as %s, number %d\n", m.Body, s.bodies[sent.Seq], sent.Seq)
+			continue
+		}
+		s.bodies[sent.Seq], s.seqs[string(m.Body)], s.ids[string(m.Body)] = string(m.Body), sent.Seq, m.ID
+	}
+	return out.String()
+}
+
+func (s *queueScript) receiveOf(td *datadriven.TestData, id model.ResourceID) *model.Command {
+	s.nonce++
+	cmd := model.Receive{Settings: s.settings, Max: uint32(number(td, "n", 10)), VisibilityMs: number(td, "visibility", 30_000), Nonce: s.nonce}
+	copy(cmd.Attempt[:], text(td, "attempt"))
+	return &model.Command{Kind: model.CmdReceive, Resource: id, Slot: model.QueueSlot(id), Body: cmd.Append(nil)}
+}
+
+func (s *queueScript) cancelShown(td *datadriven.TestData, id model.ResourceID) string {
+	var cmd model.CancelScheduled
+	for _, name := range strings.Fields(td.Input) {
+		cmd.IDs = append(cmd.IDs, s.ids[name])
+	}
+	var out strings.Builder
+	for _, status := range decodeAs[model.EntryStatuses](s.t, s.do(model.CmdCancelScheduled, id, cmd.Append(nil)).Body) {
+		fmt.Fprintln(&out, entryNames[status])
+	}
+	return out.String()
+}
+
+var (
+	entryNames = []string{"ok", "not found", "not in flight", "over limit"}
+	placeNames = []string{"", "visible", "delayed", "in flight", "claimed", "dead"}
+)
+
+func (s *queueScript) peekShown(td *datadriven.TestData, id model.ResourceID) string {
+	body := model.PeekQuery{NowMs: s.nowMs, After: uint64(number(td, "after", 0)), Max: uint32(number(td, "n", 100)), Contains: text(td, "contains"), Group: text(td, "group")}
+	res, err := Query(s.view, &model.Query{Kind: model.QueryPeek, Resource: id, Slot: model.QueueSlot(id), Body: body.Append(nil)})
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	bodies := strings.Fields(td.Input)
-	for i, b := range bodies {
-		s.bodies[head.NextSeq+uint64(i)], s.seqs[b] = b, head.NextSeq+uint64(i)
+	page := decodeAs[model.PeekResult](s.t, res.Body)
+	var out strings.Builder
+	for _, m := range page.Messages {
+		fmt.Fprintf(&out, "%d %s#%d %s", m.Seq, m.Body, m.Receives, placeNames[m.Place])
+		if m.AtMs != 0 {
+			fmt.Fprintf(&out, " until %d", m.AtMs-1_000_000)
+		}
+		out.WriteByte('\n')
 	}
-	s.send(id, number(td, "delay", 0), bodies...)
+	fmt.Fprintf(&out, "next=%d more=%v\n", page.Next, page.More)
+	return out.String()
 }
 
-func (s *queueScript) receiveShown(id model.ResourceID, n uint32, visibilityMs int64) string {
-	res := s.run(s.receiveCommand(id, n, visibilityMs))
+func (s *queueScript) receiveShown(cmd *model.Command) string {
+	res := s.run(cmd)
 	if res.Status != model.StatusOK {
 		return fmt.Sprintf("status %d\n", res.Status)
 	}
@@ -158,10 +239,9 @@ func (s *queueScript) visibilityShown(td *datadriven.TestData, id model.Resource
 	for _, name := range strings.Fields(td.Input) {
 		handles = append(handles, s.handles[name])
 	}
-	names := []string{"ok", "not found", "not in flight", "over limit"}
 	var out strings.Builder
 	for _, status := range s.changeVisibility(id, number(td, "ms", 0), handles...) {
-		fmt.Fprintln(&out, names[status])
+		fmt.Fprintln(&out, entryNames[status])
 	}
 	return out.String()
 }
@@ -210,7 +290,7 @@ func (s *queueScript) pipeCommand(td *datadriven.TestData, id model.ResourceID) 
 func (s *queueScript) applyShown(td *datadriven.TestData, pipe model.ResourceID) string {
 	target := model.ResourceID(number(td, "target", 7))
 	cmd := model.PipeApply{
-		Pipe: pipe, Source: model.PipeSource{Resource: 5, Slot: model.QueueSlot(5)}, Part: uint32(number(td, "part", 0)),
+		Settings: s.settings, Pipe: pipe, Source: model.PipeSource{Resource: 5, Slot: model.QueueSlot(5)}, Part: uint32(number(td, "part", 0)),
 		Claim: model.ClaimSeq(number(td, "claim", 0)), Floor: model.ClaimSeq(number(td, "floor", 0)),
 	}
 	for _, line := range strings.Split(strings.TrimSpace(td.Input), "\n") {
@@ -246,6 +326,9 @@ func (s *queueScript) effect(f []string) model.PipeEffect {
 	case "send":
 		entry := s.entry(f[2], 0)
 		entry.Message.DeadFrom = 5
+		if len(f) > 3 { // group and deduplication id
+			entry.Message.DeadFrom, entry.Message.Group, entry.Message.Dedup = 0, f[3], f[4]
+		}
 		e.Kind, e.Body = model.CmdSend, entry.Append(nil)
 	default:
 		s.t.Fatalf("unknown effect %s", f[1])

@@ -8,16 +8,15 @@ import (
 // applySend puts messages into a queue. It also removes expired messages from
 // the queue's head, so that a queue that nobody reads does not grow for ever.
 func applySend(_ *Machine, tx *Tx) (model.Result, error) {
-	var cmd model.Send
-	d := model.NewDecoder(tx.Command.Body)
-	cmd.Decode(d)
-	if err := d.Done(); err != nil {
+	cmd, err := bodyOf[model.Send](tx.Command.Body)
+	if err != nil {
 		return model.Result{}, err
 	}
 	q, err := openQueue(tx)
 	if err != nil {
 		return model.Result{}, err
 	}
+	q.head.Fifo = q.head.Fifo || cmd.Settings.Fifo
 	if _, err := q.showDue(&cmd.Settings); err != nil {
 		return model.Result{}, err
 	}
@@ -26,108 +25,125 @@ func applySend(_ *Machine, tx *Tx) (model.Result, error) {
 	}
 	res := model.SendResult{Sent: make([]model.SentMessage, 0, len(cmd.Entries))}
 	for i := range cmd.Entries {
-		res.Sent = append(res.Sent, model.SentMessage{ID: cmd.Entries[i].Message.ID, Seq: q.head.NextSeq})
-		q.send(&cmd.Entries[i])
+		res.Sent = append(res.Sent, q.send(&cmd.Settings, &cmd.Entries[i], false))
 	}
-	q.flush()
-	return model.Result{Body: res.Append(nil)}, nil
+	return model.Result{Body: res.Append(nil)}, q.flush()
 }
 
-// send puts one message into the queue: visible at once, or delayed.
-func (q *queue) send(s *model.SendEntry) {
-	if s.Message.SentMs == 0 {
-		s.Message.SentMs = q.nowMs
+// send puts one message into the queue: visible at once, delayed or scheduled.
+// moved says that a pipe brings it. It returns the message that this one
+// repeats, if it does.
+func (q *queue) send(s *model.QueueSettings, entry *model.SendEntry, moved bool) model.SentMessage {
+	m := &entry.Message
+	if m.SentMs == 0 {
+		m.SentMs = q.nowMs
 	}
-	e := keys.QueueEntry{Seq: q.head.NextSeq, SentMs: s.Message.SentMs, Size: uint64(s.Message.Size())}
+	if earlier, ok := q.repeats(s, m, moved); ok {
+		return earlier
+	}
+	e := keys.QueueEntry{Seq: q.head.NextSeq, SentMs: m.SentMs, Size: uint64(m.Size()), Group: m.Group, Priority: m.Priority}
 	q.head.NextSeq++
 	q.head.Bytes += e.Size
-	q.value = s.Message.Append(q.value[:0])
+	if q.head.Fifo || e.Group != "" {
+		g := q.group(e.Group)
+		q.join(g)
+		if e.Fifo = g.Fifo; e.Fifo {
+			e.Priority = 0
+		}
+	}
+	dueMs := int64(0)
+	switch {
+	case entry.AtMs > q.nowMs:
+		dueMs = entry.AtMs
+		e.SentMs = dueMs
+	case entry.AtMs == 0 && entry.DelayMs > 0:
+		dueMs = q.nowMs + entry.DelayMs
+	}
+	q.value = m.Append(q.value[:0])
+	if dueMs != 0 {
+		q.value = model.AppendUvarint(q.value, uint64(dueMs))
+	}
 	q.tx.Set(keys.Message(q.key[:0], q.id, q.slot, e.Seq), q.value)
-	if s.DelayMs <= 0 {
-		q.show(&e, nil)
+	q.file(&e, m, dueMs, entry.AtMs != 0 && !e.Fifo)
+	return model.SentMessage{ID: m.ID, Seq: e.Seq}
+}
+
+// file puts a new message where it belongs. dueMs is when it becomes visible;
+// zero is at once.
+func (q *queue) file(e *keys.QueueEntry, m *model.Message, dueMs int64, scheduled bool) {
+	if e.Fifo { // in its place from the beginning
+		e.DueMs = dueMs
+		q.group(e.Group).append(e, e.Seq)
+		if dueMs == 0 {
+			q.head.Visible++
+			return
+		}
+	} else if dueMs == 0 {
+		q.show(e, nil)
 		return
 	}
 	q.head.Delayed++
 	q.value = e.Append(q.value[:0])
-	q.tx.Set(keys.Hidden(q.key[:0], q.id, q.slot, q.nowMs+s.DelayMs, e.Seq), q.value)
-}
-
-// sweepExpired removes expired messages from the queue's head. It costs
-// nothing until the head's message can have expired. more says that the bound
-// was reached.
-func (q *queue) sweepExpired(s *model.QueueSettings) (more bool, err error) {
-	if s.RetentionMs == 0 || q.head.Visible == 0 || q.head.HeadMs+s.RetentionMs > q.nowMs {
-		return false, nil
+	if scheduled {
+		q.value = append(q.value, m.ID[:]...)
+		place := model.AppendUvarint(model.AppendUvarint(nil, uint64(dueMs)), e.Seq)
+		q.tx.Set(keys.Timed(nil, q.id, q.slot, m.ID), place)
 	}
-	swept := 0
-	err = q.walkReady(maxSwept, func(e *keys.QueueEntry) verdict {
-		if !q.expired(s, e) {
-			return stop
-		}
-		swept++
-		q.drop(e)
-		return taken
-	})
-	return swept == maxSwept, err
+	q.tx.Set(keys.Hidden(q.key[:0], q.id, q.slot, dueMs, e.Seq), q.value)
 }
 
-// applySetQueueSettings does the work that other commands do on the side.
-func applySetQueueSettings(_ *Machine, tx *Tx) (model.Result, error) {
-	var cmd model.SetQueueSettings
-	d := model.NewDecoder(tx.Command.Body)
-	cmd.Decode(d)
-	if err := d.Done(); err != nil {
+// applyCancelScheduled deletes messages that were scheduled and are not due.
+func applyCancelScheduled(_ *Machine, tx *Tx) (model.Result, error) {
+	cmd, err := bodyOf[model.CancelScheduled](tx.Command.Body)
+	if err != nil {
 		return model.Result{}, err
 	}
 	q, err := openQueue(tx)
 	if err != nil {
 		return model.Result{}, err
 	}
-	moreDue, err := q.showDue(&cmd.Settings)
-	if err != nil {
-		return model.Result{}, err
-	}
-	moreExpired, err := q.sweepExpired(&cmd.Settings)
-	if err != nil {
-		return model.Result{}, err
-	}
-	moreDead, err := q.revive(&cmd.Settings)
-	if err != nil {
-		return model.Result{}, err
-	}
-	q.flush()
-	res := model.SweepResult{More: moreDue || moreExpired || moreDead}
-	return model.Result{Body: res.Append(nil)}, nil
-}
-
-// revive makes dead messages visible again once the queue has no redrive
-// policy any more.
-func (q *queue) revive(s *model.QueueSettings) (more bool, err error) {
-	if s.MaxReceives > 0 {
-		return false, nil
-	}
-	var fault error
-	revived := 0
-	err = q.walkDead(maxSwept, func(e *keys.QueueEntry) verdict {
-		st, err := q.state(e.Seq)
-		if err != nil || st == nil {
-			fault = orCorrupt(err)
-			return stop
+	outcomes := make(model.EntryStatuses, len(cmd.IDs))
+	seen := map[model.MessageID]bool{}
+	for i, id := range cmd.IDs {
+		outcomes[i] = model.EntryNotFound
+		if seen[id] {
+			continue
 		}
-		revived++
-		q.show(e, st)
-		return taken
-	})
-	if fault != nil {
-		return false, fault
+		seen[id] = true
+		found, err := q.cancel(id)
+		if err != nil {
+			return model.Result{}, err
+		}
+		if found {
+			outcomes[i] = model.EntryOK
+		}
 	}
-	return revived == maxSwept, err
+	return model.Result{Body: outcomes.Append(nil)}, q.flush()
 }
 
-// orCorrupt is err, or ErrCorrupt when a record that must be there is not.
-func orCorrupt(err error) error {
-	if err == nil {
-		return model.ErrCorrupt
+func (q *queue) cancel(id model.MessageID) (found bool, err error) {
+	timed := keys.Timed(nil, q.id, q.slot, id)
+	value, ok, err := q.tx.Get(timed)
+	if err != nil || !ok {
+		return false, err
 	}
-	return err
+	d := model.NewDecoder(value)
+	atMs, seq := int64(d.Uvarint()), d.Uvarint()
+	if err := d.Done(); err != nil || atMs <= q.nowMs {
+		return false, err
+	}
+	hidden := keys.Hidden(nil, q.id, q.slot, atMs, seq)
+	value, ok, err = q.tx.Get(hidden)
+	if err != nil || !ok {
+		return false, orCorrupt(err)
+	}
+	e, _, err := decodeHidden(value)
+	if err != nil {
+		return false, err
+	}
+	q.tx.Delete(timed)
+	q.tx.Delete(hidden)
+	q.head.Delayed--
+	q.drop(&e)
+	return true, nil
 }

@@ -6,12 +6,27 @@ import (
 )
 
 // showDue makes hidden messages visible whose time has come, at most
-// maxDueMoved; more says that the bound was reached. Everything that is hidden
-// later becomes visible after now, so the low mark never has to go back.
+// maxDueMoved, and lets groups go on whose wait is over; more says that a bound
+// was reached. Everything that is hidden later becomes visible after now, so
+// the low mark never has to go back.
 func (q *queue) showDue(s *model.QueueSettings) (more bool, err error) {
-	if q.head.LowHiddenMs > q.nowMs || q.head.InFlight+q.head.Delayed == 0 {
-		return false, nil
+	if q.head.InFlight+q.head.Delayed > 0 && q.head.LowHiddenMs <= q.nowMs {
+		if more, err = q.showHidden(s); err != nil {
+			return false, err
+		}
 	}
+	if q.head.Waiting.Count+q.head.Lingering.Count == 0 {
+		return more, nil
+	}
+	waits, err := q.endWaits(s, false)
+	if err != nil {
+		return false, err
+	}
+	lingers, err := q.endLingering()
+	return more || waits || lingers, err
+}
+
+func (q *queue) showHidden(s *model.QueueSettings) (more bool, err error) {
 	lo := keys.Hidden(nil, q.id, q.slot, q.head.LowHiddenMs, q.head.LowHiddenSeq)
 	hi := keys.Hidden(nil, q.id, q.slot, q.nowMs+1, 0)
 	it, err := q.tx.Scan(lo, hi, false)
@@ -30,7 +45,8 @@ func (q *queue) showDue(s *model.QueueSettings) (more bool, err error) {
 			return true, it.Close()
 		}
 		moved++
-		if err := q.showHidden(s, seq, it.Value()); err != nil {
+		q.head.LowHiddenMs, q.head.LowHiddenSeq = at, seq+1
+		if err := q.showOne(s, seq, it.Value()); err != nil {
 			_ = it.Close() // the first error is the one to report
 			return false, err
 		}
@@ -40,41 +56,62 @@ func (q *queue) showDue(s *model.QueueSettings) (more bool, err error) {
 	return false, it.Close()
 }
 
-// showHidden makes one hidden message visible, unless it has expired. value is
+// showOne makes one hidden message visible, unless it has expired. value is
 // its entry when it was never received, and empty when its state has it.
-func (q *queue) showHidden(s *model.QueueSettings, seq uint64, value []byte) error {
-	var e keys.QueueEntry
-	var st *keys.StateRecord
+func (q *queue) showOne(s *model.QueueSettings, seq uint64, value []byte) error {
 	if len(value) > 0 {
-		d := model.NewDecoder(value)
-		e.Decode(d)
-		if err := d.Done(); err != nil {
-			return err
-		}
-		q.head.Delayed--
-	} else {
-		var err error
-		if st, err = q.state(seq); err != nil || st == nil {
-			return orCorrupt(err)
-		}
-		e = st.QueueEntry
-		q.head.InFlight--
+		return q.showDelayed(s, value)
 	}
-	if q.expired(s, &e) {
-		q.drop(&e)
+	st, err := q.state(seq)
+	if err != nil || st == nil {
+		return orCorrupt(err)
+	}
+	q.land(st)
+	if q.expired(s, &st.QueueEntry) {
+		q.drop(&st.QueueEntry)
 		return nil
 	}
-	q.show(&e, st)
+	q.show(&st.QueueEntry, st)
 	return nil
+}
+
+func (q *queue) showDelayed(s *model.QueueSettings, value []byte) error {
+	e, id, err := decodeHidden(value)
+	if err != nil {
+		return err
+	}
+	if id != (model.MessageID{}) {
+		q.tx.Delete(keys.Timed(nil, q.id, q.slot, id))
+	}
+	q.head.Delayed--
+	switch {
+	case e.Fifo: // it is in its place already; when it has expired it goes from there
+		q.head.Visible++
+		q.group(e.Group)
+	case q.expired(s, &e):
+		q.drop(&e)
+	default:
+		q.show(&e, nil)
+	}
+	return nil
+}
+
+// decodeHidden reads what is stored under Hidden for a delayed message: its
+// entry and, when it was scheduled, its id.
+func decodeHidden(value []byte) (e keys.QueueEntry, id model.MessageID, err error) {
+	d := model.NewDecoder(value)
+	e.Decode(d)
+	if d.Len() > 0 {
+		id = model.MessageID(d.Fixed(len(id)))
+	}
+	return e, id, d.Done()
 }
 
 // applyChangeVisibility moves the times at which messages in flight become
 // visible.
 func applyChangeVisibility(_ *Machine, tx *Tx) (model.Result, error) {
-	var cmd model.ChangeVisibility
-	d := model.NewDecoder(tx.Command.Body)
-	cmd.Decode(d)
-	if err := d.Done(); err != nil {
+	cmd, err := bodyOf[model.ChangeVisibility](tx.Command.Body)
+	if err != nil {
 		return model.Result{}, err
 	}
 	q, err := openQueue(tx)
@@ -90,8 +127,7 @@ func applyChangeVisibility(_ *Machine, tx *Tx) (model.Result, error) {
 			return model.Result{}, err
 		}
 	}
-	q.flush()
-	return model.Result{Body: outcomes.Append(nil)}, nil
+	return model.Result{Body: outcomes.Append(nil)}, q.flush()
 }
 
 func (q *queue) changeVisibility(c *model.VisibilityChange) (model.EntryStatus, error) {
@@ -108,9 +144,9 @@ func (q *queue) changeVisibility(c *model.VisibilityChange) (model.EntryStatus, 
 		return model.EntryOverLimit, nil
 	}
 	q.tx.Delete(keys.Hidden(q.key[:0], q.id, q.slot, int64(st.At), st.Seq))
-	q.head.InFlight--
 	next := *st
 	if c.VisibilityMs <= 0 {
+		q.land(&next)
 		q.show(&next.QueueEntry, &next)
 	} else {
 		q.hide(&next, q.nowMs+c.VisibilityMs)

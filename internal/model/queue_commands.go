@@ -249,9 +249,20 @@ func (s *EntryStatuses) Decode(d *Decoder) {
 	}
 }
 
-// A CmdPurge has no body: it deletes every message that was sent before it.
-// The result is StatusOK, or StatusOverLimit when the queue was purged less
-// than PurgeIntervalMs before.
+// Purge is the body of a CmdPurge: it deletes every message that was sent
+// before it. The result is StatusOK, or StatusOverLimit when the queue was
+// purged less than PurgeIntervalMs before.
+type Purge struct {
+	// Follows says that the queue's first slot was purged, and the interval is
+	// its to judge.
+	Follows bool
+}
+
+// Append appends the stored form. See docs/format/queue.md.
+func (c *Purge) Append(dst []byte) []byte { return AppendBool(dst, c.Follows) }
+
+// Decode reads what Append wrote.
+func (c *Purge) Decode(d *Decoder) { c.Follows = d.Bool() }
 
 // SetQueueSettings is the body of a CmdSetQueueSettings. It makes the settings
 // felt at once, where they would otherwise wait for the next send or receive:

@@ -35,6 +35,7 @@ func queueBodies() []body {
 		&Receive{Settings: settings, Max: 10, VisibilityMs: 30000, Nonce: 1 << 63, Attempt: RequestID{4}},
 		&ReceiveResult{Taken: 2, Messages: []Received{received}},
 		&DeleteMessages{Receipts: []Receipt{{Seq: 300, Receives: 2, Nonce: 77}}},
+		&Purge{Follows: true},
 		&ChangeVisibility{Changes: []VisibilityChange{{Receipt: Receipt{Seq: 1, Receives: 1, Nonce: 5}, VisibilityMs: 60000}}},
 		&entries,
 		&SetQueueSettings{Settings: settings},

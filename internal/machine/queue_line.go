@@ -1,0 +1,143 @@
+package machine
+
+import (
+	"weir.dev/weir/internal/keys"
+	"weir.dev/weir/internal/model"
+)
+
+// freshEntry is an entry of a line that is not yet written.
+type freshEntry struct {
+	order uint64
+	keys.QueueEntry
+}
+
+// appendLine puts an entry at the end of a priority's line.
+func (q *queue) appendLine(priority uint8, e keys.QueueEntry) (order uint64) {
+	l := &q.head.Lines[priority]
+	if l.Count == 0 {
+		l.HeadMs = e.SentMs
+	}
+	order = l.Next
+	q.fresh[priority] = append(q.fresh[priority], freshEntry{order, e})
+	l.Next++
+	l.Count++
+	return order
+}
+
+// flushLines writes the entries that became visible and stayed.
+func (q *queue) flushLines() {
+	for p := range q.fresh {
+		for i := range q.fresh[p] {
+			f := &q.fresh[p][i]
+			if !q.stands(f.order, &f.QueueEntry, uint8(p)) {
+				continue
+			}
+			q.value = f.Append(q.value[:0])
+			q.tx.Set(keys.Ready(q.key[:0], q.id, q.slot, uint8(p), f.order), q.value)
+		}
+	}
+}
+
+// stands reports whether an entry of a line is still one: not a turn that this
+// command has removed.
+func (q *queue) stands(order uint64, e *keys.QueueEntry, priority uint8) bool {
+	if !e.Turn {
+		return true
+	}
+	g := q.groups[e.Group]
+	if g == nil {
+		return true // not looked at, so not changed
+	}
+	l := g.list(priority)
+	return l != nil && l.Turn == keys.TurnReady && l.TurnAt == order
+}
+
+// verdict is what becomes of an entry that a walk comes to.
+type verdict bool
+
+const (
+	stop  verdict = false // it stays where it is, and the walk ends
+	taken verdict = true  // it leaves the index
+)
+
+// walkLine shows f the entries of a priority's line in their order. f may
+// append to it.
+func (q *queue) walkLine(priority uint8, f func(order uint64, e *keys.QueueEntry) verdict) error {
+	l := &q.head.Lines[priority]
+	if l.Count == 0 {
+		return nil
+	}
+	visit := func(order uint64, e *keys.QueueEntry) verdict {
+		if !q.stands(order, e, priority) {
+			return taken
+		}
+		l.HeadMs = e.SentMs
+		if f(order, e) == stop {
+			return stop
+		}
+		l.Count--
+		return taken
+	}
+	if end := q.was.Lines[priority].Next; l.Low < end {
+		lo, hi := keys.Ready(nil, q.id, q.slot, priority, l.Low), keys.Ready(nil, q.id, q.slot, priority, end)
+		stopped, err := q.walk(lo, hi, &l.Low, visit)
+		if err != nil || stopped {
+			return err
+		}
+		l.Low = end // all stored ones have gone: the first fresh one is the head
+	}
+	for len(q.fresh[priority]) > 0 {
+		first := q.fresh[priority][0]
+		if visit(first.order, &first.QueueEntry) == stop {
+			return nil
+		}
+		q.fresh[priority] = q.fresh[priority][1:]
+		l.Low = first.order + 1
+	}
+	return nil
+}
+
+// walkDead shows f the dead messages in their order, at most limit.
+func (q *queue) walkDead(limit int, f func(e *keys.QueueEntry) verdict) error {
+	if q.head.Dead == 0 {
+		return nil
+	}
+	lo, hi := keys.Dead(nil, q.id, q.slot, q.head.LowDead), keys.Dead(nil, q.id, q.slot, q.head.NextDead)
+	seen := 0
+	_, err := q.walk(lo, hi, &q.head.LowDead, func(_ uint64, e *keys.QueueEntry) verdict {
+		if seen == limit || f(e) == stop {
+			return stop
+		}
+		seen++
+		q.head.Dead--
+		if e.Grouped() {
+			q.group(e.Group).Dead--
+		}
+		return taken
+	})
+	return err
+}
+
+// walk goes over one stored index from its low mark, removes what f takes and
+// moves the low mark up to what stays.
+func (q *queue) walk(lo, hi []byte, low *uint64, f func(order uint64, e *keys.QueueEntry) verdict) (stopped bool, err error) {
+	it, err := q.tx.Scan(lo, hi, false)
+	if err != nil {
+		return false, err
+	}
+	for it.Next() {
+		order, ok := keys.SplitOrder(it.Key())
+		e, err := bodyOf[keys.QueueEntry](it.Value())
+		if !ok || err != nil {
+			_ = it.Close() // the first error is the one to report
+			return false, model.ErrCorrupt
+		}
+		if f(order, &e) == stop {
+			*low = order
+			return true, it.Close()
+		}
+		*low = order + 1
+		q.tx.Delete(it.Key())
+	}
+	return false, it.Close()
+}
