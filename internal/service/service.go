@@ -46,6 +46,9 @@ type Cluster interface {
 	// wait long. ready is false when the wait ran out; then there is no result.
 	ReadWhenReady(ctx context.Context, q *model.Query, wait time.Duration) (res model.Result, ready bool, err error)
 
+	// Leads reports whether this node leads the tablet that owns the slot.
+	Leads(slot model.Slot) bool
+
 	// Catalog is this node's newest view of the catalog. It is immutable.
 	Catalog() *model.Catalog
 
@@ -61,6 +64,7 @@ type Service struct {
 	rand    *base.Rand
 	tables  tableCache
 	queues  queueCache
+	streams streamRoom
 }
 
 // New returns a Service on the cluster.

@@ -21,7 +21,6 @@ import (
 //	CreateStream(ctx, *CreateStreamRequest) error
 //	DeleteStream(ctx, *DeleteStreamRequest) error
 //	GetStream(ctx, StreamRef) (*Stream, error)        // DescribeStreamSummary
-//	StreamByID(ctx, StreamRef) (*Stream, error)       // by StreamRef.ID alone
 //	DescribeStream(ctx, *DescribeStreamRequest) (*DescribeStreamResult, error)
 //	ListStreams(ctx, *ListStreamsRequest) (*ListStreamsResult, error)
 //	ListShards(ctx, *ListShardsRequest) (*ListShardsResult, error)
@@ -38,7 +37,7 @@ import (
 //	UpdateStreamMode(ctx, *UpdateStreamModeRequest) error
 //	SetStreamRetention(ctx, *StreamRetentionRequest) error
 //	UpdateMaxRecordSize(ctx, StreamRef, kib int64) error
-//	UpdateWarmThroughput(ctx, StreamRef, mibps int64) (*WarmThroughput, error)
+//	UpdateWarmThroughput(ctx, StreamRef, mibps int64) (*Stream, error)
 //	SetStreamEncryption(ctx, StreamRef, key string) error // "" stops it
 //	SetShardMetrics(ctx, *ShardMetricsRequest) (*ShardMetricsResult, error)
 //
@@ -57,7 +56,7 @@ import (
 //	DeregisterConsumer(ctx, ConsumerRef) error
 //	SubscribeToShard(ctx, *SubscribeRequest) (*Subscription, error)
 //	(*Subscription).Next(ctx) (*SubscriptionEvent, error) // io.EOF: five minutes are over, or the shard
-//	(*Subscription).Close()
+//	(*Subscription).Close(ctx)
 //
 // and for named consumers, an extension: LeaseShards, CommitPosition,
 // ReleaseShards, StreamLag, ForgetNamedConsumer.
@@ -75,6 +74,7 @@ type Stream struct {
 	Name      string
 	CreatedMs int64
 	Status    StreamStatus
+	Spec      *model.StreamSpec // shared and read-only
 
 	OpenShards  int
 	Consumers   int            // registered ones
@@ -85,6 +85,7 @@ type Stream struct {
 	MaxRecordKi int64          // MaxRecordSizeInKiB
 	Warm        WarmThroughput // zero: none was set
 	version     uint64         // of the catalog's resource
+	open        []*model.Shard // by hash range
 }
 
 // StreamStatus is a stream's state.
@@ -208,6 +209,7 @@ type OutgoingRecord struct {
 type PutRecordsRequest struct {
 	StreamRef
 	Invocation model.RequestID  // as in SendRequest
+	Retry      bool             // the client may have sent this call before
 	Records    []OutgoingRecord // 1 to 500
 	Single     bool             // PutRecord: errors of the one record are the call's
 	After      string           // PutRecord's SequenceNumberForOrdering; checked, and always obeyed

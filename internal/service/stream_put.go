@@ -1,0 +1,323 @@
+package service
+
+import (
+	"context"
+	"slices"
+	"unicode/utf8"
+
+	"weir.dev/weir/internal/model"
+)
+
+// putWindowMs is how far back the resharding of a stream matters to a call that
+// its client sent before: what it put then is remembered by the tablet
+// (model.DedupeWindow), and a minute more covers clocks that differ.
+const putWindowMs = int64(model.DedupeWindow/1e6) + 60_000
+
+// PutRecords puts records into the shards that their keys belong to. The
+// records of one shard are put all or none, in the order of the request, and
+// the shards side by side. With an Invocation, a call that its client repeats
+// puts each record once, also when the stream was resharded in between.
+//
+// Errors: *StreamError when the request breaks a rule, and for a Single one
+// whatever is in the way of its record; ErrUnknownOutcome when records of a call
+// with an Invocation may have been put or not: repeating it is safe. All other
+// failures are those of each record.
+func (s *Service) PutRecords(ctx context.Context, req *PutRecordsRequest) (*PutRecordsResult, error) {
+	st, err := s.stream(ctx, &req.StreamRef)
+	if err != nil {
+		return nil, err
+	}
+	p := &put{service: s, req: req, out: make([]PutRecord, len(req.Records))}
+	if err := p.prepare(st); err != nil {
+		return nil, err
+	}
+	for range maxStreamTries {
+		again, err := p.run(ctx, st)
+		if err != nil {
+			return nil, err
+		}
+		if !again {
+			break
+		}
+		// The stream was deleted; there may be another of its name.
+		if err := s.cluster.SyncCatalog(ctx); err != nil {
+			return nil, err
+		}
+		if st, err = s.stream(ctx, &req.StreamRef); err != nil {
+			return nil, err
+		}
+		if err := p.prepare(st); err != nil {
+			return nil, err
+		}
+	}
+	return p.result(st)
+}
+
+// put is a PutRecords under way.
+type put struct {
+	service *Service
+	req     *PutRecordsRequest
+	records []model.Record
+	hashes  []model.HashKey
+	call    model.RequestID // the commands' ids are made of it
+	out     []PutRecord
+	next    []model.ShardNumber // of each record: it is put into no shard before this one
+	open    []int               // records that are still to be put
+}
+
+// prepare checks the request against the stream and forgets what was done.
+func (p *put) prepare(st *Stream) error {
+	if err := p.check(st); err != nil {
+		return err
+	}
+	req := p.req
+	p.records = make([]model.Record, len(req.Records))
+	p.hashes = make([]model.HashKey, len(req.Records))
+	p.next, p.open = make([]model.ShardNumber, len(req.Records)), p.open[:0]
+	clear(p.out)
+	d := newRequestDigest(queueCall{model.CmdPutRecords, req.Invocation}, st.ID)
+	for i := range req.Records {
+		in := &req.Records[i]
+		r := &p.records[i]
+		r.PartitionKey, r.Data = []byte(in.Key), in.Data
+		if in.HashKey != "" {
+			h, err := model.ParseHashKey(in.HashKey)
+			if err != nil {
+				return streamFault(FaultStreamArgument, "Invalid ExplicitHashKey. ExplicitHashKey must be in the range: [0, 2^128-1]. Specified value was %s", in.HashKey)
+			}
+			r.Explicit, r.HashKey = true, h
+		}
+		p.hashes[i] = r.Hash()
+		d.add(r.PartitionKey)
+		d.add([]byte(in.HashKey))
+		d.add(r.Data)
+		p.open = append(p.open, i)
+	}
+	p.call = model.RequestID(d.sum(p.service))
+	return nil
+}
+
+// check holds the request to the rules.
+func (p *put) check(st *Stream) error {
+	total := 0
+	for i := range p.req.Records {
+		r := &p.req.Records[i]
+		size := len(r.Data) + len(r.Key)
+		total += size
+		if n := utf8.RuneCountInString(r.Key); n < 1 || n > model.MaxRecordKey {
+			return streamFault(FaultStreamValidation, "1 validation error detected: Value '%s' at 'partitionKey' failed to satisfy constraint: Member must have length between 1 and %d", r.Key, model.MaxRecordKey)
+		}
+		if limit := int(st.Spec.MaxRecordBytes); size > limit {
+			return streamFault(FaultStreamArgument, "The record at index %d has %d bytes, data and partition key, "+
+				"which is more than the maximum record size of %d bytes of stream %s under account %s.", i, size, limit, st.Name, p.req.account())
+		}
+	}
+	if len(p.req.Records) == 0 || len(p.req.Records) > model.MaxPutRecords {
+		return streamFault(FaultStreamValidation, "1 validation error detected: Value at 'records' failed to satisfy constraint: Member must have length between 1 and %d", model.MaxPutRecords)
+	}
+	if !p.req.Single && total > model.MaxPutRecordsBytes {
+		return streamFault(FaultStreamArgument, "Records size exceeds %d bytes, the limit of a PutRecords request.", model.MaxPutRecordsBytes)
+	}
+	if after := p.req.After; after != "" {
+		if q, err := model.ParseSequence(after); err != nil || int64(q.Secs) > p.service.nowMs()/1000+60 {
+			return streamFault(FaultStreamArgument, "ExclusiveMinimumSequenceNumber %s used in PutRecord on stream %s under account %s is invalid.",
+				after, st.Name, p.req.account())
+		}
+	}
+	return nil
+}
+
+// shardGroup is what of a request goes to one shard.
+type shardGroup struct {
+	shard   *model.Shard
+	indexes []int
+	blocked bool // records of an ancestor are still to be put
+	status  model.Status
+	got     model.PutRecordsResult
+	err     error
+}
+
+// run puts the open records into the stream's shards, generation by generation:
+// those that meet a closed shard go to its children. again says that the stream
+// is gone.
+//
+// A child's records are proposed only when it is known of all records of the
+// request that belong there whether an ancestor took them: so every repetition
+// of the call makes the same command for the child, and its id, made of the
+// call and the shard, names the same records each time.
+func (p *put) run(ctx context.Context, st *Stream) (again bool, err error) {
+	s := p.service
+	for range maxStreamTries {
+		if len(p.open) == 0 {
+			return false, nil
+		}
+		groups, complete := p.groups(st)
+		if !complete { // a shard was closed, and this node has not seen its children
+			if st, err = s.afterReshard(ctx, &p.req.StreamRef, st); err != nil {
+				if isKind(err, model.ErrNotFound) {
+					return false, err
+				}
+				return false, p.fail(err)
+			}
+			continue
+		}
+		groups = slices.DeleteFunc(groups, func(g *shardGroup) bool { return g.blocked })
+		_ = sideBySide(len(groups), func(i int) error {
+			p.propose(ctx, st, groups[i])
+			return nil
+		})
+		for _, g := range groups {
+			if g.err == nil && g.status == model.StatusGone {
+				return true, nil
+			}
+		}
+		for _, g := range groups {
+			p.settle(g)
+		}
+		p.open = slices.DeleteFunc(p.open, func(i int) bool { return p.out[i].Err != nil || p.out[i].Sequence != "" })
+		for _, g := range groups {
+			if g.err != nil { // whether its records are there is open: nothing may follow them
+				return false, p.fail(g.err)
+			}
+		}
+	}
+	return false, p.fail(model.Errorf(model.ErrUnavailable, "the stream is being resharded"))
+}
+
+// afterReshard waits until the catalog has the children of shards that were
+// found closed, and finishes the resharding if nobody else does.
+func (s *Service) afterReshard(ctx context.Context, ref *StreamRef, st *Stream) (*Stream, error) {
+	if err := s.cluster.SyncCatalog(ctx); err != nil {
+		return nil, err
+	}
+	if err := s.FinishReshard(ctx, st.ID); err != nil {
+		return nil, err
+	}
+	return s.streamOf(ctx, ref, st.ID)
+}
+
+// groups puts the open records together by the shard that they go to next. It
+// is not complete when the spec has no such shard for a record.
+func (p *put) groups(st *Stream) (groups []*shardGroup, complete bool) {
+	past := p.past(st)
+	byShard := map[model.ShardNumber]*shardGroup{}
+	for _, i := range p.open {
+		sh := p.shardFor(st, past, i)
+		if sh == nil {
+			return nil, false
+		}
+		g := byShard[sh.Number]
+		if g == nil {
+			g = &shardGroup{shard: sh}
+			byShard[sh.Number] = g
+			groups = append(groups, g)
+		}
+		g.indexes = append(g.indexes, i)
+	}
+	for _, g := range groups {
+		g.blocked = slices.ContainsFunc(groups, func(older *shardGroup) bool {
+			return older.shard.Number < g.shard.Number && slices.ContainsFunc(older.indexes, func(i int) bool { return g.shard.Range.Contains(p.hashes[i]) })
+		})
+	}
+	return groups, true
+}
+
+// past are the closed shards that may have taken records of an earlier try.
+func (p *put) past(st *Stream) (past []*model.Shard) {
+	if !p.req.Retry || p.req.Invocation.IsZero() {
+		return nil
+	}
+	since := p.service.nowMs() - putWindowMs
+	for i := range st.Spec.Shards {
+		if sh := &st.Spec.Shards[i]; !sh.Open() && sh.ClosedMs >= since {
+			past = append(past, sh)
+		}
+	}
+	return past
+}
+
+// shardFor is where the record goes next: to the shards that had its hash key,
+// from the oldest that matters to the open one.
+func (p *put) shardFor(st *Stream, past []*model.Shard, i int) *model.Shard {
+	for _, sh := range past { // ascending by number, as generations are
+		if sh.Number >= p.next[i] && sh.Range.Contains(p.hashes[i]) {
+			return sh
+		}
+	}
+	if sh := model.ShardOf(st.open, p.hashes[i]); sh.Number >= p.next[i] {
+		return sh
+	}
+	return nil
+}
+
+// putOverheadBytes is about what a record needs beside its key and data in a
+// command.
+const putOverheadBytes = 32
+
+// propose puts a group's records into its shard.
+func (p *put) propose(ctx context.Context, st *Stream, g *shardGroup) {
+	n := g.shard.Number
+	records := make([]model.Record, len(g.indexes))
+	bytes := 0
+	for k, i := range g.indexes {
+		records[k] = p.records[i]
+		bytes += p.records[i].Size()
+	}
+	if g.shard.Open() {
+		if g.err = p.service.meterPut(&p.req.StreamRef, st, n, bytes, len(records)); g.err != nil {
+			return
+		}
+	}
+	body := model.PutRecords{Shard: n, RetentionMs: st.Spec.RetentionMs()}
+	cmd := &model.Command{
+		Kind: model.CmdPutRecords, ID: model.ShardRequest(p.call, n), Resource: st.ID, Slot: model.ShardSlot(st.ID, n),
+		Body: body.AppendRecords(make([]byte, 0, bytes+putOverheadBytes*(1+len(records))), records),
+	}
+	res, err := p.service.cluster.Propose(ctx, cmd)
+	if g.err, g.status = err, res.Status; err != nil || g.status == model.StatusGone || g.status == model.StatusClosed {
+		return
+	}
+	if g.err = decodeResult(res, &g.got); g.err == nil && g.got.Count != uint64(len(records)) {
+		g.err = errMiscounted
+	}
+}
+
+// settle notes what became of a group.
+func (p *put) settle(g *shardGroup) {
+	for k, i := range g.indexes {
+		switch {
+		case g.err != nil:
+			p.out[i].Err = g.err
+		case g.status == model.StatusClosed:
+			p.next[i] = g.shard.Number + 1
+		default:
+			p.out[i].Shard = g.shard.Number.String()
+			p.out[i].Sequence = g.shard.Sequence(g.got.First+uint64(k), g.got.ArrivalMs).String()
+		}
+	}
+}
+
+// fail gives an error to all records that are still to be put.
+func (p *put) fail(err error) error {
+	for _, i := range p.open {
+		p.out[i].Err = err
+	}
+	p.open = nil
+	return nil
+}
+
+// result is the call's answer.
+func (p *put) result(st *Stream) (*PutRecordsResult, error) {
+	res := &PutRecordsResult{Records: p.out, KeyID: st.KeyID}
+	for i := range p.out {
+		err := p.out[i].Err
+		if err == nil {
+			continue
+		}
+		res.Failed++
+		if p.req.Single || isKind(err, model.ErrUnknownOutcome) && !p.req.Invocation.IsZero() {
+			return nil, err
+		}
+	}
+	return res, nil
+}
