@@ -21,6 +21,9 @@ func String(key []byte) string {
 			if s, ok := pipeString(typ, rest); ok {
 				return head + s
 			}
+			if s, ok := streamString(typ, rest); ok {
+				return head + s
+			}
 			return head + fmt.Sprintf("%q/%x", typ, rest)
 		}
 		if s, ok := itemString(rest); ok {

@@ -1,5 +1,7 @@
 package model
 
+import "encoding/binary"
+
 // The bodies and results of the commands and queries on streams. Resource is
 // the stream and Slot is ShardSlot(stream, shard); each works on one shard.
 // Records of a shard are numbered from 1, and a *position* n is before the
@@ -207,7 +209,7 @@ func (r *RecordsResult) Ended() bool { return r.Closed && r.Next >= r.Tip }
 
 // Append appends the form between nodes.
 func (r *RecordsResult) Append(dst []byte) []byte {
-	dst = AppendRecordsEnd(dst, r)
+	dst = r.AppendHead(dst)
 	for i := range r.Runs {
 		u := &r.Runs[i]
 		dst = AppendRecordRun(dst, u.First, u.ArrivalMs, &u.Batch, 0, u.Batch.Len())
@@ -215,11 +217,13 @@ func (r *RecordsResult) Append(dst []byte) []byte {
 	return dst
 }
 
-// AppendRecordsEnd appends a RecordsResult without its runs, which are to be
-// appended behind it.
-func AppendRecordsEnd(dst []byte, r *RecordsResult) []byte {
-	dst = AppendUvarint(AppendUvarint(dst, r.Next), uint64(r.NextMs))
-	return AppendBool(AppendUvarint(dst, r.Tip), r.Closed)
+// AppendHead appends the result without its runs, always of one size, so that
+// it can be written over when the runs are behind it.
+func (r *RecordsResult) AppendHead(dst []byte) []byte {
+	for _, v := range []uint64{r.Next, uint64(r.NextMs), r.Tip} {
+		dst = binary.BigEndian.AppendUint64(dst, v)
+	}
+	return AppendBool(dst, r.Closed)
 }
 
 // AppendRecordRun appends the records [lo, hi) of a batch as a run; first is
@@ -232,8 +236,10 @@ func AppendRecordRun(dst []byte, first uint64, arrivalMs int64, b *RecordBatch, 
 
 // Decode reads what Append wrote; the batches share memory with d's input.
 func (r *RecordsResult) Decode(d *Decoder) {
-	r.Next, r.NextMs = d.Uvarint(), int64(d.Uvarint())
-	r.Tip, r.Closed = d.Uvarint(), d.Bool()
+	r.Next = binary.BigEndian.Uint64(d.Fixed(8))
+	r.NextMs = int64(binary.BigEndian.Uint64(d.Fixed(8)))
+	r.Tip = binary.BigEndian.Uint64(d.Fixed(8))
+	r.Closed = d.Bool()
 	for d.Len() > 0 {
 		u := RecordRun{First: d.Uvarint(), ArrivalMs: int64(d.Uvarint())}
 		batch, err := ParseRecordBatch(d.Bytes())

@@ -61,8 +61,9 @@ func AppendRecordBatch(dst []byte, records []Record) []byte {
 	return dst
 }
 
-// ParseRecordBatch checks a batch; it shares memory with b.
-func ParseRecordBatch(b []byte) (RecordBatch, error) {
+// OpenRecordBatch is a batch that ParseRecordBatch accepted before it was
+// stored; only its size is checked. It shares memory with b.
+func OpenRecordBatch(b []byte) (RecordBatch, error) {
 	if len(b) < batchHeadSize || b[0] != recordBatchVersion {
 		return RecordBatch{}, ErrCorrupt
 	}
@@ -72,6 +73,18 @@ func ParseRecordBatch(b []byte) (RecordBatch, error) {
 		return RecordBatch{}, ErrCorrupt
 	}
 	batch := RecordBatch{ends: rest[: 4*n : 4*n], records: rest[4*n:]}
+	if batch.end(batch.Len()-1) != len(batch.records) {
+		return RecordBatch{}, ErrCorrupt
+	}
+	return batch, nil
+}
+
+// ParseRecordBatch checks a batch; it shares memory with b.
+func ParseRecordBatch(b []byte) (RecordBatch, error) {
+	batch, err := OpenRecordBatch(b)
+	if err != nil {
+		return RecordBatch{}, err
+	}
 	at := 0
 	for i := range batch.Len() {
 		end := batch.end(i)
@@ -79,9 +92,6 @@ func ParseRecordBatch(b []byte) (RecordBatch, error) {
 			return RecordBatch{}, ErrCorrupt
 		}
 		at = end
-	}
-	if at != len(batch.records) {
-		return RecordBatch{}, ErrCorrupt
 	}
 	return batch, nil
 }
