@@ -24,6 +24,11 @@ var applies = map[model.CommandKind]applyFunc{
 	model.CmdPipeApply: applyPipeApply,
 	model.CmdSettle:    applySettle,
 
+	model.CmdPutRecords:  applyPutRecords,
+	model.CmdCloseShard:  applyCloseShard,
+	model.CmdTrimShard:   applyTrimShard,
+	model.CmdSetPosition: applySetPosition,
+
 	model.CmdCatalog: applyCatalog,
 }
 
@@ -36,11 +41,18 @@ var queries = map[model.QueryKind]queryFunc{
 	model.QueryQueue:    queryQueue,
 	model.QueryPeek:     queryPeek,
 	model.QueryClaims:   queryClaims,
+
+	model.QueryRecords:   queryRecords,
+	model.QueryShard:     queryShard,
+	model.QueryShardAt:   queryShardAt,
+	model.QueryPositions: queryPositions,
 }
 
 // readies names, for the queries that one can wait with, the function that
 // says whether the query would find something.
-var readies = map[model.QueryKind]func(r Reader, q *model.Query) (bool, error){}
+var readies = map[model.QueryKind]func(r Reader, q *model.Query) (bool, error){
+	model.QueryRecords: recordsReady,
+}
 
 // QueryReady says whether the query would find something now; queries that one
 // cannot wait with always do. It only reads, and may run beside Apply.
