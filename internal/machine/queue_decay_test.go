@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"fmt"
 	"sort"
 	"testing"
 
@@ -104,10 +105,85 @@ func TestQueueDoesNotDecay(t *testing.T) {
 			do(model.CmdDeleteMessages, body.Append(nil))
 		}
 	}
-	if len(v.tombs) < 10_000 {
+	v.checkSteps(t, 10_000, most)
+}
+
+// checkSteps checks that the tombstones, of which there must be some, were
+// stepped over at most once, and not many by one command.
+func (v *tombView) checkSteps(t *testing.T, tombs, most int) {
+	t.Helper()
+	if len(v.tombs) < tombs {
 		t.Fatalf("only %d tombstones", len(v.tombs))
 	}
 	if v.stepped > len(v.tombs) || most > 20 {
 		t.Fatalf("%d steps over %d tombstones, %d by one command", v.stepped, len(v.tombs), most)
+	}
+}
+
+// TestGroupsDoNotDecay is the same for the indexes of groups, priorities and
+// schedules: a backlog in groups that stays, groups that come and go, messages
+// that time out, die, are claimed, released and cancelled.
+func TestGroupsDoNotDecay(t *testing.T) {
+	for _, settings := range []model.QueueSettings{
+		{Fifo: true, MaxReceives: 3},
+		{MaxReceives: 3},
+		{GroupRateMilli: 5_000_000},
+	} {
+		t.Run(fmt.Sprintf("%+v", settings), func(t *testing.T) {
+			r := newQueueRig(t)
+			r.settings = settings
+			d := &decay{queueRig: r, v: &tombView{memView: r.view}, t: t}
+			for i := range 1000 {
+				d.round(i)
+			}
+			d.v.checkSteps(t, 5000, d.most)
+			r.checkQueue(5)
+		})
+	}
+}
+
+// decay does the same things for ever.
+type decay struct {
+	*queueRig
+	v    *tombView
+	t    *testing.T
+	most int
+}
+
+func (d *decay) do(kind model.CommandKind, body []byte) model.Result {
+	before := d.v.stepped
+	res := d.v.apply(d.t, d.queueRig, &model.Command{Kind: kind, Resource: 5, Slot: model.QueueSlot(5), Body: body})
+	d.most = max(d.most, d.v.stepped-before)
+	return res
+}
+
+func (d *decay) round(i int) {
+	d.nowMs += 3
+	send := model.Send{Settings: d.settings}
+	for _, group := range []string{"long", fmt.Sprint("short", i)} {
+		e := d.entry("x", int64(i%3)*20)
+		e.Message.Group, e.Message.Dedup = group, fmt.Sprint(group, i)
+		if !d.settings.Fifo {
+			e.Message.Priority = uint8(i % 2 * 5)
+		}
+		send.Entries = append(send.Entries, e)
+	}
+	timed := d.entry("x", 0)
+	timed.Message.Group, timed.AtMs = "timed", d.nowMs+1000
+	send.Entries = append(send.Entries, timed)
+	d.do(model.CmdSend, send.Append(nil))
+	if i%2 == 0 {
+		d.do(model.CmdCancelScheduled, (&model.CancelScheduled{IDs: []model.MessageID{timed.Message.ID}}).Append(nil))
+	}
+	got := decodeAs[model.ReceiveResult](d.t, d.do(model.CmdReceive, d.receiveCommand(5, 4, 100).Body).Body)
+	for j, m := range got.Messages {
+		if (i+j)%5 == 0 {
+			continue // times out and comes again
+		}
+		d.do(model.CmdDeleteMessages, (&model.DeleteMessages{Receipts: d.receipts(5, []string{m.Receipt})}).Append(nil))
+	}
+	claim := model.Claim{Settings: d.settings, Pipe: 9, Max: 2, Dead: i%2 == 0}
+	if got := decodeAs[model.ClaimResult](d.t, d.do(model.CmdClaim, claim.Append(nil)).Body); got.Taken > 0 {
+		d.do(model.CmdSettle, (&model.Settle{Pipe: 9, Claim: got.Seq, Release: i%8 == 1}).Append(nil))
 	}
 }

@@ -37,9 +37,11 @@ func (q *queue) spent(st *keys.StateRecord) {
 	}
 }
 
-// loud reports whether the group may count as noisy: what others do decides.
+// loud reports whether the group may count as noisy without being looked at
+// again. Its share of what is in flight grows when others have less; its share
+// of the time only falls, since all time is halved at once.
 func (q *queue) loud(g *group) bool {
-	return !g.Fifo && (g.Out >= model.NoisyInFlight || decayed(g.Busy, g.BusyPeriod, q.nowMs) >= noisyBusyMs)
+	return !g.Fifo && (g.Out >= model.NoisyInFlight || isBusy(&q.head, &g.GroupRecord, q.nowMs))
 }
 
 // isNoisy reports whether the group is a noisy neighbour, when out messages of
@@ -51,6 +53,12 @@ func isNoisy(head *keys.QueueRecord, g *keys.GroupRecord, out uint64, nowMs int6
 	if g.Out >= model.NoisyInFlight && g.Out*100 > out*model.NoisyPercent {
 		return true
 	}
+	return isBusy(head, g, nowMs)
+}
+
+// isBusy reports whether the group has had more than its share of the
+// consumers' time lately.
+func isBusy(head *keys.QueueRecord, g *keys.GroupRecord, nowMs int64) bool {
 	busy := decayed(g.Busy, g.BusyPeriod, nowMs)
 	return busy >= noisyBusyMs && busy*100 > decayed(head.Busy, head.BusyPeriod, nowMs)*model.NoisyPercent
 }
@@ -59,8 +67,12 @@ func (q *queue) isNoisy(g *group) bool {
 	return isNoisy(&q.head, &g.GroupRecord, q.head.InFlight+q.head.Claimed+q.taken, q.nowMs)
 }
 
-// quietMs is when the group's share of the consumers' time can be forgotten.
+// quietMs is when the group's share of the consumers' time can be forgotten:
+// zero unless it has more than its share.
 func (q *queue) quietMs(g *group) int64 {
+	if g.Fifo || !isBusy(&q.head, &g.GroupRecord, q.nowMs) {
+		return 0
+	}
 	busy := decayed(g.Busy, g.BusyPeriod, q.nowMs)
 	period := uint64(q.nowMs) / busyPeriodMs
 	for busy >= noisyBusyMs {

@@ -131,6 +131,17 @@ func (r *queueRig) counts(id model.ResourceID) model.QueueCounts {
 	return decodeAs[model.QueueCounts](r.t, res.Body)
 }
 
+func (r *queueRig) peek(id model.ResourceID, body model.PeekQuery) model.PeekResult {
+	r.t.Helper()
+	res, err := Query(r.view, &model.Query{Kind: model.QueryPeek, Resource: id, Slot: model.QueueSlot(id), Body: body.Append(nil)})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return decodeAs[model.PeekResult](r.t, res.Body)
+}
+
+func messageKey(seq uint64) []byte { return keys.Message(nil, 5, model.QueueSlot(5), seq) }
+
 func (r *queueRig) ready(cmd *model.Command) (bool, int64) {
 	r.t.Helper()
 	ok, next, err := Ready(r.view, cmd, r.now())

@@ -185,11 +185,7 @@ var (
 
 func (s *queueScript) peekShown(td *datadriven.TestData, id model.ResourceID) string {
 	body := model.PeekQuery{NowMs: s.nowMs, After: uint64(number(td, "after", 0)), Max: uint32(number(td, "n", 100)), Contains: text(td, "contains"), Group: text(td, "group")}
-	res, err := Query(s.view, &model.Query{Kind: model.QueryPeek, Resource: id, Slot: model.QueueSlot(id), Body: body.Append(nil)})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	page := decodeAs[model.PeekResult](s.t, res.Body)
+	page := s.peek(id, body)
 	var out strings.Builder
 	for _, m := range page.Messages {
 		fmt.Fprintf(&out, "%d %s#%d %s", m.Seq, m.Body, m.Receives, placeNames[m.Place])
