@@ -181,6 +181,14 @@ func (c *fakeCluster) ProposeWhenReady(context.Context, *model.Command, time.Dur
 	return model.Result{}, false, errors.New("tables never wait")
 }
 
+func (c *fakeCluster) AwaitReady(context.Context, *model.Command, time.Duration) (bool, error) {
+	return false, errors.New("tables never wait")
+}
+
+func (c *fakeCluster) ReadWhenReady(context.Context, *model.Query, time.Duration) (model.Result, bool, error) {
+	return model.Result{}, false, errors.New("tables never wait")
+}
+
 func (c *fakeCluster) ProposeCatalog(_ context.Context, cmd *model.Command) (model.Result, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -218,3 +226,6 @@ func request(operation, body string) *awsapi.Request {
 		Log: slog.New(slog.DiscardHandler),
 	}
 }
+
+// Leads implements service.Cluster.
+func (c *fakeCluster) Leads(model.Slot) bool { return true }

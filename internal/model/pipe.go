@@ -19,8 +19,10 @@ const (
 // PipeSpec is the Spec of a pipe in the catalog.
 type PipeSpec struct {
 	Source      ResourceID // a queue
-	Target      ResourceID // a table or a queue
+	Target      ResourceID // a table or a queue; zero: the queue that each message died in
 	TargetKind  ResourceKind
+	SourceSlots uint32     // a queue's Partitions, 1 to MaxQueuePartitions
+	TargetSlots uint32     // the same of a target that is a queue, else zero
 	DeadLetters ResourceID // the queue for messages whose effect is rejected; zero: they are dropped and counted
 	// Mapping says how a message becomes an effect, in the pipe engine's own
 	// form. It and Text are opaque to the machine.
@@ -52,6 +54,9 @@ func (s *PipeSpec) PartOf(slot Slot) (part uint32, home Slot) {
 	return uint32(i - 1), s.Bounds[i-1]
 }
 
+// Slots are the slots of the source that the pipe claims from.
+func (s *PipeSpec) Slots() []Slot { return QueueSlots(s.Source, max(s.SourceSlots, 1)) }
+
 // pipeSpecVersion begins every encoded PipeSpec.
 const pipeSpecVersion = 1
 
@@ -61,6 +66,8 @@ func (s *PipeSpec) Append(dst []byte) []byte {
 	dst = AppendUvarint(dst, uint64(s.Source))
 	dst = AppendUvarint(dst, uint64(s.Target))
 	dst = AppendUvarint(dst, uint64(s.DeadLetters))
+	dst = AppendUvarint(dst, uint64(s.SourceSlots))
+	dst = AppendUvarint(dst, uint64(s.TargetSlots))
 	dst = AppendBytes(dst, s.Mapping)
 	dst = AppendString(dst, s.Text)
 	dst = AppendUvarint(dst, s.RateMilli)
@@ -84,6 +91,10 @@ func (s *PipeSpec) Decode(d *Decoder) {
 	}
 	s.TargetKind = ResourceKind(d.Byte())
 	s.Source, s.Target, s.DeadLetters = ResourceID(d.Uvarint()), ResourceID(d.Uvarint()), ResourceID(d.Uvarint())
+	s.SourceSlots, s.TargetSlots = uint32(d.Uvarint()), uint32(d.Uvarint())
+	if s.SourceSlots > MaxQueuePartitions || s.TargetSlots > MaxQueuePartitions {
+		d.Fail()
+	}
 	s.Mapping = append([]byte(nil), d.Bytes()...)
 	s.Text = d.String()
 	s.RateMilli = d.Uvarint()

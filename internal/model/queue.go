@@ -228,8 +228,7 @@ func QueueSlot(id ResourceID) Slot {
 // QueueSlots are the slots that a queue of that many partitions is spread
 // over: at equal distances, so that they fall into different tablets. Each is
 // a queue by itself: a message stays in the slot that it was sent to and its
-// receipts name the slot. A message group is in the slot that GroupSlot says; a
-// pipe writes messages without a group to the first slot.
+// receipts name the slot. A message group is in the slot that GroupSlot says.
 func QueueSlots(id ResourceID, partitions uint32) []Slot {
 	slots := make([]Slot, partitions)
 	first := uint32(QueueSlot(id))

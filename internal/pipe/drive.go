@@ -3,10 +3,12 @@ package pipe
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 	"unicode/utf8"
 
 	"weir.dev/weir/internal/model"
+	"weir.dev/weir/internal/service"
 )
 
 // errStale says that somebody else has settled the claim.
@@ -15,6 +17,7 @@ var errStale = errors.New("the claim is settled")
 // part is what one claim does in one part of the target.
 type part struct {
 	number  uint32
+	target  model.ResourceID
 	slot    model.Slot
 	effects []model.PipeEffect
 }
@@ -28,70 +31,135 @@ type dead struct {
 // rollForward does what is left of a claim, step by step, until it is settled
 // or the worker stops. Each step may have been done before, by this worker or
 // another; the target and the source know (docs/format/pipe.md).
-func (w *worker) rollForward(c *model.UnsettledClaim) {
-	parts, rejected, err := w.prepare(c)
-	if err == nil {
-		for i := range parts {
-			var more []dead
-			if more, err = w.applyPart(c, &parts[i]); err != nil {
-				break
-			}
-			rejected = append(rejected, more...)
-		}
-	}
-	if err == nil && len(rejected) > 0 {
-		err = w.bury(c, rejected)
-	}
+func (w *worker) rollForward(c *claim) {
+	release, err := w.applyClaim(c)
 	if err != nil {
 		if !errors.Is(err, errStale) && w.ctx.Err() == nil {
 			w.engine.log.Error("cannot roll a claim forward", "pipe", w.current().name, "claim", c.Seq, "error", err)
 		}
 		return
 	}
-	w.settle(c)
+	w.settle(c, release)
+}
+
+// applyClaim applies the claim's parts. release says that the messages go back
+// to where they were, since nothing was applied nor ever will be.
+func (w *worker) applyClaim(c *claim) (release bool, err error) {
+	spec, err := readPlan(c)
+	if err != nil {
+		return false, err
+	}
+	parts, rejected, err := w.prepare(c, spec)
+	if err != nil {
+		return false, err
+	}
+	for i := range parts {
+		more, err := w.applyPart(c, &parts[i])
+		if err != nil {
+			return false, err
+		}
+		rejected = append(rejected, more...)
+	}
+	switch {
+	case len(rejected) == 0:
+		return false, nil
+	case isMove(spec):
+		return w.giveBack(c, spec, rejected)
+	default:
+		return false, w.bury(c, rejected)
+	}
+}
+
+// readPlan is the pipe's spec as it was when the claim was made.
+func readPlan(c *claim) (*model.PipeSpec, error) {
+	spec := &model.PipeSpec{}
+	d := model.NewDecoder(c.Plan)
+	spec.Decode(d)
+	if err := d.Done(); err != nil {
+		return nil, fmt.Errorf("cannot read the claim's plan: %w", err)
+	}
+	return spec, nil
 }
 
 // prepare works out what each message does, grouped by the target's parts. The
 // same claim gives the same parts every time: everything comes from its plan.
-func (w *worker) prepare(c *model.UnsettledClaim) (parts []part, rejected []dead, err error) {
-	var spec model.PipeSpec
-	d := model.NewDecoder(c.Plan)
-	spec.Decode(d)
-	if err := d.Done(); err != nil {
-		return nil, nil, fmt.Errorf("cannot read the claim's plan: %w", err)
-	}
+func (w *worker) prepare(c *claim, spec *model.PipeSpec) (parts []part, rejected []dead, err error) {
 	if spec.TargetKind == model.KindQueue {
-		p := part{slot: model.QueueSlot(spec.Target)}
-		for i := range c.Messages {
-			p.effects = append(p.effects, forward(&c.Messages[i], spec.Source))
-		}
-		return []part{p}, nil, nil
+		return w.prepareSends(c, spec)
 	}
 	m, err := compileMapping(spec.Mapping)
 	if err != nil {
 		return nil, nil, fmt.Errorf("cannot read the claim's mapping: %w", err)
 	}
-	byNumber := map[uint32]*part{}
 	for i := range c.Messages {
 		msg := &c.Messages[i]
-		body, slot, err := w.effect(m, &spec, msg)
+		body, slot, err := w.effect(m, spec, msg)
 		if err != nil {
 			rejected = append(rejected, dead{msg, err.Error()})
 			continue
 		}
 		number, home := spec.PartOf(slot)
-		p := byNumber[number]
-		if p == nil {
-			p = &part{number: number, slot: home}
-			byNumber[number] = p
-		}
+		p := partFor(&parts, spec.Target, number, home)
 		p.effects = append(p.effects, model.PipeEffect{Message: msg.Seq, Kind: model.CmdUpdateItem, Body: body})
-	}
-	for _, p := range byNumber {
-		parts = append(parts, *p)
 	}
 	sort.Slice(parts, func(i, j int) bool { return parts[i].number < parts[j].number })
 	return parts, rejected, nil
+}
+
+// partFor is the part of that number, which it adds if it is not there.
+func partFor(parts *[]part, target model.ResourceID, number uint32, slot model.Slot) *part {
+	for i := range *parts {
+		if p := &(*parts)[i]; p.target == target && p.number == number {
+			return p
+		}
+	}
+	*parts = append(*parts, part{number: number, target: target, slot: slot})
+	return &(*parts)[len(*parts)-1]
+}
+
+// prepareSends sends each message to its target queue: to the slot of its group,
+// or, without one, to the slot whose turn it is with this claim.
+func (w *worker) prepareSends(c *claim, spec *model.PipeSpec) (parts []part, rejected []dead, err error) {
+	for i := range c.Messages {
+		msg := &c.Messages[i]
+		target, n, reason, err := w.destination(spec, msg)
+		if err != nil {
+			return nil, nil, err
+		}
+		if reason != "" {
+			rejected = append(rejected, dead{msg, reason})
+			continue
+		}
+		slots := model.QueueSlots(target, n)
+		slot := slots[uint64(c.Seq)%uint64(len(slots))]
+		if msg.Group != "" {
+			slot = model.GroupSlot(slots, msg.Group)
+		}
+		p := partFor(&parts, target, uint32(slices.Index(slots, slot)), slot)
+		p.effects = append(p.effects, forward(msg, spec))
+	}
+	return parts, rejected, nil
+}
+
+// destination is the queue that a message goes to, and over how many slots it is
+// spread; or the reason that it cannot go anywhere.
+func (w *worker) destination(spec *model.PipeSpec, msg *model.Received) (target model.ResourceID, n uint32, reason string, err error) {
+	switch {
+	case spec.Target != 0:
+		return spec.Target, max(spec.TargetSlots, 1), "", nil
+	case msg.DeadFrom == 0:
+		return 0, 0, service.MoveUnknownSource, nil
+	}
+	n, ok := partitionsOf(w.engine.cluster.Catalog(), msg.DeadFrom)
+	if !ok { // this node's catalog may be behind
+		if err := w.engine.cluster.SyncCatalog(w.ctx); err != nil {
+			return 0, 0, "", err
+		}
+		if n, ok = partitionsOf(w.engine.cluster.Catalog(), msg.DeadFrom); !ok {
+			return 0, 0, service.MoveNoQueue, nil
+		}
+	}
+	return msg.DeadFrom, n, "", nil
 }
 
 // effect is the update that a message makes.
@@ -103,19 +171,22 @@ func (w *worker) effect(m *mapping, spec *model.PipeSpec, msg *model.Received) (
 	return w.engine.service.UpdateBody(spec.Target, key, update)
 }
 
-// forward sends a message on as it is.
-func forward(msg *model.Received, from model.ResourceID) model.PipeEffect {
+// forward sends a message on: as it is to a dead-letter queue, which says where
+// it died, and as a new one back from there.
+func forward(msg *model.Received, spec *model.PipeSpec) model.PipeEffect {
 	e := model.SendEntry{Message: msg.Message}
-	e.Message.DeadFrom = from
+	if isMove(spec) {
+		e.Message.DeadFrom, e.Message.SentMs = 0, 0
+	} else {
+		e.Message.DeadFrom = spec.Source
+	}
 	return model.PipeEffect{Message: msg.Seq, Kind: model.CmdSend, Body: e.Append(nil)}
 }
 
 // applyPart applies a part at the target and returns the messages that it
 // refused.
-func (w *worker) applyPart(c *model.UnsettledClaim, p *part) ([]dead, error) {
-	var spec model.PipeSpec
-	spec.Decode(model.NewDecoder(c.Plan))
-	res, err := w.propose(w.applyCommand(c, spec.Target, p))
+func (w *worker) applyPart(c *claim, p *part) ([]dead, error) {
+	res, err := w.propose(w.applyCommand(c, p))
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +210,7 @@ func (w *worker) applyPart(c *model.UnsettledClaim, p *part) ([]dead, error) {
 		return nil, errStale
 	case model.StatusGone:
 		for _, e := range p.effects {
-			refused = append(refused, dead{byNumber[e.Message], "the target was deleted"})
+			refused = append(refused, dead{byNumber[e.Message], targetDeleted})
 		}
 		return refused, nil
 	default:
@@ -147,16 +218,20 @@ func (w *worker) applyPart(c *model.UnsettledClaim, p *part) ([]dead, error) {
 	}
 }
 
-func (w *worker) applyCommand(c *model.UnsettledClaim, target model.ResourceID, p *part) *model.Command {
+// targetDeleted is the reason of messages whose target was deleted.
+const targetDeleted = "the target was deleted"
+
+func (w *worker) applyCommand(c *claim, p *part) *model.Command {
 	body := model.PipeApply{
-		Settings: w.settings(target), Pipe: c.Pipe, Source: w.source(), Claim: c.Seq, Floor: min(w.knownFloor(), c.Seq), Part: p.number, Effects: p.effects,
+		Settings: w.settings(p.target), Pipe: c.Pipe, Source: w.source(c.slot), Claim: c.Seq,
+		Floor: min(w.knownFloor(c.slot), c.Seq), Part: p.number, Effects: p.effects,
 	}
-	return &model.Command{Kind: model.CmdPipeApply, Resource: target, Slot: p.slot, Body: body.Append(nil)}
+	return &model.Command{Kind: model.CmdPipeApply, Resource: p.target, Slot: p.slot, Body: body.Append(nil)}
 }
 
-func (w *worker) source() model.PipeSource {
+func (w *worker) source(slot model.Slot) model.PipeSource {
 	j := w.current()
-	return model.PipeSource{Resource: j.spec.Source, Slot: j.slot()}
+	return model.PipeSource{Resource: j.spec.Source, Slot: slot}
 }
 
 // reasonOf says why the target refused an effect.
@@ -179,7 +254,7 @@ const (
 
 // bury sends the messages that cannot be applied to the dead-letter queue. A
 // queue that was deleted is made again: a message is never dropped.
-func (w *worker) bury(c *model.UnsettledClaim, rejected []dead) error {
+func (w *worker) bury(c *claim, rejected []dead) error {
 	sort.Slice(rejected, func(i, j int) bool { return rejected[i].message.Seq < rejected[j].message.Seq })
 	for {
 		j := w.current()
@@ -191,12 +266,11 @@ func (w *worker) bury(c *model.UnsettledClaim, rejected []dead) error {
 			}
 			continue
 		}
-		p := part{number: model.DeadPart, slot: model.QueueSlot(j.spec.DeadLetters)}
+		p := part{number: model.DeadPart, target: j.spec.DeadLetters, slot: model.QueueSlot(j.spec.DeadLetters)}
 		for _, r := range rejected {
-			e := forward(r.message, j.spec.Source)
-			p.effects = append(p.effects, model.PipeEffect{Message: e.Message, Kind: model.CmdSend, Body: letter(r, &j)})
+			p.effects = append(p.effects, model.PipeEffect{Message: r.message.Seq, Kind: model.CmdSend, Body: letter(r, &j)})
 		}
-		res, err := w.propose(w.applyCommand(c, j.spec.DeadLetters, &p))
+		res, err := w.propose(w.applyCommand(c, &p))
 		switch {
 		case err != nil:
 			return err
@@ -248,9 +322,9 @@ func shorten(s string, n int) string {
 }
 
 // settle ends the claim at the source.
-func (w *worker) settle(c *model.UnsettledClaim) {
-	src := w.source()
-	body := model.Settle{Pipe: c.Pipe, Claim: c.Seq}
+func (w *worker) settle(c *claim, release bool) {
+	src := w.source(c.slot)
+	body := model.Settle{Pipe: c.Pipe, Claim: c.Seq, Release: release}
 	cmd := &model.Command{Kind: model.CmdSettle, Resource: src.Resource, Slot: src.Slot, Body: body.Append(nil)}
 	_, _ = w.propose(cmd) // the worker is stopping: the next one settles
 }
@@ -277,28 +351,51 @@ func (w *worker) propose(cmd *model.Command) (model.Result, error) {
 // end finishes a deleted pipe: no claim is left, so the targets may forget its
 // results, and the catalog the pipe. It reports false when it must try again.
 func (w *worker) end(j *job) bool {
-	src := w.source()
-	drop := &model.Command{Kind: model.CmdDropResource, Resource: j.id, Slot: src.Slot}
-	if _, err := w.propose(drop); err != nil {
-		return false
-	}
-	// From here on the source makes no claim for the pipe. One may have been
-	// made in the meantime.
-	if err := w.recover(j); err != nil || !w.idle() {
-		return false
-	}
-	forget := func(target model.ResourceID, number uint32, slot model.Slot) bool {
-		body := model.PipeApply{Pipe: j.id, Source: src, Floor: model.FloorEnd, Part: number}
-		_, err := w.propose(&model.Command{Kind: model.CmdPipeApply, Resource: target, Slot: slot, Body: body.Append(nil)})
-		return err == nil
-	}
-	for i, slot := range j.spec.Bounds {
-		if !forget(j.spec.Target, uint32(i), slot) {
-			return false
-		}
-	}
-	if j.spec.DeadLetters != 0 && !forget(j.spec.DeadLetters, model.DeadPart, model.QueueSlot(j.spec.DeadLetters)) {
+	if _, ok := w.close(j); !ok {
 		return false
 	}
 	return w.engine.service.ForgetResource(w.ctx, j.id) == nil
+}
+
+// close sees to it that the pipe makes no more claims, rolls those that it made
+// forward, and lets the targets forget their results. It returns how many
+// messages the pipe has settled; ok is false when it must be tried again.
+func (w *worker) close(j *job) (settled uint64, ok bool) {
+	for _, slot := range j.slots {
+		drop := &model.Command{Kind: model.CmdDropResource, Resource: j.id, Slot: slot}
+		if _, err := w.propose(drop); err != nil {
+			return 0, false
+		}
+	}
+	// From here on the source makes no claim for the pipe. Some may have been
+	// made in the meantime.
+	if err := w.recover(j); err != nil || !w.idle() {
+		return 0, false
+	}
+	if settled, ok = w.allSettled(j); !ok {
+		return 0, false
+	}
+	for _, t := range w.targets(j) {
+		for _, slot := range j.slots {
+			body := model.PipeApply{Pipe: j.id, Source: w.source(slot), Floor: model.FloorEnd, Part: t.number}
+			if _, err := w.propose(&model.Command{Kind: model.CmdPipeApply, Resource: t.target, Slot: t.slot, Body: body.Append(nil)}); err != nil {
+				return 0, false
+			}
+		}
+	}
+	return settled, true
+}
+
+// targets are the parts that may hold results of the pipe.
+func (w *worker) targets(j *job) (parts []part) {
+	if j.spec.TargetKind == model.KindQueue {
+		parts = w.targetQueues(j)
+	}
+	for i, slot := range j.spec.Bounds {
+		parts = append(parts, part{number: uint32(i), target: j.spec.Target, slot: slot})
+	}
+	if j.spec.DeadLetters != 0 {
+		parts = append(parts, part{number: model.DeadPart, target: j.spec.DeadLetters, slot: model.QueueSlot(j.spec.DeadLetters)})
+	}
+	return parts
 }

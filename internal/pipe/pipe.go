@@ -7,10 +7,11 @@
 // part of the source's replicated state and applied parts of the target's, so
 // every step may be repeated and whoever leads next goes on from the second
 // one; docs/format/pipe.md has the argument. The package keeps no state of its
-// own that matters.
+// own that matters. Tasks that move the messages of a dead-letter queue are
+// pipes, too: move.go says when they end.
 //
-// Every goroutine ends with Close. Start with Engine, then worker.go and
-// drive.go; mapping.go and plan.go turn a message into an update.
+// Every goroutine ends with Close. Start with Engine, then worker.go, claim.go
+// and drive.go; mapping.go and plan.go turn a message into an update.
 package pipe
 
 import (
@@ -26,16 +27,9 @@ import (
 	"weir.dev/weir/internal/service"
 )
 
-// Cluster is what pipes need of the cluster beyond the service's needs.
-type Cluster interface {
-	service.Cluster
-	// Leads reports whether this node leads the tablet that owns the slot.
-	Leads(model.Slot) bool
-}
-
 // Engine runs the pipes whose sources this node leads.
 type Engine struct {
-	cluster Cluster
+	cluster service.Cluster
 	service *service.Service
 	clock   base.Clock
 	rand    *base.Rand
@@ -52,7 +46,7 @@ type Engine struct {
 const superviseEvery = 100 * time.Millisecond
 
 // NewEngine starts an engine.
-func NewEngine(c Cluster, s *service.Service, clock base.Clock, rand *base.Rand, log *slog.Logger) *Engine {
+func NewEngine(c service.Cluster, s *service.Service, clock base.Clock, rand *base.Rand, log *slog.Logger) *Engine {
 	e := &Engine{cluster: c, service: s, clock: clock, rand: rand, log: log, workers: map[model.ResourceID]*worker{}}
 	e.ctx, e.stop = context.WithCancel(context.Background())
 	e.tasks.Go(e.supervise)
@@ -93,14 +87,14 @@ type job struct {
 	name    string
 	spec    model.PipeSpec
 	version uint64
-	mover   bool // move a queue's dead messages to its dead-letter queue
-	ending  bool // the pipe was deleted: roll forward, then forget it
+	slots   []model.Slot       // of the source
+	mover   bool               // move a queue's dead messages to its dead-letter queue
+	move    *service.MoveState // of a task that moves messages; nil for other pipes
+	ending  bool               // the pipe was deleted: roll forward, then forget it
 }
 
-// slot is the source's slot.
-func (j *job) slot() model.Slot { return model.QueueSlot(j.spec.Source) }
-
-// jobs lists the work of this node, in the catalog's order.
+// jobs lists the work of this node, in the catalog's order: a worker runs where
+// the first of its source's slots is led.
 func (e *Engine) jobs() (jobs []job) {
 	c := e.cluster.Catalog()
 	add := func(r *model.Resource, ending bool) {
@@ -109,17 +103,27 @@ func (e *Engine) jobs() (jobs []job) {
 			e.log.Error("cannot read a pipe", "pipe", r.Name, "error", err)
 			return
 		}
-		j := job{id: r.ID, name: r.Name, spec: p.Spec, version: r.Version, ending: ending}
-		if e.cluster.Leads(j.slot()) {
-			jobs = append(jobs, j)
+		j := job{id: r.ID, name: r.Name, spec: p.Spec, slots: p.Spec.Slots(), version: r.Version, ending: ending}
+		if !e.cluster.Leads(j.slots[0]) {
+			return
 		}
+		if service.IsMoveTask(r.Name) {
+			if j.move, err = service.ReadMoveState(&p.Spec); err != nil {
+				e.log.Error("cannot read a task that moves messages", "pipe", r.Name, "error", err)
+				return
+			}
+			if j.move.Ended() && !ending {
+				return
+			}
+		}
+		jobs = append(jobs, j)
 	}
 	for i := range c.Resources {
 		switch r := &c.Resources[i]; r.Kind {
 		case model.KindPipe:
 			add(r, false)
 		case model.KindQueue:
-			if j, ok := moverJob(r); ok && e.cluster.Leads(j.slot()) {
+			if j, ok := moverJob(c, r); ok && e.cluster.Leads(j.slots[0]) {
 				jobs = append(jobs, j)
 			}
 		}
@@ -134,15 +138,31 @@ func (e *Engine) jobs() (jobs []job) {
 
 // moverJob is the work of moving a queue's dead messages, if it has a redrive
 // policy. It is a pipe of its own kind, claimed under the queue's own id.
-func moverJob(r *model.Resource) (j job, ok bool) {
+func moverJob(c *model.Catalog, r *model.Resource) (j job, ok bool) {
 	var q model.QueueSpec
 	d := model.NewDecoder(r.Spec)
 	q.Decode(d)
 	if d.Done() != nil || q.Redrive.MaxReceives == 0 {
 		return j, false
 	}
-	spec := model.PipeSpec{Source: r.ID, Target: q.Redrive.DeadLetters, TargetKind: model.KindQueue}
-	return job{id: r.ID, name: r.Name, spec: spec, version: r.Version, mover: true}, true
+	spec := model.PipeSpec{Source: r.ID, SourceSlots: q.Partitions, Target: q.Redrive.DeadLetters, TargetKind: model.KindQueue, TargetSlots: 1}
+	if n, ok := partitionsOf(c, spec.Target); ok {
+		spec.TargetSlots = n
+	}
+	return job{id: r.ID, name: r.Name, spec: spec, slots: spec.Slots(), version: r.Version, mover: true}, true
+}
+
+// partitionsOf is over how many slots a queue is spread; ok is false when there
+// is no such queue.
+func partitionsOf(c *model.Catalog, queue model.ResourceID) (n uint32, ok bool) {
+	r, ok := c.ResourceByID(queue)
+	if !ok || r.Kind != model.KindQueue {
+		return 0, false
+	}
+	var q model.QueueSpec
+	d := model.NewDecoder(r.Spec)
+	q.Decode(d)
+	return q.Partitions, d.Done() == nil
 }
 
 // sleep waits for d, and up to 0.1 ms more so that workers do not move in

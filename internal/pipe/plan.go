@@ -18,7 +18,10 @@ func formatID(id model.MessageID) string {
 // plan is what a claim carries: the pipe's spec without what does not matter
 // for what becomes of the claim's messages.
 func plan(s *model.PipeSpec) []byte {
-	kept := model.PipeSpec{Source: s.Source, Target: s.Target, TargetKind: s.TargetKind, DeadLetters: s.DeadLetters, Mapping: s.Mapping, Bounds: s.Bounds}
+	kept := model.PipeSpec{
+		Source: s.Source, SourceSlots: s.SourceSlots, Target: s.Target, TargetKind: s.TargetKind, TargetSlots: s.TargetSlots,
+		DeadLetters: s.DeadLetters, Mapping: s.Mapping, Bounds: s.Bounds,
+	}
 	return kept.Append(nil)
 }
 

@@ -63,6 +63,11 @@ func (e *Engine) Create(ctx context.Context, s *Settings) error {
 	if spec.Source, err = e.find(ctx, s.From, "queue", model.KindQueue); err != nil {
 		return err
 	}
+	source, err := e.service.GetQueue(ctx, strings.TrimPrefix(s.From, "queue:"))
+	if err != nil {
+		return err
+	}
+	spec.SourceSlots = source.Spec.Partitions
 	if spec.Target, err = e.find(ctx, s.To, "table", model.KindTable); err != nil {
 		return err
 	}
@@ -74,6 +79,13 @@ func (e *Engine) Create(ctx context.Context, s *Settings) error {
 	}
 	if spec.DeadLetters, err = e.findOrMakeQueue(ctx, s.DeadLetter); err != nil {
 		return err
+	}
+	letters, err := e.service.GetQueue(ctx, strings.TrimPrefix(s.DeadLetter, "queue:"))
+	if err != nil {
+		return err
+	}
+	if letters.Spec.Fifo && !source.Spec.Fifo {
+		return model.Errorf(model.ErrValidation, "the messages of a standard queue have no groups, which a FIFO queue needs: choose a standard queue for the dead letters")
 	}
 	if spec.DeadLetters == spec.Source {
 		return model.Errorf(model.ErrValidation, "a pipe's dead letters cannot go back into its source")

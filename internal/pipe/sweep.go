@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"weir.dev/weir/internal/model"
+	"weir.dev/weir/internal/service"
 )
 
 // sweepEvery is how often a queue that nobody uses is looked at. Everything
@@ -11,22 +12,26 @@ import (
 // would stay on disk, and dead ones of a queue that lost its policy stay dead.
 const sweepEvery = 20 * time.Second
 
-// sweep proposes the sweepers' command for the queues that are led here and
-// hold anything.
+// sweep proposes the sweepers' command for the slots of queues that are led
+// here and hold anything, and removes the move tasks of queues that are gone.
 func (e *Engine) sweep() {
 	for e.sleep(e.ctx, sweepEvery) {
-		for _, r := range e.cluster.Catalog().Resources {
-			if r.Kind == model.KindQueue && e.cluster.Leads(model.QueueSlot(r.ID)) && e.holdsAnything(r.ID) {
-				e.sweepQueue(&r)
+		c := e.cluster.Catalog()
+		for i := range c.Resources {
+			switch r := &c.Resources[i]; {
+			case r.Kind == model.KindQueue:
+				e.sweepQueue(r)
+			case r.Kind == model.KindPipe && service.IsMoveTask(r.Name):
+				e.sweepMoveTask(c, r)
 			}
 		}
 	}
 }
 
 // holdsAnything looks at this node's state, without asking anybody.
-func (e *Engine) holdsAnything(id model.ResourceID) bool {
+func (e *Engine) holdsAnything(id model.ResourceID, slot model.Slot) bool {
 	q := model.QueueQuery{NowMs: e.clock.Now().UnixMilli()}
-	res, err := e.cluster.Read(e.ctx, &model.Query{Kind: model.QueryQueue, Resource: id, Slot: model.QueueSlot(id), Body: q.Append(nil)}, false)
+	res, err := e.cluster.Read(e.ctx, &model.Query{Kind: model.QueryQueue, Resource: id, Slot: slot, Body: q.Append(nil)}, false)
 	if err != nil || res.Status != model.StatusOK {
 		return false
 	}
@@ -36,8 +41,6 @@ func (e *Engine) holdsAnything(id model.ResourceID) bool {
 	return d.Done() == nil && c.Visible+c.Delayed+c.InFlight+c.Dead > 0
 }
 
-// sweepQueue sweeps one queue until there is no more to do. An error leaves
-// the rest for the next round.
 func (e *Engine) sweepQueue(r *model.Resource) {
 	var spec model.QueueSpec
 	d := model.NewDecoder(r.Spec)
@@ -45,8 +48,18 @@ func (e *Engine) sweepQueue(r *model.Resource) {
 	if d.Done() != nil {
 		return
 	}
+	for _, slot := range model.QueueSlots(r.ID, spec.Partitions) {
+		if e.cluster.Leads(slot) && e.holdsAnything(r.ID, slot) {
+			e.sweepSlot(r.ID, slot, &spec)
+		}
+	}
+}
+
+// sweepSlot sweeps one slot until there is no more to do. An error leaves the
+// rest for the next round.
+func (e *Engine) sweepSlot(id model.ResourceID, slot model.Slot, spec *model.QueueSpec) {
 	body := model.SetQueueSettings{Settings: spec.Settings()}
-	cmd := &model.Command{Kind: model.CmdSetQueueSettings, Resource: r.ID, Slot: model.QueueSlot(r.ID), Body: body.Append(nil)}
+	cmd := &model.Command{Kind: model.CmdSetQueueSettings, Resource: id, Slot: slot, Body: body.Append(nil)}
 	for e.ctx.Err() == nil {
 		res, err := e.cluster.Propose(e.ctx, cmd)
 		if err != nil || res.Status != model.StatusOK {
@@ -57,6 +70,20 @@ func (e *Engine) sweepQueue(r *model.Resource) {
 		swept.Decode(d)
 		if d.Done() != nil || !swept.More {
 			return
+		}
+	}
+}
+
+// sweepMoveTask removes a move task whose source was deleted: nobody can list
+// it any more.
+func (e *Engine) sweepMoveTask(c *model.Catalog, r *model.Resource) {
+	p, err := service.NewPipe(r)
+	if err != nil || !e.cluster.Leads(p.Spec.Slots()[0]) {
+		return
+	}
+	if _, ok := c.ResourceByID(p.Spec.Source); !ok {
+		if err := e.service.RemoveMoveTask(e.ctx, r); err != nil {
+			e.log.Warn("cannot remove a task that moved messages", "pipe", r.Name, "error", err)
 		}
 	}
 }

@@ -25,6 +25,7 @@ type fakeCluster struct {
 	// fault, when set, decides what a proposal to a tablet or a read there
 	// answers instead: an error before it takes effect (lost is false), or after.
 	fault func(tablet model.TabletID) (err error, lost bool)
+	leads func(tablet model.TabletID) bool // nil: this node leads all
 }
 
 // replica is a machine with its state.
@@ -258,6 +259,13 @@ func (c *fakeCluster) Read(_ context.Context, q *model.Query, _ bool) (model.Res
 		}
 	}
 	return machine.Query(r, q)
+}
+
+// Leads implements Cluster.
+func (c *fakeCluster) Leads(slot model.Slot) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.leads == nil || c.leads(c.tablet(slot).id)
 }
 
 // Catalog implements Cluster.

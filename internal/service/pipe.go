@@ -33,6 +33,13 @@ func (s *Service) CreatePipe(ctx context.Context, name string, spec *model.PipeS
 
 // GetPipe returns the pipe of that name. Errors: ErrNotFound.
 func (s *Service) GetPipe(ctx context.Context, name string) (*Pipe, error) {
+	if IsMoveTask(name) {
+		return nil, model.Errorf(model.ErrNotFound, "%s not found", name)
+	}
+	return s.getPipe(ctx, name)
+}
+
+func (s *Service) getPipe(ctx context.Context, name string) (*Pipe, error) {
 	r, err := s.resource(ctx, model.KindPipe, name)
 	if err != nil {
 		return nil, err
@@ -40,17 +47,22 @@ func (s *Service) GetPipe(ctx context.Context, name string) (*Pipe, error) {
 	return NewPipe(r)
 }
 
-// ListPipes returns all pipes by name.
+// ListPipes returns all pipes by name, but for tasks that move messages.
 func (s *Service) ListPipes(ctx context.Context) ([]*Pipe, error) {
 	rs, err := s.resources(ctx, model.KindPipe)
 	if err != nil {
 		return nil, err
 	}
-	pipes := make([]*Pipe, len(rs))
+	pipes := make([]*Pipe, 0, len(rs))
 	for i := range rs {
-		if pipes[i], err = NewPipe(&rs[i]); err != nil {
+		if IsMoveTask(rs[i].Name) {
+			continue
+		}
+		p, err := NewPipe(&rs[i])
+		if err != nil {
 			return nil, err
 		}
+		pipes = append(pipes, p)
 	}
 	return pipes, nil
 }
@@ -58,8 +70,15 @@ func (s *Service) ListPipes(ctx context.Context) ([]*Pipe, error) {
 // UpdatePipe changes a pipe's spec. When another change comes between, it
 // reads again and repeats change, a few times.
 func (s *Service) UpdatePipe(ctx context.Context, name string, change func(*model.PipeSpec)) (*Pipe, error) {
+	if _, err := s.GetPipe(ctx, name); err != nil {
+		return nil, err
+	}
+	return s.updatePipe(ctx, name, change)
+}
+
+func (s *Service) updatePipe(ctx context.Context, name string, change func(*model.PipeSpec)) (*Pipe, error) {
 	for try := 0; ; try++ {
-		p, err := s.GetPipe(ctx, name)
+		p, err := s.getPipe(ctx, name)
 		if err != nil {
 			return nil, err
 		}
@@ -80,11 +99,11 @@ func (s *Service) UpdatePipe(ctx context.Context, name string, change func(*mode
 // DeletePipe removes a pipe from the catalog; its worker rolls open claims
 // forward and then forgets it.
 func (s *Service) DeletePipe(ctx context.Context, name string) error {
-	r, err := s.resource(ctx, model.KindPipe, name)
+	p, err := s.GetPipe(ctx, name)
 	if err != nil {
 		return err
 	}
-	return s.deleteResource(ctx, r)
+	return s.deleteResource(ctx, &p.Resource)
 }
 
 // ForgetResource tells the catalog that nothing is left of a deleted resource.

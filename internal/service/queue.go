@@ -57,7 +57,9 @@ func (s *Service) CreateQueue(ctx context.Context, req *CreateQueueRequest) (*Qu
 func newQueueSpec(req *CreateQueueRequest) (*model.QueueSpec, error) {
 	spec := model.NewQueueSpec()
 	spec.ManagedEncryption = false // what is true unless somebody asks for more
-	spec.Partitions = 1
+	if slices.ContainsFunc(req.Attributes, func(a QueueAttribute) bool { return a.Name == fifoQueue && a.Value == "true" }) {
+		spec.Partitions = 1
+	}
 	if err := checkQueueName(req.Name, req.Attributes); err != nil {
 		return nil, err
 	}

@@ -29,6 +29,7 @@ type Queue struct {
 
 	version uint64       // of the catalog's resource
 	slots   []model.Slot // that it is spread over
+	traffic *queueTraffic
 }
 
 // CreateQueueRequest asks for a new queue.
@@ -64,6 +65,7 @@ type OutgoingMessage struct {
 // SendRequest sends messages, each by itself: some may be refused.
 type SendRequest struct {
 	Invocation model.RequestID
+	First      bool // the client says that it has not sent this call before
 	Queue      string
 	Sender     string            // who sends, for SenderId
 	Messages   []OutgoingMessage // 1 to 10

@@ -16,36 +16,39 @@ import (
 // deleted, and perhaps created anew, while this node's catalog was behind.
 const maxQueueTries = 3
 
-// onQueue builds a command's body for the queue of that name and sends the
-// command where the queue lives. A nil body sends nothing. build may be called
-// again, for another queue of that name; it adds to the digest all that tells
-// this request from others of its kind.
-func (s *Service) onQueue(ctx context.Context, name string, call queueCall,
-	propose func(context.Context, *model.Command) (model.Result, error), build func(q *Queue, d *requestDigest) ([]byte, error),
-) (model.Result, error) {
+// errDropped says that a tablet has dropped the queue.
+var errDropped = errors.New("the queue was dropped")
+
+// onQueue does something with the queue of that name: again, with another queue
+// of the name or ErrNotFound, when the tablets say that it is gone (errDropped).
+func (s *Service) onQueue(ctx context.Context, name string, do func(q *Queue) error) error {
 	for range maxQueueTries {
 		q, err := s.GetQueue(ctx, name)
 		if err != nil {
-			return model.Result{}, err
+			return err
 		}
-		d := newRequestDigest(call, q.ID)
-		body, err := build(q, &d)
-		if err != nil || body == nil {
-			return model.Result{}, err
-		}
-		cmd := model.Command{Kind: call.kind, ID: d.id(q.slots[0]), Resource: q.ID, Slot: q.slots[0], Body: body}
-		if cmd.ID.IsZero() { // nobody but the cluster itself tries it again
-			cmd.ID = s.newRequestID()
-		}
-		res, err := propose(ctx, &cmd)
-		if err != nil || res.Status != model.StatusGone {
-			return res, err
+		if err := do(q); !errors.Is(err, errDropped) {
+			return err
 		}
 		if err := s.cluster.SyncCatalog(ctx); err != nil {
-			return model.Result{}, err
+			return err
 		}
 	}
-	return model.Result{}, model.Errorf(model.ErrNotFound, "%s is being deleted", name)
+	return model.Errorf(model.ErrNotFound, "%s is being deleted", name)
+}
+
+// propose sends a command to one of the queue's slots. Errors: errDropped, and
+// the cluster's.
+func (s *Service) propose(ctx context.Context, q *Queue, at int, kind model.CommandKind, id model.RequestID, body []byte) (model.Result, error) {
+	cmd := model.Command{Kind: kind, ID: id, Resource: q.ID, Slot: q.slots[at], Body: body}
+	res, err := s.cluster.Propose(ctx, &cmd)
+	if err == nil && res.Status == model.StatusGone {
+		err = errDropped
+	}
+	if isKind(err, model.ErrUnavailable) {
+		s.noteFailure(q, at)
+	}
+	return res, err
 }
 
 // queueCall says what a command does and for which call of a client.
@@ -91,16 +94,33 @@ func (d *requestDigest) number(v int64) {
 	}
 }
 
-// id is the command's id in the slot. A queue's slots may lie in one tablet, and
-// a part of a request in one slot is not its part in another.
-func (d *requestDigest) id(slot model.Slot) (id model.RequestID) {
-	if d.h != nil {
-		var sum [sha256.Size]byte
-		copy(id[:], d.h.Sum(sum[:0]))
-		id[0], id[1] = id[0]^byte(slot>>8), id[1]^byte(slot)
+// sum makes the request's id. Without an invocation it is random: nobody but
+// the cluster tries the command again.
+func (d *requestDigest) sum(s *Service) (id callID) {
+	if d.h == nil {
+		return callID(s.newRequestID())
 	}
+	var sum [sha256.Size]byte
+	copy(id[:], d.h.Sum(sum[:0]))
 	return id
 }
+
+// callID names one request through all its retries; each of the commands that
+// it is made of has an id of its own.
+type callID model.RequestID
+
+// at is the id of the request's command in a slot. A queue's slots may lie in
+// one tablet, and what a request does in one slot is not what it does in
+// another. part tells two commands in one slot from each other.
+func (c callID) at(slot model.Slot, part byte) model.RequestID {
+	id := model.RequestID(c)
+	id[0], id[1], id[2] = id[0]^byte(slot>>8), id[1]^byte(slot), id[2]^part
+	return id
+}
+
+// home is the one of n slots that a retried request goes to, whichever node it
+// comes to.
+func (c callID) home(n int) int { return int(binary.BigEndian.Uint32(c[12:]) % uint32(n)) }
 
 // decodeResult reads the body of a result that must be StatusOK.
 func decodeResult(res model.Result, into interface{ Decode(d *model.Decoder) }) error {
@@ -142,6 +162,11 @@ func (c *queueCache) of(cat *model.Catalog, r *model.Resource) (*Queue, error) {
 		return nil, fmt.Errorf("cannot decode the spec of queue %s: %w", r.Name, err)
 	}
 	q.Spec, q.slots = &spec, model.QueueSlots(r.ID, spec.Partitions)
+	if old, ok := known[r.ID]; ok {
+		q.traffic = old.traffic
+	} else {
+		q.traffic = newTraffic(len(q.slots))
+	}
 	next := make(map[model.ResourceID]*Queue, len(known)+1)
 	for i := range cat.Resources {
 		if old, ok := known[cat.Resources[i].ID]; ok {

@@ -18,10 +18,12 @@ const (
 	FaultAttributeValue                       // a queue's attribute cannot have that value
 	FaultContents                             // a message holds characters that are not allowed
 	FaultBatchTooLong                         // a batch's messages are too large together
+	FaultNoResource                           // a task that moves messages names a queue or a task that is not there
+	FaultThrottled                            // a quota of requests is used up; see Profile
 )
 
 // QueueFaults are all faults, for tables that must have a row for each.
-var QueueFaults = []QueueFault{FaultParameter, FaultMissing, FaultAttributeName, FaultAttributeValue, FaultContents, FaultBatchTooLong}
+var QueueFaults = []QueueFault{FaultParameter, FaultMissing, FaultAttributeName, FaultAttributeValue, FaultContents, FaultBatchTooLong, FaultNoResource, FaultThrottled}
 
 // QueueError is a broken rule of the queue operations, in AWS's words. It is
 // also a *model.Error of kind ErrValidation, by errors.As.

@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"crypto/sha256"
+	"slices"
 	"time"
 
 	"weir.dev/weir/internal/model"
@@ -17,65 +18,177 @@ const (
 
 // ReceiveMessages takes messages from a queue, which then nobody else is given
 // until their visibility timeout has passed. If there are none it waits for
-// the first one; the result is empty when the wait ends without. Errors:
-// *QueueError, ErrNotFound, ErrOverLimit, and the cluster's.
-func (s *Service) ReceiveMessages(ctx context.Context, req *ReceiveRequest) ([]model.Received, error) {
+// the first one; the result is empty when the wait ends without. All of them
+// are from one of the queue's slots. Errors: *QueueError, ErrNotFound,
+// ErrOverLimit, and the cluster's.
+func (s *Service) ReceiveMessages(ctx context.Context, req *ReceiveRequest) (got []model.Received, err error) {
 	if err := req.check(); err != nil {
 		return nil, err
 	}
-	var wait time.Duration
-	proposed, fifo := true, false
-	propose := func(ctx context.Context, cmd *model.Command) (res model.Result, err error) {
+	nonce := s.rand.Uint64()
+	err = s.onQueue(ctx, req.Queue, func(q *Queue) error {
+		r := receiver{service: s, queue: q}
+		if err := r.prepare(req, nonce); err != nil {
+			return err
+		}
 		if req.Retry {
-			// What the first try took is no longer there to be waited for.
-			if res, err := s.cluster.Propose(ctx, cmd); err != nil || res.Status != model.StatusOK || tookSome(res) {
-				return res, err
+			if got, err = r.again(ctx); err != nil || len(got) > 0 {
+				return err
 			}
 		}
-		res, proposed, err = s.cluster.ProposeWhenReady(ctx, cmd, wait)
-		return res, err
+		got, err = r.receive(ctx)
+		return err
+	})
+	return got, err
+}
+
+// receiver carries out one receive.
+type receiver struct {
+	service *Service
+	queue   *Queue
+	wait    time.Duration
+	cmds    []*model.Command // by slot
+	probe   []byte           // the body that takes nothing
+	over    []bool           // by slot: too much is in flight there
+}
+
+// prepare makes the commands, one for each slot.
+func (r *receiver) prepare(req *ReceiveRequest, nonce uint64) error {
+	q := r.queue
+	d := newRequestDigest(queueCall{model.CmdReceive, req.Invocation}, q.ID)
+	visible, waitSeconds := q.Spec.VisibilityTimeout, q.Spec.ReceiveMessageWaitTimeSeconds
+	if req.Visibility != nil {
+		visible = *req.Visibility
+		d.number(visible)
 	}
-	call := queueCall{model.CmdReceive, req.Invocation}
-	nonce := s.rand.Uint64()
-	res, err := s.onQueue(ctx, req.Queue, call, propose, func(q *Queue, d *requestDigest) ([]byte, error) {
-		visible, waitSeconds := q.Spec.VisibilityTimeout, q.Spec.ReceiveMessageWaitTimeSeconds
-		if req.Visibility != nil {
-			visible = *req.Visibility
-			d.number(visible)
+	if req.Wait != nil {
+		waitSeconds = *req.Wait
+	}
+	d.number(int64(req.Max))
+	attempt, err := req.attempt(q.Spec)
+	if err != nil {
+		return err
+	}
+	d.add(attempt[:])
+	r.wait = time.Duration(waitSeconds) * time.Second
+	body := model.Receive{Settings: q.Spec.Settings(), Max: uint32(req.Max), VisibilityMs: visible * 1000, Nonce: nonce, Attempt: attempt}
+	encoded := body.Append(nil)
+	body.Max = 0
+	r.probe = body.Append(nil)
+	call := d.sum(r.service)
+	r.cmds, r.over = make([]*model.Command, len(q.slots)), make([]bool, len(q.slots))
+	for i, slot := range q.slots {
+		r.cmds[i] = &model.Command{Kind: model.CmdReceive, ID: call.at(slot, 0), Resource: q.ID, Slot: slot, Body: encoded}
+	}
+	return nil
+}
+
+// again looks for what an earlier try of the call took: it is no longer there
+// to be waited for. Where there is only one slot to look in, the command itself
+// is the question: if the first try is still under way, they are one. Otherwise
+// each slot is asked with a command that is the first try's and takes nothing.
+// A first try that arrives after that takes messages that nobody hears of; they
+// come back after their visibility timeout.
+func (r *receiver) again(ctx context.Context) ([]model.Received, error) {
+	for i, cmd := range r.cmds {
+		ask := *cmd
+		if len(r.cmds) > 1 {
+			ask.Body = r.probe
 		}
-		if req.Wait != nil {
-			waitSeconds = *req.Wait
-		}
-		d.number(int64(req.Max))
-		attempt, err := req.attempt(q.Spec)
+		res, err := r.service.cluster.Propose(ctx, &ask)
 		if err != nil {
 			return nil, err
 		}
-		d.add(attempt[:])
-		fifo = q.Spec.Fifo
-		wait = time.Duration(waitSeconds) * time.Second
-		body := model.Receive{Settings: q.Spec.Settings(), Max: uint32(req.Max), VisibilityMs: visible * 1000, Nonce: nonce, Attempt: attempt}
-		return body.Append(nil), nil
-	})
-	if err != nil || !proposed {
-		return nil, err
-	}
-	if res.Status == model.StatusOverLimit {
-		if wait > 0 || fifo { // as SQS: a long poll, and a FIFO queue, answers without messages and without an error
-			return nil, nil
+		if got, err := r.taken(i, res); err != nil || len(got) > 0 {
+			return got, err
 		}
-		return nil, model.Errorf(model.ErrOverLimit, "Too many messages in flight: a queue may have %d.", model.MaxQueueInFlight)
 	}
-	var received model.ReceiveResult
-	if err := decodeResult(res, &received); err != nil {
-		return nil, err
-	}
-	return received.Messages, nil
+	return nil, nil
 }
 
-// tookSome reports whether a receive took messages. Its result begins with
-// their number.
-func tookSome(res model.Result) bool { return model.NewDecoder(res.Body).Uvarint() > 0 }
+// receive asks the slots one after the other, and waits for the first that has
+// something when none of them does.
+func (r *receiver) receive(ctx context.Context) ([]model.Received, error) {
+	s := r.service
+	end := s.clock.Now().Add(r.wait)
+	var failure error
+	failed := 0
+	for _, at := range s.receiveOrder(r.queue) {
+		wait := time.Duration(0)
+		if len(r.cmds) == 1 {
+			wait = r.wait
+		}
+		got, err := r.take(ctx, at, wait)
+		switch {
+		case isKind(err, model.ErrUnavailable): // the others may have something
+			failed, failure = failed+1, err
+		case err != nil || len(got) > 0:
+			return got, err
+		}
+	}
+	if failed == len(r.cmds) {
+		return nil, failure
+	}
+	for len(r.cmds) > 1 {
+		left := end.Sub(s.clock.Now())
+		waiting := r.waiting()
+		if left <= 0 || len(waiting) == 0 {
+			break
+		}
+		cmds := make([]*model.Command, len(waiting))
+		for i, at := range waiting {
+			cmds[i] = r.cmds[at]
+		}
+		i, err := AwaitAny(ctx, s.cluster, cmds, left)
+		if err != nil || i < 0 {
+			return nil, err
+		}
+		if got, err := r.take(ctx, waiting[i], 0); err != nil || len(got) > 0 {
+			return got, err
+		}
+	}
+	if r.wait == 0 && !r.queue.Spec.Fifo && slices.Contains(r.over, true) {
+		return nil, model.Errorf(model.ErrOverLimit, "Too many messages in flight: a queue may have %d.", model.MaxQueueInFlight)
+	}
+	return nil, nil // as SQS: a long poll, and a FIFO queue, ends without an error
+}
+
+// waiting are the slots that it makes sense to wait for.
+func (r *receiver) waiting() (at []int) {
+	for i := range r.cmds {
+		if !r.over[i] {
+			at = append(at, i)
+		}
+	}
+	return at
+}
+
+// take takes messages from one slot, if there are any.
+func (r *receiver) take(ctx context.Context, at int, wait time.Duration) ([]model.Received, error) {
+	res, proposed, err := r.service.cluster.ProposeWhenReady(ctx, r.cmds[at], wait)
+	if err != nil {
+		r.service.noteFailure(r.queue, at)
+		return nil, err
+	}
+	if !proposed {
+		return nil, nil
+	}
+	return r.taken(at, res)
+}
+
+// taken reads what a slot answered.
+func (r *receiver) taken(at int, res model.Result) ([]model.Received, error) {
+	switch res.Status {
+	case model.StatusGone:
+		return nil, errDropped
+	case model.StatusOverLimit:
+		r.over[at] = true
+		return nil, nil
+	}
+	var received model.ReceiveResult
+	err := decodeResult(res, &received)
+	return received.Messages, err
+}
 
 // attempt is what the queue knows a ReceiveRequestAttemptId by; zero when there
 // is none.

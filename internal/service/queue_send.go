@@ -3,56 +3,146 @@ package service
 import (
 	"context"
 	"encoding/binary"
+	"slices"
 
 	"weir.dev/weir/internal/model"
 )
 
-// SendMessages adds messages to a queue: those that are sent, all at once.
-// The results are in the order of the request. Errors: *QueueError,
-// ErrNotFound, and the cluster's.
-func (s *Service) SendMessages(ctx context.Context, req *SendRequest) ([]SentMessage, error) {
-	sent := make([]SentMessage, len(req.Messages))
-	var send model.Send
-	good := make([]int, 0, len(req.Messages)) // the message of each entry
-	call := queueCall{model.CmdSend, req.Invocation}
-	res, err := s.onQueue(ctx, req.Queue, call, s.cluster.Propose, func(q *Queue, d *requestDigest) ([]byte, error) {
-		if err := checkBatchSize(req); err != nil {
-			return nil, err
-		}
-		send, good = model.Send{Settings: q.Spec.Settings()}, good[:0]
-		size := 0
-		for i := range req.Messages {
-			m := &req.Messages[i]
-			var entry model.SendEntry
-			if entry, sent[i].Err = s.sendEntry(req, m, q); sent[i].Err != nil {
-				continue
-			}
-			digestMessage(d, m, entry.Message.Body)
-			send.Entries, good = append(send.Entries, entry), append(good, i)
-			size += m.size() + sendOverheadBytes
-		}
-		if len(good) == 0 {
-			return nil, nil
-		}
-		return send.Append(make([]byte, 0, size)), nil
-	})
-	if err != nil || len(good) == 0 {
-		return sent, err
-	}
-	var ids model.SendResult
-	if err := decodeResult(res, &ids); err != nil {
+// SendMessages adds messages to a queue. The results are in the order of the
+// request. Errors: *QueueError, ErrNotFound, and the cluster's; then some of the
+// messages may have been added, and a retry of the call adds the others.
+func (s *Service) SendMessages(ctx context.Context, req *SendRequest) (sent []SentMessage, err error) {
+	if err := checkBatchSize(req); err != nil {
 		return nil, err
 	}
-	if len(ids.Sent) != len(good) {
-		return nil, errMiscounted
+	err = s.onQueue(ctx, req.Queue, func(q *Queue) error {
+		sent = make([]SentMessage, len(req.Messages))
+		d := newRequestDigest(queueCall{model.CmdSend, req.Invocation}, q.ID)
+		parts := s.sendParts(req, q, sent, &d)
+		call := d.sum(s)
+		for i := range parts {
+			if err := s.sendPart(ctx, q, req, call, &parts[i], sent); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return sent, err
+}
+
+// sendPart is what one command sends: the messages whose groups are in a slot,
+// or those that may go to any.
+type sendPart struct {
+	at   int // which of the queue's slots; anySlot: any
+	send model.Send
+	good []int // the message of each entry
+	size int   // about the command's, in bytes
+}
+
+const anySlot = -1
+
+// sendParts makes parts of the messages that are good, and says of the others
+// why they are not.
+func (s *Service) sendParts(req *SendRequest, q *Queue, sent []SentMessage, d *requestDigest) []sendPart {
+	parts := make([]sendPart, 0, 1)
+	for i := range req.Messages {
+		m := &req.Messages[i]
+		entry, err := s.sendEntry(req, m, q)
+		if err != nil {
+			sent[i].Err = err
+			continue
+		}
+		digestMessage(d, m, entry.Message.Body)
+		at := anySlot
+		if len(q.slots) == 1 {
+			at = 0
+		} else if m.Group != "" {
+			at = slices.Index(q.slots, model.GroupSlot(q.slots, m.Group))
+		}
+		k := slices.IndexFunc(parts, func(p sendPart) bool { return p.at == at })
+		if k < 0 {
+			k = len(parts)
+			parts = append(parts, sendPart{at: at, send: model.Send{Settings: q.Spec.Settings()}})
+		}
+		p := &parts[k]
+		p.send.Entries, p.good, p.size = append(p.send.Entries, entry), append(p.good, i), p.size+m.size()+sendOverheadBytes
 	}
-	for k, i := range good {
-		sent[i].ID = ids.Sent[k].ID
-		if send.Settings.Fifo {
-			sent[i].Sequence = SequenceNumber(ids.Sent[k].Seq)
+	return parts
+}
+
+// sendPart sends one part and notes what became of its messages.
+func (s *Service) sendPart(ctx context.Context, q *Queue, req *SendRequest, call callID, p *sendPart, sent []SentMessage) error {
+	var res model.SendResult
+	var err error
+	body := p.send.Append(make([]byte, 0, p.size))
+	if p.at == anySlot {
+		res, err = s.sendAnywhere(ctx, q, req, call, p, body)
+	} else {
+		res, err = s.sendTo(ctx, q, p.at, call.at(q.slots[p.at], groupedPart), body)
+	}
+	if err != nil {
+		return err
+	}
+	if len(res.Sent) != len(p.good) {
+		return errMiscounted
+	}
+	for k, i := range p.good {
+		sent[i].ID = res.Sent[k].ID
+		if q.Spec.Fifo {
+			sent[i].Sequence = SequenceNumber(res.Sent[k].Seq)
 		}
 	}
-	return sent, nil
+	return nil
+}
+
+// The parts of a request that may meet in one slot.
+const (
+	freePart    byte = 0
+	groupedPart byte = 1
+)
+
+// sendAnywhere sends messages to one of the queue's slots.
+//
+// A retry must not send them again to another slot, and it may come to another
+// node, which does not know where the first try went. So the first try alone may
+// choose a slot. A retry goes to the call's home slot, and before that it sends
+// nothing, under the call's id, to every other slot: whichever of the two comes
+// first to a slot, the first try's messages or nothing, is what the other is
+// answered there. If it is the messages, they are sent and the retry has their
+// ids. If it is nothing in all of them, the first try can send no more, there or
+// anywhere, and if it is still under way goes home, too, where the two are one
+// command.
+func (s *Service) sendAnywhere(ctx context.Context, q *Queue, req *SendRequest, call callID, p *sendPart, body []byte) (model.SendResult, error) {
+	home := call.home(len(q.slots))
+	id := func(at int) model.RequestID { return call.at(q.slots[at], freePart) }
+	if req.First || req.Invocation.IsZero() {
+		at := s.sendSlot(q)
+		q.traffic.under[at].Add(1)
+		res, err := s.sendTo(ctx, q, at, id(at), body)
+		q.traffic.under[at].Add(-1)
+		if err != nil || len(res.Sent) > 0 || at == home {
+			return res, err
+		}
+		return s.sendTo(ctx, q, home, id(home), body) // a retry was faster
+	}
+	nothing := (&model.Send{Settings: p.send.Settings}).Append(nil)
+	for at := range q.slots {
+		if at == home {
+			continue
+		}
+		if res, err := s.sendTo(ctx, q, at, id(at), nothing); err != nil || len(res.Sent) > 0 {
+			return res, err
+		}
+	}
+	return s.sendTo(ctx, q, home, id(home), body)
+}
+
+func (s *Service) sendTo(ctx context.Context, q *Queue, at int, id model.RequestID, body []byte) (sent model.SendResult, err error) {
+	res, err := s.propose(ctx, q, at, model.CmdSend, id, body)
+	if err != nil {
+		return sent, err
+	}
+	return sent, decodeResult(res, &sent)
 }
 
 // sendOverheadBytes is about what a message needs beside its body and

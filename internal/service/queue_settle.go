@@ -2,26 +2,48 @@ package service
 
 import (
 	"context"
+	"slices"
 
 	"weir.dev/weir/internal/model"
 )
 
-// receipts reads receipt handles. A bad one has its error in errs; good are
-// the places of the others.
-func receipts(q *Queue, handles []string, errs []error) (list []model.Receipt, good []int) {
-	for i, h := range handles {
-		if h == "" {
+// receiptPart is what one command does: the receipts of one slot.
+type receiptPart struct {
+	at   int // which of the queue's slots
+	list []model.Receipt
+	good []int // the place of each in the request
+}
+
+// receiptParts reads receipt handles and sorts them by their slots. A bad one
+// has its error in errs; those that have one already are left out.
+func receiptParts(q *Queue, n int, handle func(i int) string, errs []error) []receiptPart {
+	parts := make([]receiptPart, 0, 1)
+	for i := range n {
+		if errs[i] != nil {
+			continue
+		}
+		if handle(i) == "" {
 			errs[i] = queueFault(FaultMissing, "The request must contain the parameter ReceiptHandle.")
 			continue
 		}
-		r, err := model.ParseReceipt(q.ID, h)
+		r, err := model.ParseReceipt(q.ID, handle(i))
 		if err != nil {
 			errs[i] = err
 			continue
 		}
-		list, good = append(list, r), append(good, i)
+		at := slices.Index(q.slots, r.Slot)
+		if at < 0 { // Weir has given no such handle
+			errs[i] = model.Errorf(model.ErrReceiptInvalid, "The input receipt handle %q is not a valid receipt handle.", shortHandle(handle(i)))
+			continue
+		}
+		k := slices.IndexFunc(parts, func(p receiptPart) bool { return p.at == at })
+		if k < 0 {
+			k = len(parts)
+			parts = append(parts, receiptPart{at: at})
+		}
+		parts[k].list, parts[k].good = append(parts[k].list, r), append(parts[k].good, i)
 	}
-	return list, good
+	return parts
 }
 
 // maxShownHandleBytes bounds how much of a handle an error repeats: all of any
@@ -37,18 +59,18 @@ func shortHandle(h string) string {
 
 // DeleteMessages deletes received messages. The errors are in the order of the
 // handles: ErrReceiptInvalid or nil. To delete a message again is no error.
-func (s *Service) DeleteMessages(ctx context.Context, req *DeleteMessagesRequest) ([]error, error) {
-	errs := make([]error, len(req.Handles))
-	call := queueCall{model.CmdDeleteMessages, req.Invocation}
-	_, err := s.onQueue(ctx, req.Queue, call, s.cluster.Propose, func(q *Queue, d *requestDigest) ([]byte, error) {
-		clear(errs)
-		list, good := receipts(q, req.Handles, errs)
-		if len(good) == 0 {
-			return nil, nil
+func (s *Service) DeleteMessages(ctx context.Context, req *DeleteMessagesRequest) (errs []error, err error) {
+	err = s.onQueue(ctx, req.Queue, func(q *Queue) error {
+		errs = make([]error, len(req.Handles))
+		for _, p := range receiptParts(q, len(req.Handles), func(i int) string { return req.Handles[i] }, errs) {
+			d := newRequestDigest(queueCall{model.CmdDeleteMessages, req.Invocation}, q.ID)
+			body := (&model.DeleteMessages{Receipts: p.list}).Append(nil)
+			d.add(body)
+			if _, err := s.propose(ctx, q, p.at, model.CmdDeleteMessages, d.sum(s).at(q.slots[p.at], 0), body); err != nil {
+				return err
+			}
 		}
-		body := (&model.DeleteMessages{Receipts: list}).Append(nil)
-		d.add(body)
-		return body, nil
+		return nil
 	})
 	return errs, err
 }
@@ -56,49 +78,47 @@ func (s *Service) DeleteMessages(ctx context.Context, req *DeleteMessagesRequest
 // ChangeVisibility changes for how long received messages stay invisible. The
 // errors are in the order of the changes: *QueueError, ErrReceiptInvalid,
 // ErrNotInflight or nil.
-func (s *Service) ChangeVisibility(ctx context.Context, req *ChangeVisibilityRequest) ([]error, error) {
-	errs := make([]error, len(req.Changes))
-	handles := make([]string, len(req.Changes))
-	var good []int
-	call := queueCall{model.CmdChangeVisibility, req.Invocation}
-	res, err := s.onQueue(ctx, req.Queue, call, s.cluster.Propose, func(q *Queue, d *requestDigest) ([]byte, error) {
-		clear(errs)
+func (s *Service) ChangeVisibility(ctx context.Context, req *ChangeVisibilityRequest) (errs []error, err error) {
+	err = s.onQueue(ctx, req.Queue, func(q *Queue) error {
+		errs = make([]error, len(req.Changes))
 		for i, c := range req.Changes {
-			handles[i] = c.Handle
-		}
-		list, parsed := receipts(q, handles, errs)
-		var change model.ChangeVisibility
-		good = good[:0]
-		for k, i := range parsed {
-			seconds := req.Changes[i].Seconds
-			if seconds < 0 || seconds > maxVisibleSeconds {
-				errs[i] = badParameter("VisibilityTimeout", seconds, "Must be between 0 and 43200.")
-				continue
+			if c.Seconds < 0 || c.Seconds > maxVisibleSeconds {
+				errs[i] = badParameter("VisibilityTimeout", c.Seconds, "Must be between 0 and 43200.")
 			}
-			change.Changes = append(change.Changes, model.VisibilityChange{Receipt: list[k], VisibilityMs: seconds * 1000})
-			good = append(good, i)
 		}
-		if len(good) == 0 {
-			return nil, nil
+		for _, p := range receiptParts(q, len(req.Changes), func(i int) string { return req.Changes[i].Handle }, errs) {
+			if err := s.changePart(ctx, q, req, &p, errs); err != nil {
+				return err
+			}
 		}
-		body := change.Append(nil)
-		d.add(body)
-		return body, nil
+		return nil
 	})
-	if err != nil || len(good) == 0 {
-		return errs, err
+	return errs, err
+}
+
+func (s *Service) changePart(ctx context.Context, q *Queue, req *ChangeVisibilityRequest, p *receiptPart, errs []error) error {
+	var change model.ChangeVisibility
+	for k, i := range p.good {
+		change.Changes = append(change.Changes, model.VisibilityChange{Receipt: p.list[k], VisibilityMs: req.Changes[i].Seconds * 1000})
+	}
+	d := newRequestDigest(queueCall{model.CmdChangeVisibility, req.Invocation}, q.ID)
+	body := change.Append(nil)
+	d.add(body)
+	res, err := s.propose(ctx, q, p.at, model.CmdChangeVisibility, d.sum(s).at(q.slots[p.at], 0), body)
+	if err != nil {
+		return err
 	}
 	var statuses model.EntryStatuses
 	if err := decodeResult(res, &statuses); err != nil {
-		return nil, err
+		return err
 	}
-	if len(statuses) != len(good) {
-		return nil, errMiscounted
+	if len(statuses) != len(p.good) {
+		return errMiscounted
 	}
-	for k, i := range good {
+	for k, i := range p.good {
 		errs[i] = visibilityError(statuses[k], &req.Changes[i])
 	}
-	return errs, nil
+	return nil
 }
 
 func visibilityError(status model.EntryStatus, c *VisibilityChange) error {
@@ -118,10 +138,19 @@ func visibilityError(status model.EntryStatus, c *VisibilityChange) error {
 // ErrPurgeInProgress (the last purge is less than 60 seconds ago), ErrNotFound,
 // and the cluster's.
 func (s *Service) PurgeQueue(ctx context.Context, invocation model.RequestID, name string) error {
-	res, err := s.onQueue(ctx, name, queueCall{model.CmdPurge, invocation}, s.cluster.Propose,
-		func(*Queue, *requestDigest) ([]byte, error) { return []byte{}, nil })
-	if err == nil && res.Status == model.StatusOverLimit {
-		err = model.Errorf(model.ErrPurgeInProgress, "Only one PurgeQueue operation on %s is allowed every 60 seconds.", name)
-	}
-	return err
+	return s.onQueue(ctx, name, func(q *Queue) error {
+		d := newRequestDigest(queueCall{model.CmdPurge, invocation}, q.ID)
+		call := d.sum(s)
+		for at, slot := range q.slots {
+			body := (&model.Purge{Follows: at > 0}).Append(nil) // the first slot decides for all
+			res, err := s.propose(ctx, q, at, model.CmdPurge, call.at(slot, 0), body)
+			if err != nil {
+				return err
+			}
+			if res.Status == model.StatusOverLimit {
+				return model.Errorf(model.ErrPurgeInProgress, "Only one PurgeQueue operation on %s is allowed every 60 seconds.", name)
+			}
+		}
+		return nil
+	})
 }

@@ -13,10 +13,14 @@ import (
 	"weir.dev/weir/internal/model"
 )
 
-// newQueue returns a service that has the queue q.
+// newQueue returns a service that has the queue q, in one slot unless it says
+// otherwise: the fake's time passes for one who waits at a time.
 func newQueue(t *testing.T, attrs ...QueueAttribute) (*Service, *fakeCluster) {
 	t.Helper()
 	s, c := newFake(t, 4)
+	if !slices.ContainsFunc(attrs, func(a QueueAttribute) bool { return a.Name == partitions }) {
+		attrs = append(attrs, QueueAttribute{partitions, "1"})
+	}
 	if _, err := s.CreateQueue(context.Background(), &CreateQueueRequest{Name: "q", Attributes: attrs}); err != nil {
 		t.Fatal(err)
 	}

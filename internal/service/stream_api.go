@@ -392,3 +392,62 @@ type SubscriptionEvent struct {
 	Children     []ChildShard // at the end of a closed shard, the last event
 	KeyID        string
 }
+
+// Named consumers are an extension: any number of members share a stream's
+// shards under one name, and how far the name has come is kept with each shard.
+
+// LeaseRequest is one round of a member: it keeps the shards that it holds,
+// takes its part of those that nobody holds, and asks for some of those that
+// others have too many of. A member goes round every second or so, and at least
+// three times in LeaseMs.
+type LeaseRequest struct {
+	StreamRef
+	Group   string // the consumer's name, 1 to 128 bytes
+	Member  string // unique to one run of one process, 1 to 128 bytes
+	LeaseMs int64  // 1,000 to 3,600,000; 0 is 10,000
+	// Start is where a name that is new begins: TRIM_HORIZON (the default),
+	// LATEST or AT_TIMESTAMP.
+	Start ShardPosition
+}
+
+// LeaseResult is what a member holds.
+type LeaseResult struct {
+	Leases []ShardLease // by shard
+	Shards int          // how many shards there are to share
+}
+
+// ShardLease says that a member holds a shard for a while.
+type ShardLease struct {
+	Shard      string
+	Generation uint64 // for commits; grows with every change of the holder
+	Iterator   string // of the first record that is not committed
+	ExpiresMs  int64
+	Wanted     bool // another member waits for it: finish what was begun and release it
+}
+
+// CommitRequest says how far a member has come with a shard that it holds.
+type CommitRequest struct {
+	StreamRef
+	Group      string
+	Shard      string
+	Generation uint64
+	Sequence   string // of the last record that is done; "" to keep the position
+	End        bool   // the shard was read to its end and all of it is done
+	LeaseMs    int64  // 0 keeps the lease as it is
+	Release    bool   // give the shard up
+}
+
+// GroupLag is how far a named consumer has come in a shard.
+type GroupLag struct {
+	Group     string
+	Shard     string
+	Open      bool
+	Position  uint64 // the number of the next record; records of a shard count from 1
+	Tip       uint64 // the number that the shard's next record will get
+	Records   uint64 // still to be read
+	Bytes     uint64 // of these, about
+	LagMs     int64  // how long the next one has been there
+	Member    string // who holds the shard; "" when nobody does
+	ExpiresMs int64  // until when
+	CommitMs  int64  // when the position was last set; 0: never
+}

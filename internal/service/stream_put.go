@@ -20,8 +20,9 @@ const putWindowMs = int64(model.DedupeWindow/1e6) + 60_000
 //
 // Errors: *StreamError when the request breaks a rule, and for a Single one
 // whatever is in the way of its record; ErrUnknownOutcome when records of a call
-// with an Invocation may have been put or not: repeating it is safe. All other
-// failures are those of each record.
+// with an Invocation may have been put or not, by this try or one before:
+// repeating the call is safe, putting the records by another one is not. All
+// other failures are those of each record.
 func (s *Service) PutRecords(ctx context.Context, req *PutRecordsRequest) (*PutRecordsResult, error) {
 	st, err := s.stream(ctx, &req.StreamRef)
 	if err != nil {
@@ -315,7 +316,12 @@ func (p *put) result(st *Stream) (*PutRecordsResult, error) {
 			continue
 		}
 		res.Failed++
-		if p.req.Single || isKind(err, model.ErrUnknownOutcome) && !p.req.Invocation.IsZero() {
+		named := !p.req.Invocation.IsZero()
+		if named && p.req.Retry && isKind(err, model.ErrUnavailable) {
+			// This try did not put it, but the one before may have.
+			err = model.Errorf(model.ErrUnknownOutcome, "the records may or may not have been put; it is safe to send the request again with the same invocation id")
+		}
+		if p.req.Single || named && (p.req.Retry || isKind(err, model.ErrUnknownOutcome)) {
 			return nil, err
 		}
 	}

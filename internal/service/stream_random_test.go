@@ -1,0 +1,165 @@
+package service
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"weir.dev/weir/internal/model"
+)
+
+// TestReshardUnderLoad: while shards are split, merged and scaled without a
+// break, and answers are lost, every record of every producer is in the stream
+// once, in the order of its key, and no view of the stream has a hole.
+func TestReshardUnderLoad(t *testing.T) {
+	ctx := context.Background()
+	s, c := newStreamFake(t, 2)
+	const producers, calls, perCall = 4, 60, 9
+	var chance atomic.Int64 // one in so many commands loses its answer
+	chance.Store(12)
+	dice := rand.New(rand.NewPCG(1, 2)) // under the cluster's lock
+	c.fault = func(model.TabletID) (error, bool) {
+		n := chance.Load()
+		if n == 0 || dice.Int64N(n) > 0 {
+			return nil, false
+		}
+		if dice.IntN(2) == 0 {
+			return model.Errorf(model.ErrUnavailable, "no leader"), false
+		}
+		return model.Errorf(model.ErrUnknownOutcome, "lost"), true
+	}
+	var producing, others sync.WaitGroup
+	done := make(chan struct{})
+	for p := range producers {
+		producing.Go(func() { produce(t, s, p, calls, perCall) })
+	}
+	others.Go(func() { reshardUntil(t, s, done) })
+	others.Go(func() {
+		for open := true; open; {
+			select {
+			case <-done:
+				open = false
+			default:
+			}
+			if err := mustStream(t, s).Spec.Covers(); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	producing.Wait()
+	close(done)
+	others.Wait()
+	chance.Store(0)
+	if err := s.FinishReshard(ctx, mustStream(t, s).ID); err != nil {
+		t.Fatal(err)
+	}
+	read := map[string][]string{} // by key
+	shards := shardsOf(t, s)
+	if len(shards) < 20 {
+		t.Errorf("only %d shards: the stream was hardly resharded", len(shards))
+	}
+	for _, sh := range shards { // ascending: parents before their children
+		data, _ := readAll(t, s, iteratorAt(t, s, sh.ID, ShardPosition{Type: "TRIM_HORIZON"}))
+		for _, d := range data {
+			key, n, _ := strings.Cut(d, "/")
+			read[key] = append(read[key], n)
+		}
+	}
+	for p := range producers {
+		for k := range perCall {
+			key := fmt.Sprintf("p%d-%d", p, k)
+			want := make([]string, calls)
+			for i := range want {
+				want[i] = fmt.Sprintf("%04d", i)
+			}
+			if !slices.Equal(read[key], want) {
+				t.Errorf("%s: %v", key, read[key])
+			}
+		}
+	}
+}
+
+// produce puts calls, each with one record for each of its keys. It repeats a
+// call whose answer was lost, and records that were not put.
+func produce(t *testing.T, s *Service, p, calls, perCall int) {
+	for i := range calls {
+		req := &PutRecordsRequest{StreamRef: testStream}
+		for k := range perCall {
+			key := fmt.Sprintf("p%d-%d", p, k)
+			req.Records = append(req.Records, OutgoingRecord{Key: key, Data: fmt.Appendf(nil, "%s/%04d", key, i)})
+		}
+		for round := 0; len(req.Records) > 0; round++ {
+			req.Invocation, req.Retry = model.RequestID{1, byte(p), byte(i), byte(i >> 8), byte(round), byte(round >> 8)}, false
+			res, err := s.PutRecords(context.Background(), req)
+			for isKind(err, model.ErrUnknownOutcome) {
+				req.Retry = true
+				res, err = s.PutRecords(context.Background(), req)
+			}
+			if err != nil {
+				if isKind(err, model.ErrUnavailable) { // of a read of the catalog's
+					continue
+				}
+				t.Error(err)
+				return
+			}
+			var left []OutgoingRecord
+			for k := range res.Records {
+				if res.Records[k].Err != nil {
+					left = append(left, req.Records[k])
+				}
+			}
+			req.Records = left
+		}
+	}
+}
+
+// reshardUntil changes the shards at random until the producers are done.
+func reshardUntil(t *testing.T, s *Service, done <-chan struct{}) {
+	ctx := context.Background()
+	dice := rand.New(rand.NewPCG(3, 4))
+	for {
+		select {
+		case <-done:
+			return
+		default:
+		}
+		st := mustStream(t, s)
+		open := st.open
+		var err error
+		switch at := dice.IntN(len(open)); {
+		case len(open) < 2 || len(open) < 12 && dice.IntN(2) == 0:
+			err = s.SplitHotShard(ctx, st.ID, open[at].Number)
+		case dice.IntN(4) == 0:
+			_, err = s.UpdateShardCount(ctx, &UpdateShardCountRequest{StreamRef: testStream, Target: int64(1 + dice.IntN(6))})
+		case at > 0:
+			err = s.MergeColdShards(ctx, st.ID, open[at-1].Number, open[at].Number)
+		}
+		if isKind(err, model.ErrInUse) {
+			_ = s.FinishReshard(ctx, st.ID) // its answers may be lost: then later
+		} else if err != nil {
+			t.Error(err)
+			return
+		}
+	}
+}
+
+// FuzzIterator: what a client makes up is refused or is an iterator that it
+// could have been given; nothing else happens.
+func FuzzIterator(f *testing.F) {
+	f.Add(iterator{1, 2, 3, 1_700_000_000_000}.String())
+	f.Add("AQEBAgM=")
+	f.Add("")
+	s, _ := newStreamFake(f, 1)
+	f.Fuzz(func(t *testing.T, text string) {
+		if it, ok := parseIterator(text); ok && it.String() != text {
+			t.Errorf("%q reads as %+v, which is written %q", text, it, it)
+		}
+		_, _ = s.GetRecords(context.Background(), &GetRecordsRequest{Iterator: text})
+		_, _ = s.openPageToken(tokenShards, text)
+	})
+}
