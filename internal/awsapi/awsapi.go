@@ -71,6 +71,20 @@ type Response struct {
 	ContentType string
 	Body        []byte
 	Header      [][2]string // further headers, name and value
+	Stream      Stream      // nil, or makes the body, which is then not in Body
+}
+
+// Stream makes the body of an answer in pieces while it is being sent. It is
+// used after Handle has returned, when the request is no longer there, by one
+// goroutine at a time.
+type Stream interface {
+	// Next blocks until there is another piece and appends it to dst, which the
+	// caller keeps. Pieces are sent as they come. io.EOF ends the body. ctx ends
+	// when the client is gone, when the server stops, or after
+	// front.Limits.StreamTimeout.
+	Next(ctx context.Context, dst []byte) ([]byte, error)
+	// Close is called once, after the last Next. It may take until ctx ends.
+	Close(ctx context.Context)
 }
 
 // Door answers the calls of one AWS service. Handle may be called from any
@@ -103,7 +117,7 @@ func (r *Response) Release() {
 	if cap(r.Body) > maxPooledBytes {
 		return
 	}
-	r.Body, r.Header = r.Body[:0], r.Header[:0]
+	r.Body, r.Header, r.Stream = r.Body[:0], r.Header[:0], nil
 	responses.Put(r)
 }
 

@@ -16,8 +16,8 @@ const (
 	firstBody = 4 << 10
 	// maxPooledBody bounds what the pool keeps.
 	maxPooledBody = 64 << 10
-	// prefetched is how much of a body fasthttp reads along with the head, under
-	// the head's deadline.
+	// prefetched is how much of a body comes along with the head, under the head's
+	// deadline: fasthttp reads as much.
 	prefetched = 8 << 10
 	// bodyStep is how much of a body each BodyTimeout is for.
 	bodyStep = 1 << 20
@@ -40,8 +40,7 @@ var (
 // never with what was declared. release gives it back. After an error the
 // connection is of no more use.
 func (x *exchange) readBody() *awsapi.Error {
-	declared := x.ctx.Request.Header.ContentLength()
-	stream := x.ctx.RequestBodyStream()
+	stream, declared := x.via.body()
 	if declared == 0 || stream == nil {
 		return nil
 	}
@@ -58,7 +57,7 @@ func (x *exchange) readBody() *awsapi.Error {
 	for declared < 0 || len(b) < declared {
 		if due > 0 && len(b) >= (due-1)*bodyStep {
 			due++
-			_ = x.conn.SetReadDeadline(time.Now().Add(x.srv.limits.BodyTimeout)) // a failure shows in Read
+			x.via.setReadDeadline(time.Now().Add(x.srv.limits.BodyTimeout))
 		}
 		if len(b) == cap(b) {
 			var fault *awsapi.Error

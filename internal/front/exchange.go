@@ -7,10 +7,11 @@ import (
 	"crypto/tls"
 	"encoding/binary"
 	"encoding/hex"
+	"io"
 	"log/slog"
+	"net"
+	"net/http"
 	"time"
-
-	"github.com/valyala/fasthttp"
 
 	"weir.dev/weir/internal/auth"
 	"weir.dev/weir/internal/awsapi"
@@ -21,14 +22,15 @@ import (
 // while a door works on it. Exchanges are pooled, so nothing in them outlives
 // the request but the memory.
 type exchange struct {
-	srv  *Server
-	ctx  *fasthttp.RequestCtx
-	conn *conn
+	srv *Server
+	via carrier
+	one http1 // what via is, unless the request came by HTTP/2
 
 	signed auth.Request
 	head   head
 	query  []byte
 	req    awsapi.Request
+	status int // of the answer, once there is one
 
 	body     *[]byte
 	reserved int64 // of Server.bodyBytes
@@ -56,6 +58,40 @@ func newExchange(s *Server) *exchange {
 	return x
 }
 
+// carrier is the version of HTTP that a request came by. Requests of HTTP/1
+// and HTTP/2 differ in how they are read and answered, and in nothing else.
+type carrier interface {
+	// readHead fills x.head and what is signed but the body, and returns the
+	// request target.
+	readHead(x *exchange) (uri []byte, fault *awsapi.Error)
+	// body returns where the body comes from, nil when there is none, and its
+	// declared length, or -1.
+	body() (io.Reader, int)
+	// setReadDeadline bounds the reading of the body.
+	setReadDeadline(t time.Time)
+	// begin returns the context of the request while a door works on it: it ends
+	// when the client goes away, or with errTimeout. end must follow.
+	begin() context.Context
+	end()
+	// setHead begins the answer; addHeader adds to it.
+	setHead(status int, contentType, requestID string)
+	addHeader(name, value string)
+	// send sends what was begun with a body. A body that is lent must not be
+	// changed afterwards; others are copied, or gone, when send returns.
+	send(body []byte, lent bool)
+	// stream sends what was begun with a body in pieces, and closes the stream,
+	// now or later. begin has been called; it calls end.
+	stream(pieces awsapi.Stream)
+	// hangUp ends the connection after the answer, where one connection is one
+	// request after the other: the client is still sending, or where the next
+	// request would begin is not known.
+	hangUp()
+	// hangUpIfBody is hangUp for answers that are given without reading the body.
+	hangUpIfBody()
+	// client is where the request comes from, and since when.
+	client() (addr net.Addr, since time.Time)
+}
+
 // connOf finds our connection under what fasthttp serves.
 func connOf(c interface{ Close() error }) *conn {
 	if t, ok := c.(*tls.Conn); ok {
@@ -66,20 +102,17 @@ func connOf(c interface{ Close() error }) *conn {
 
 // handle is the way of one request: read its head, find its door, read its
 // body, verify who sent it, call the door, answer.
-func (s *Server) handle(ctx *fasthttp.RequestCtx) {
+func (x *exchange) handle() {
+	s := x.srv
 	s.requests.Add(1)
-	x := s.exchanges.Get().(*exchange)
-	x.ctx, x.conn = ctx, connOf(ctx.Conn())
 	x.req.RequestID = s.newRequestID()
 	if fault := x.perform(); fault != nil {
 		x.answerError(fault)
 	}
-	if s.stopping() {
-		ctx.SetConnectionClose()
-	}
 	if s.log.Enabled(context.Background(), slog.LevelDebug) {
-		x.log.Debug("request", "operation", x.req.Operation, "service", x.req.Service, "status", ctx.Response.StatusCode(),
-			"principal", x.req.Principal, "duration", time.Since(ctx.Time()), "client", ctx.RemoteAddr().String())
+		addr, since := x.via.client()
+		x.log.Debug("request", "operation", x.req.Operation, "service", x.req.Service, "status", x.status,
+			"principal", x.req.Principal, "duration", time.Since(since), "client", addr.String())
 	}
 	x.release()
 }
@@ -88,7 +121,7 @@ func (x *exchange) release() {
 	x.releaseBody()
 	x.signed.Reset()
 	x.req, x.head, x.query = awsapi.Request{}, head{}, nil
-	x.ctx, x.conn = nil, nil
+	x.via, x.one = nil, http1{}
 	x.srv.exchanges.Put(x)
 }
 
@@ -96,24 +129,24 @@ func (x *exchange) release() {
 // been read an error also ends the connection.
 func (x *exchange) perform() *awsapi.Error {
 	if fault := x.readHead(); fault != nil {
-		x.hangUp()
+		x.via.hangUp()
 		return fault
 	}
 	if x.answerPlain() {
-		x.hangUpIfBody()
+		x.via.hangUpIfBody()
 		return nil
 	}
 	if fault := x.guardLocal(); fault != nil {
-		x.hangUpIfBody()
+		x.via.hangUpIfBody()
 		return fault
 	}
 	door, fault := x.route()
 	if fault != nil {
-		x.hangUpIfBody()
+		x.via.hangUpIfBody()
 		return fault
 	}
 	if fault := x.readBody(); fault != nil {
-		x.hangUp()
+		x.via.hangUp()
 		return fault
 	}
 	if fault := x.authenticate(); fault != nil {
@@ -140,23 +173,19 @@ func badRequest(status int, message string) *awsapi.Error {
 }
 
 func (x *exchange) readHead() *awsapi.Error {
-	header := &x.ctx.Request.Header
-	if p := header.Protocol(); !bytes.Equal(p, []byte("HTTP/1.1")) && !bytes.Equal(p, []byte("HTTP/1.0")) {
-		return badRequest(fasthttp.StatusHTTPVersionNotSupported, "The HTTP version is not supported.")
+	uri, fault := x.via.readHead(x)
+	if fault != nil {
+		return fault
 	}
-	var fault string
-	if x.signed.Headers, fault = parseHead(&x.head, x.signed.Headers[:0], header.RawHeaders()); fault != "" {
-		return badRequest(400, "The request is not valid HTTP: "+fault+".")
-	}
-	path, query, ok := splitURI(header.RequestURI())
+	path, query, ok := splitURI(uri)
 	if !ok {
 		return badRequest(400, "The request is not valid HTTP: the request target is malformed.")
 	}
 	if e := x.head.contentEncoding; len(e) > 0 && !bytes.EqualFold(e, []byte("identity")) {
-		return frontError(fasthttp.StatusUnsupportedMediaType, "UnsupportedMediaTypeException",
+		return frontError(http.StatusUnsupportedMediaType, "UnsupportedMediaTypeException",
 			"Compressed or encoded request bodies are not supported; send the body without Content-Encoding.")
 	}
-	x.signed.Method, x.signed.Path, x.signed.Query = x.ctx.Method(), path, query
+	x.signed.Path, x.signed.Query = path, query
 	x.signed.TLS = x.srv.opt.TLS != nil
 	x.query = query
 	x.host.set(x.head.host)
@@ -227,17 +256,27 @@ func (x *exchange) invocation(accessKey string) (id model.RequestID) {
 func (x *exchange) call(door awsapi.Door) (fault *awsapi.Error) {
 	s := x.srv
 	s.active.Add(1)
-	ctx := x.conn.begin(x.ctx.Time())
+	ctx := x.via.begin()
+	streaming := false
 	defer func() {
-		x.conn.end()
-		s.active.Add(-1)
-		if p := recover(); p != nil {
+		p := recover()
+		if !streaming {
+			x.via.end()
+			s.active.Add(-1)
+		}
+		if p != nil {
 			s.panicked.Add(1)
 			s.panics.report(x.log, x.req.Service, x.req.Operation, p)
 			fault = awsapi.ErrInternalFailure
 		}
 	}()
-	x.answer(door.Handle(ctx, &x.req))
+	resp := door.Handle(ctx, &x.req)
+	if resp.Stream == nil {
+		x.answer(resp)
+		return nil
+	}
+	streaming = true // who sends it does what is left to do
+	x.answerStream(resp)
 	return nil
 }
 

@@ -3,10 +3,12 @@
 //
 // It knows no operation of any service and reads no storage; a door does not
 // see HTTP. A Server may be used from any goroutine. Each connection is served
-// by one goroutine, and a request belongs to it until the door has answered.
+// by one goroutine, in HTTP/2 each request, and a request belongs to it until
+// the door has answered.
 //
 // docs/http.md says what clients see. Start with Server; exchange.go is the
-// way of one request.
+// way of one request, http1.go and http2.go how it comes and goes, stream.go
+// what answers in pieces.
 package front
 
 import (
@@ -16,6 +18,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -37,10 +40,11 @@ type Limits struct {
 	IdleTimeout   time.Duration // DefaultIdleTimeout: between requests of one connection
 	WriteTimeout  time.Duration // DefaultWriteTimeout: for one answer
 	HandleTimeout time.Duration // DefaultHandleTimeout: for the door; then its context ends
+	StreamTimeout time.Duration // DefaultStreamTimeout: for an answer that is made in pieces
 	DrainTime     time.Duration // DefaultDrainTime: how long Shutdown lets requests finish before their contexts end
 
-	MaxConns           int   // DefaultMaxConns: connections
-	MaxConnsPerAddress int   // DefaultMaxConnsPerAddress: connections of one IPv4 address or IPv6 /64 network
+	MaxConns           int   // DefaultMaxConns: connections, and as many requests of HTTP/2 at once
+	MaxConnsPerAddress int   // DefaultMaxConnsPerAddress: the same of one IPv4 address or IPv6 /64 network
 	MaxBodyBytes       int   // model.MaxBodyBytes: one request's body
 	MaxBodyMemory      int64 // DefaultMaxBodyMemory: bytes of all bodies held at once
 }
@@ -52,6 +56,7 @@ const (
 	DefaultIdleTimeout   = 3 * time.Minute  // longer than SDKs keep idle connections, so that they close first
 	DefaultWriteTimeout  = 30 * time.Second
 	DefaultHandleTimeout = 30 * time.Second // SQS's longest poll of 20 s, and time to answer
+	DefaultStreamTimeout = 6 * time.Minute  // a Kinesis subscription's 5 min, and time to end by itself
 	DefaultDrainTime     = 2 * time.Second
 
 	DefaultMaxConns           = 10_000
@@ -68,6 +73,7 @@ func (l Limits) withDefaults() Limits {
 	setDefault(&l.IdleTimeout, DefaultIdleTimeout)
 	setDefault(&l.WriteTimeout, DefaultWriteTimeout)
 	setDefault(&l.HandleTimeout, DefaultHandleTimeout)
+	setDefault(&l.StreamTimeout, DefaultStreamTimeout)
 	setDefault(&l.DrainTime, DefaultDrainTime)
 	setDefault(&l.MaxConns, DefaultMaxConns)
 	setDefault(&l.MaxConnsPerAddress, DefaultMaxConnsPerAddress)
@@ -110,7 +116,7 @@ type Stats struct {
 	Connections    int   // open now
 	Active         int64 // requests in a door now
 	Requests       int64 // requests that were read, whatever their answer
-	RefusedConns   int64 // connections over a limit
+	RefusedConns   int64 // connections, or requests of HTTP/2, over a limit
 	RefusedAuth    int64 // requests with bad or missing credentials
 	Panics         int64 // panics in doors
 	BodyBytesInUse int64
@@ -126,18 +132,25 @@ type Server struct {
 	dates  dateCache
 	panics panicLog
 
-	base       context.Context // parent of all requests' contexts
-	cancelBase context.CancelCauseFunc
-	stop       chan struct{} // closed when Shutdown begins
-	watchOnce  sync.Once
-	goroutines sync.WaitGroup // one per connection, watch, and what it started
-	exchanges  sync.Pool      // of *exchange
+	http2     *http.Server
+	http2Once sync.Once // starts http2
+	handOver  *handOver // connections to http2
 
-	mu        sync.Mutex           // guards the fields below
-	conns     map[*conn]struct{}   // open connections
-	perAddr   map[netip.Prefix]int // how many of them are from one address
-	listeners []*listener
-	stopped   bool
+	base        context.Context // parent of all requests' contexts
+	cancelBase  context.CancelCauseFunc
+	serving     context.Context // ends when Shutdown begins
+	stopServing context.CancelFunc
+	watchOnce   sync.Once
+	goroutines  sync.WaitGroup // one per connection, watch, and what it started
+	exchanges   sync.Pool      // of *exchange
+
+	mu             sync.Mutex           // guards the fields below
+	conns          map[*conn]struct{}   // open connections
+	perAddr        map[netip.Prefix]int // how many of them are from one address
+	streams        int                  // requests of HTTP/2 that are under way
+	streamsPerAddr map[netip.Prefix]int // how many of them are from one address
+	listeners      []*listener
+	stopped        bool
 
 	requests, refusedConns, refusedAuth, panicked, active, bodyBytes atomic.Int64
 }
@@ -161,23 +174,30 @@ func New(opt Options) *Server {
 	s := &Server{
 		opt: opt, limits: opt.Limits.withDefaults(), log: opt.Log,
 		doors: make(map[string]awsapi.Door, len(opt.Doors)),
-		conns: make(map[*conn]struct{}), perAddr: make(map[netip.Prefix]int),
-		stop: make(chan struct{}),
+		conns: make(map[*conn]struct{}), perAddr: make(map[netip.Prefix]int), streamsPerAddr: make(map[netip.Prefix]int),
+	}
+	if opt.TLS != nil {
+		s.opt.TLS = opt.TLS.Clone()
+		s.opt.TLS.NextProtos = []string{"h2", "http/1.1"}
 	}
 	for _, door := range opt.Doors {
 		s.doors[door.Target()] = door
 	}
 	s.base, s.cancelBase = context.WithCancelCause(context.Background())
+	s.serving, s.stopServing = context.WithCancel(context.Background())
 	s.exchanges.New = func() any { return newExchange(s) }
-	s.http = s.newHTTP()
+	s.http = s.newHTTP1()
+	s.http.NextProto("h2", s.serveHTTP2)
+	s.http2, s.handOver = s.newHTTP2(), &handOver{conns: make(chan net.Conn), done: s.serving.Done()}
 	return s
 }
 
-func (s *Server) newHTTP() *fasthttp.Server {
+func (s *Server) newHTTP1() *fasthttp.Server {
 	return &fasthttp.Server{
-		Handler:      s.handle,
-		ErrorHandler: s.handleBroken,
-		Logger:       httpLog{s.log},
+		Handler:        s.handle1,
+		ErrorHandler:   s.handleBroken,
+		HeaderReceived: s.headReceived,
+		Logger:         httpLog{s.log},
 
 		ReadBufferSize: MaxHeadBytes,
 		ReadTimeout:    s.limits.HeaderTimeout,
@@ -239,10 +259,15 @@ func (s *Server) serveConn(c *conn) {
 		}
 	}()
 	var serving net.Conn = c
+	serve := s.http.ServeConn
 	if s.opt.TLS != nil {
-		serving = tls.Server(c, s.opt.TLS)
+		serving = tls.Server(c, s.opt.TLS) // ServeConn hands those that ask for h2 to serveHTTP2
+	} else if two, used := c.speaksHTTP2(); two {
+		serve = s.serveHTTP2
+	} else if !used {
+		return
 	}
-	if err := s.http.ServeConn(serving); err != nil && s.log.Enabled(context.Background(), slog.LevelDebug) {
+	if err := serve(serving); err != nil && s.log.Enabled(context.Background(), slog.LevelDebug) {
 		s.log.Debug("connection failed", "client", c.RemoteAddr().String(), "error", err)
 	}
 }
@@ -261,7 +286,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.stopped = true
 	listeners := s.listeners
 	s.mu.Unlock()
-	close(s.stop)
+	s.stopServing()
+	s.goroutines.Go(func() { _ = s.http2.Shutdown(ctx) }) // its connections are among those that sweep waits for
 	var err error
 	for _, ln := range listeners {
 		err = errors.Join(err, ln.Close())
@@ -312,19 +338,18 @@ func (s *Server) Stats() Stats {
 	}
 }
 
-func (s *Server) stopping() bool {
-	select {
-	case <-s.stop:
-		return true
-	default:
-		return false
-	}
-}
+func (s *Server) stopping() bool { return s.serving.Err() != nil }
 
-// httpLog takes what fasthttp would print: faults of single connections.
+// httpLog takes what the HTTP servers would print: faults of single connections.
 type httpLog struct{ log *slog.Logger }
 
 // Printf implements fasthttp.Logger.
 func (l httpLog) Printf(format string, args ...any) {
 	l.log.Debug("connection failed", "error", fmt.Sprintf(format, args...))
+}
+
+// Write takes what net/http would print.
+func (l httpLog) Write(line []byte) (int, error) {
+	l.Printf("%s", line)
+	return len(line), nil
 }

@@ -28,11 +28,12 @@ type seen struct {
 	form                                                              awsapi.Form
 }
 
-// fakeDoor answers Echo with the body, waits in Wait for the context's end, and
-// panics in Panic.
+// fakeDoor answers Echo with the body, waits in Wait for the context's end,
+// answers Stream in pieces, and panics in Panic.
 type fakeDoor struct {
 	target  string
 	waiting chan struct{} // gets a token when Wait begins
+	stream  awsapi.Stream // what Stream answers
 
 	mu    sync.Mutex
 	calls []seen
@@ -55,9 +56,16 @@ func (d *fakeDoor) Handle(ctx context.Context, r *awsapi.Request) *awsapi.Respon
 		r.Log.Info("about to panic")
 		panic("told to")
 	case "Wait":
-		d.waiting <- struct{}{}
+		select {
+		case d.waiting <- struct{}{}:
+		default: // nobody counts that many
+		}
 		<-ctx.Done()
 		resp.Body = append(resp.Body, context.Cause(ctx).Error()...)
+	case "Stream":
+		resp.ContentType = "application/vnd.amazon.eventstream"
+		resp.SetHeader("x-amz-crc32", "1234")
+		resp.Stream = d.stream
 	default:
 		resp.SetHeader("x-amz-crc32", "1234")
 		resp.Body = append(resp.Body, r.Body...)
@@ -226,7 +234,7 @@ func TestJunk(t *testing.T) {
 	}{
 		{"garbage", "\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", 400, "not valid HTTP", true},
 		{"redis", "*1\r\n$4\r\nPING\r\n\r\n", 400, "not valid HTTP", true},
-		{"http/2 preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, "version", true},
+		{"http/2, but not its preface", "PRI * HTTP/2.0\r\n\r\nSN\r\n\r\n", 505, "version", true},
 		{"http/9.9", "GET / HTTP/9.9\r\nHost: h\r\n\r\n", 505, "version", true},
 		{"no host", "POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n", 400, "Host header is missing", true},
 		{"two hosts", "POST / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, "Host is given more than once", true},
@@ -251,6 +259,9 @@ func TestJunk(t *testing.T) {
 		{"broken chunk end", post + "Transfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n0\r\n\r\n", 400, "not in the form", true},
 		{"huge chunk size", post + "Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n", 400, "not in the form", true},
 		{"large, declared", post + "Content-Length: 1048577\r\n\r\n" + strings.Repeat("x", 1048577), 413, "larger", true},
+		{"large, declared, not sent", post + "Content-Length: 1048577\r\n\r\n", 413, "larger", true},
+		{"large, expecting to go on", post + "Content-Length: 1048577\r\nExpect: 100-continue\r\n\r\n", 413, "larger", true},
+		{"huge, expecting to go on", post + "Content-Length: 99999999999\r\nExpect: 100-continue\r\n\r\n", 413, "larger", true},
 		{"large, chunked", post + "Transfer-Encoding: chunked\r\n\r\n" + strings.Repeat("10000\r\n"+strings.Repeat("x", 0x10000)+"\r\n", 20) + "0\r\n\r\n", 413, "larger", true},
 		{"compressed", post + "Content-Encoding: gzip\r\nContent-Length: 1\r\n\r\nx", 415, "without Content-Encoding", true},
 		{"get with target", "GET / HTTP/1.1\r\nHost: h\r\nX-Amz-Target: DynamoDB_20120810.Echo\r\n\r\n", 400, "UnknownOperationException", false},

@@ -164,7 +164,9 @@ func TestCheckOpen(t *testing.T) {
 	}
 }
 
-func TestTLS(t *testing.T) {
+// certificate is a server's TLS for 127.0.0.1, and the roots that trust it.
+func certificate(t *testing.T) (*tls.Config, *x509.CertPool) {
+	t.Helper()
 	public, private, err := ed25519.GenerateKey(nil)
 	if err != nil {
 		t.Fatal(err)
@@ -178,11 +180,14 @@ func TestTLS(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := start(t, func(o *Options) {
-		o.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: private}}}
-	}, withKey)
 	roots := x509.NewCertPool()
 	roots.AddCert(certificate)
+	return &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: private}}}, roots
+}
+
+func TestTLS(t *testing.T) {
+	secure, roots := certificate(t)
+	f := start(t, func(o *Options) { o.TLS = secure }, withKey)
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, DisableCompression: true}}
 	defer client.CloseIdleConnections()
 	for range 3 {

@@ -40,26 +40,36 @@ func parseHead(h *head, dst []auth.Header, raw []byte) (lines []auth.Header, fau
 			return dst, "a header line is malformed"
 		}
 		value = bytes.Trim(value, " \t")
-		if hasControl(value) {
-			return dst, "a header value holds a control character"
-		}
-		if len(dst) == maxHeaderLines {
-			return dst, "there are too many header lines"
-		}
-		dst = append(dst, auth.Header{Name: name, Value: value})
-		if fault := h.note(&dst[len(dst)-1]); fault != "" {
+		if dst, fault = h.add(dst, name, value); fault != "" {
 			return dst, fault
 		}
 	}
+	return dst, h.check()
+}
+
+// add appends a header line to dst, and remembers it if the front reads it.
+func (h *head) add(dst []auth.Header, name, value []byte) (lines []auth.Header, fault string) {
+	if hasControl(value) {
+		return dst, "a header value holds a control character"
+	}
+	if len(dst) == maxHeaderLines {
+		return dst, "there are too many header lines"
+	}
+	dst = append(dst, auth.Header{Name: name, Value: value})
+	return dst, h.note(&dst[len(dst)-1])
+}
+
+// check looks at the headers together.
+func (h *head) check() (fault string) {
 	switch {
 	case h.host == nil:
-		return dst, "the Host header is missing"
+		return "the Host header is missing"
 	case h.contentLength != nil && h.transferEncoding != nil:
-		return dst, "both Content-Length and Transfer-Encoding are given"
+		return "both Content-Length and Transfer-Encoding are given"
 	case h.transferEncoding != nil && !bytes.EqualFold(h.transferEncoding, []byte("chunked")):
-		return dst, "the Transfer-Encoding is not supported"
+		return "the Transfer-Encoding is not supported"
 	}
-	return dst, ""
+	return ""
 }
 
 // note remembers a header that the front reads. None of them may come twice.

@@ -66,7 +66,7 @@ func (l *listener) accept() (*conn, error) {
 			}
 			l.srv.log.Warn("cannot accept a connection; trying again", "error", err, "pause", pause)
 			select {
-			case <-l.srv.stop:
+			case <-l.srv.serving.Done():
 				return nil, nil
 			case <-time.After(pause):
 			}
@@ -147,15 +147,20 @@ type conn struct {
 	closed atomic.Bool
 	linger atomic.Bool // the client may still be sending
 
+	firstBy time.Time      // bounds the first read deadline, until there is one
+	served  chan struct{}  // closed when HTTP/2 is done with the connection; set before it begins
+	streams sync.WaitGroup // requests of HTTP/2; grows only under mu, while not ending
+
 	mu      sync.Mutex              // guards the fields below
 	ctx     context.Context         // of the requests of this connection, until one is cancelled
 	cancel  context.CancelCauseFunc // of ctx
 	busy    bool                    // from a request's first byte until its answer is sent
 	ending  bool                    // closed for being idle: no request may begin
-	active  bool                    // a door is at work
+	active  bool                    // a door is at work, or its answer is being sent in pieces
+	endless bool                    // it is the latter, which has a timeout of its own
 	started time.Time               // when it began
 	peek    chan struct{}           // closed when the peek that is under way has ended
-	peeked  []byte                  // read ahead by a peek: at most one byte
+	peeked  []byte                  // read ahead, by a peek at most one byte
 	peekErr error                   // the end that a peek met
 }
 
@@ -170,11 +175,18 @@ func (c *conn) begin(now time.Time) context.Context {
 	return c.ctx
 }
 
+// beginStream says that the door's answer will be sent in pieces.
+func (c *conn) beginStream() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.endless = true
+}
+
 // end says that the door has answered. When it returns nobody else reads the
 // connection, but its read deadline may have passed.
 func (c *conn) end() {
 	c.mu.Lock()
-	c.active = false
+	c.active, c.endless = false, false
 	peek := c.peek
 	c.peek = nil
 	c.mu.Unlock()
@@ -182,6 +194,58 @@ func (c *conn) end() {
 		_ = c.SetReadDeadline(time.Unix(1, 0))
 		<-peek
 	}
+}
+
+// speaksHTTP2 reads of a new connection what tells whether it speaks HTTP/2;
+// that is read again. used is false when nothing came in time.
+func (c *conn) speaksHTTP2() (two, used bool) {
+	by := time.Now().Add(c.srv.limits.HeaderTimeout)
+	_ = c.Conn.SetReadDeadline(by) // a failure shows in Read
+	var b [len(preface)]byte
+	n := 0
+	for n < len(b) && string(b[:n]) == preface[:n] {
+		more, err := c.Read(b[n:])
+		n += more
+		if err != nil {
+			break
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.peeked, c.firstBy = append(c.peeked, b[:n]...), by
+	return string(b[:n]) == preface, n > 0
+}
+
+// SetReadDeadline implements net.Conn. What was read to know the protocol took
+// its time from the first head.
+func (c *conn) SetReadDeadline(t time.Time) error {
+	if !c.firstBy.IsZero() {
+		if !t.IsZero() && c.firstBy.Before(t) {
+			t = c.firstBy
+		}
+		c.firstBy = time.Time{}
+	}
+	return c.Conn.SetReadDeadline(t)
+}
+
+// beginExchange begins a request of HTTP/2; false when the connection has ended.
+func (c *conn) beginExchange() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ending {
+		return false
+	}
+	c.streams.Add(1)
+	return true
+}
+
+// endExchanges waits until all requests of HTTP/2 have ended, and lets none begin.
+func (c *conn) endExchanges() {
+	c.mu.Lock()
+	c.ending = true
+	c.mu.Unlock()
+	_ = c.Close() // it may be closed already
+	c.streams.Wait()
 }
 
 // Read implements net.Conn: what a peek took comes first.

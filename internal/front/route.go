@@ -24,6 +24,9 @@ const (
 	queryVersion = "2012-11-05"
 )
 
+// cborTarget is the only door that speaks CBOR.
+const cborTarget = "Kinesis_20131202"
+
 // maxFormParams bounds the parameters of a Query call: SQS's largest, a batch
 // of ten messages with ten attributes each, has about 500.
 const maxFormParams = 4096
@@ -32,19 +35,22 @@ const maxFormParams = 4096
 func (x *exchange) route() (awsapi.Door, *awsapi.Error) {
 	r, h := &x.req, &x.head
 	r.Protocol = awsapi.JSON10
-	method := x.ctx.Method()
+	method := x.signed.Method
 	post, get := bytes.Equal(method, []byte("POST")), bytes.Equal(method, []byte("GET"))
 	switch {
 	case h.target != nil:
-		if hasMediaType(h.contentType, "application/x-amz-json-1.1") {
-			r.Protocol = awsapi.JSON11
-		}
 		service, operation, ok := bytes.Cut(h.target, []byte{'.'})
 		if !ok || len(operation) == 0 || !post {
 			return nil, awsapi.ErrUnknownOperation
 		}
 		x.service.set(service)
 		x.operation.set(operation)
+		switch {
+		case hasMediaType(h.contentType, "application/x-amz-json-1.1"):
+			r.Protocol = awsapi.JSON11
+		case x.service.text == cborTarget && hasMediaType(h.contentType, "application/x-amz-cbor-1.1"):
+			r.Protocol = awsapi.CBOR11
+		}
 		r.Service, r.Operation = x.service.text, x.operation.text
 	case get, post && (len(h.contentType) == 0 || hasMediaType(h.contentType, "application/x-www-form-urlencoded")):
 		r.Protocol = awsapi.Query

@@ -48,7 +48,7 @@ func (c *conn) look(now time.Time) {
 		return
 	}
 	running := now.Sub(c.started)
-	if running >= c.srv.limits.HandleTimeout {
+	if running >= c.srv.limits.HandleTimeout && !c.endless {
 		c.cancel(errTimeout)
 	}
 	if running >= watchInterval && c.peek == nil && len(c.peeked) == 0 && c.peekErr == nil {
