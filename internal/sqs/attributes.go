@@ -3,7 +3,6 @@ package sqs
 import (
 	"slices"
 	"strconv"
-	"strings"
 
 	"weir.dev/weir/internal/awsapi"
 	"weir.dev/weir/internal/service"
@@ -35,14 +34,15 @@ func (c *call) attributesIn(attrs awsapi.Map[string]) ([]service.QueueAttribute,
 	return list, nil
 }
 
-// queueAttributeNames are all that a request may ask for, sorted, "All" aside.
-var queueAttributeNames = []string{
-	"ApproximateNumberOfMessages", "ApproximateNumberOfMessagesDelayed", "ApproximateNumberOfMessagesNotVisible",
-	"ContentBasedDeduplication", "CreatedTimestamp", "DeduplicationScope", "DelaySeconds", "FifoQueue", "FifoThroughputLimit",
-	"KmsDataKeyReusePeriodSeconds", "KmsMasterKeyId", "LastModifiedTimestamp", "MaximumMessageSize", "MessageRetentionPeriod",
-	"Policy", "QueueArn", "ReceiveMessageWaitTimeSeconds", "RedriveAllowPolicy", "RedrivePolicy", "SqsManagedSseEnabled",
-	"VisibilityTimeout",
-}
+// The attributes that the queue's content decides.
+const (
+	attrVisible  = "ApproximateNumberOfMessages"
+	attrDelayed  = "ApproximateNumberOfMessagesDelayed"
+	attrInFlight = "ApproximateNumberOfMessagesNotVisible"
+)
+
+// shownAttributes are those that cannot be set.
+var shownAttributes = []string{attrVisible, attrDelayed, attrInFlight, "CreatedTimestamp", "LastModifiedTimestamp", "QueueArn"}
 
 func getQueueAttributes(c *call, in *GetQueueAttributesRequest) (output, error) {
 	queue, err := c.queue(in.QueueUrl)
@@ -50,7 +50,7 @@ func getQueueAttributes(c *call, in *GetQueueAttributesRequest) (output, error) 
 		return nil, err
 	}
 	for _, n := range in.AttributeNames {
-		if _, known := slices.BinarySearch(queueAttributeNames, n); !known && n != "All" {
+		if n != "All" && !slices.Contains(shownAttributes, n) && !service.HasQueueAttribute(n) {
 			return nil, errInvalidAttrName.error("Unknown Attribute %s.", shortened(n))
 		}
 	}
@@ -81,14 +81,14 @@ func (c *call) describe(q *service.Queue, asked func(name string) bool) (awsapi.
 	add("QueueArn", c.queueARN(q.Name))
 	add("CreatedTimestamp", seconds(q.CreatedMs))
 	add("LastModifiedTimestamp", seconds(q.Spec.ModifiedMs))
-	if slices.ContainsFunc(queueAttributeNames, func(n string) bool { return strings.HasPrefix(n, "Approximate") && asked(n) }) {
+	if asked(attrVisible) || asked(attrDelayed) || asked(attrInFlight) {
 		n, err := c.door.service.CountQueue(c.ctx, q)
 		if err != nil {
 			return nil, err
 		}
-		add("ApproximateNumberOfMessages", strconv.FormatUint(n.Visible, 10))
-		add("ApproximateNumberOfMessagesNotVisible", strconv.FormatUint(n.InFlight+n.Claimed+n.Dead, 10))
-		add("ApproximateNumberOfMessagesDelayed", strconv.FormatUint(n.Delayed, 10))
+		add(attrVisible, strconv.FormatUint(n.Visible, 10))
+		add(attrInFlight, strconv.FormatUint(n.InFlight+n.Claimed+n.Dead, 10))
+		add(attrDelayed, strconv.FormatUint(n.Delayed, 10))
 	}
 	return awsapi.NewMap(view), nil
 }

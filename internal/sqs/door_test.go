@@ -40,7 +40,8 @@ func queryRequest(operation, path string, params []awsapi.Pair) *awsapi.Request 
 // script runs one file of testdata. Each command is an operation: its input is
 // the JSON body or, with the argument query, the parameters, one a line, which
 // are decoded as in a URL. Receipt handles that were answered are shown, and
-// may be sent, as $1, $2 and so on. `again` repeats the last request with the
+// may be sent, as $1, $2 and so on; so are handles of move tasks as %1, and
+// the ids of scheduled messages may be sent as #1. `again` repeats the last request with the
 // same invocation id, `advance d=30s` moves the clock, `clock` shows how far
 // it is from its start, `fail kind=n` makes the cluster answer the next
 // request with an error of that kind.
@@ -50,7 +51,9 @@ type script struct {
 	start   time.Time
 	last    *awsapi.Request
 	calls   byte
-	handles []string
+	handles []string // of receipts
+	tasks   []string // handles of move tasks
+	ids     []string // of messages that SendMessage answered
 }
 
 func TestScripts(t *testing.T) {
@@ -92,18 +95,19 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 	return s.shown(r)
 }
 
-var sentHandle = regexp.MustCompile(`\$[0-9]+`)
+var sentHandle = regexp.MustCompile(`[$%#][0-9]\b`)
 
 func (s *script) request(t *testing.T, d *datadriven.TestData) *awsapi.Request {
 	input := sentHandle.ReplaceAllStringFunc(d.Input, func(ref string) string {
-		n, err := strconv.Atoi(ref[1:])
-		if err != nil || n < 1 || n > len(s.handles) {
-			t.Fatalf("%s: there is no handle %s", d.Pos, ref)
+		known := map[byte][]string{'$': s.handles, '%': s.tasks, '#': s.ids}[ref[0]]
+		n := int(ref[1] - '0')
+		if n < 1 || n > len(known) {
+			t.Fatalf("%s: there is no %s", d.Pos, ref)
 		}
 		if d.HasArg("query") {
-			return url.QueryEscape(s.handles[n-1])
+			return url.QueryEscape(known[n-1])
 		}
-		return s.handles[n-1]
+		return known[n-1]
 	})
 	input = strings.ReplaceAll(input, "LONG1024", strings.Repeat("x", 1024))
 	input = strings.ReplaceAll(input, "LONG300K", strings.Repeat("x", 300<<10))
@@ -131,6 +135,8 @@ func (s *script) request(t *testing.T, d *datadriven.TestData) *awsapi.Request {
 
 var (
 	someUUID       = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
+	answeredTask   = regexp.MustCompile(`"TaskHandle":"([^"]+)"`)
+	answeredID     = regexp.MustCompile(`"MessageId":"([^"]+)"}`) // the last member: of SendMessage's answer
 	answeredHandle = regexp.MustCompile(`"ReceiptHandle":"([^"]+)"|<ReceiptHandle>([^<]+)</ReceiptHandle>`)
 )
 
@@ -144,6 +150,17 @@ func (s *script) shown(r *awsapi.Response) string {
 	}
 	for i := len(s.handles) - 1; i >= 0; i-- {
 		body = strings.ReplaceAll(body, s.handles[i], "$"+strconv.Itoa(i+1))
+	}
+	for _, m := range answeredTask.FindAllStringSubmatch(body, -1) {
+		if !slices.Contains(s.tasks, m[1]) {
+			s.tasks = append(s.tasks, m[1])
+		}
+	}
+	for i, task := range s.tasks {
+		body = strings.ReplaceAll(body, task, "%"+strconv.Itoa(i+1))
+	}
+	for _, m := range answeredID.FindAllStringSubmatch(body, -1) {
+		s.ids = append(s.ids, m[1])
 	}
 	body = someUUID.ReplaceAllString(body, "UUID")
 	body = strings.ReplaceAll(body, strings.Repeat("x", 1024), "LONG1024")

@@ -10,51 +10,55 @@ import (
 	"weir.dev/weir/internal/service"
 )
 
-// wire is how one error looks to a client. The Query protocol has codes and
-// statuses of its own; an empty query code is the code, and a status of 0 is
-// 400. An empty message shows the error's own.
+// wire is how one error looks to a client. The Query protocol has codes of its
+// own, and for one error words of its own; an empty query code is the code. A
+// status of 0 is 400. An empty message shows the error's own.
 type wire struct {
-	code        string
-	namespace   string // "" is the service's own
-	query       string
-	status      int
-	queryStatus int
-	message     string
+	code         string
+	namespace    string // "" is the service's own
+	query        string
+	status       int
+	message      string
+	queryMessage string // "" is message
 }
 
 // coral is the namespace of errors that AWS's request framework has in common
 // for many services.
 const coral = "com.amazon.coral.service"
 
-// The errors of SQS that handlers and rules speak of. Codes and statuses of
-// the Query protocol are those that AWS's own model gives for compatibility.
+// The errors of SQS that handlers and rules speak of. Codes of the Query
+// protocol and statuses are those that AWS's own model gives for compatibility;
+// AWS answers with the same status in both protocols.
 var (
 	errInvalidParameter  = wire{code: "InvalidParameterValueException", namespace: coral, query: "InvalidParameterValue"}
 	errMissingParameter  = wire{code: "MissingRequiredParameterException", namespace: coral, query: "MissingParameter"}
 	errInvalidAttrName   = wire{code: "InvalidAttributeName"}
 	errInvalidAttrValue  = wire{code: "InvalidAttributeValue"}
 	errInvalidContents   = wire{code: "InvalidMessageContents"}
-	errInvalidAddress    = wire{code: "InvalidAddress", queryStatus: 404}
+	errInvalidAddress    = wire{code: "InvalidAddress", status: 404}
 	errEmptyBatch        = wire{code: "EmptyBatchRequest", query: "AWS.SimpleQueueService.EmptyBatchRequest"}
 	errTooManyEntries    = wire{code: "TooManyEntriesInBatchRequest", query: "AWS.SimpleQueueService.TooManyEntriesInBatchRequest"}
 	errRepeatedEntryID   = wire{code: "BatchEntryIdsNotDistinct", query: "AWS.SimpleQueueService.BatchEntryIdsNotDistinct"}
 	errInvalidEntryID    = wire{code: "InvalidBatchEntryId", query: "AWS.SimpleQueueService.InvalidBatchEntryId"}
 	errBatchTooLong      = wire{code: "BatchRequestTooLong", query: "AWS.SimpleQueueService.BatchRequestTooLong"}
-	errQueueDoesNotExist = wire{code: "QueueDoesNotExist", query: "AWS.SimpleQueueService.NonExistentQueue", message: msgNoQueue}
+	errQueueDoesNotExist = wire{code: "QueueDoesNotExist", query: "AWS.SimpleQueueService.NonExistentQueue", message: msgNoQueue, queryMessage: msgNoQueueQuery}
 	errQueueNameExists   = wire{code: "QueueNameExists", query: "QueueAlreadyExists"}
-	errReceiptHandle     = wire{code: "ReceiptHandleIsInvalid", queryStatus: 404}
+	errNoResource        = wire{code: "ResourceNotFoundException", status: 404}
+	errThrottled         = wire{code: "RequestThrottled", status: 403}
+	errReceiptHandle     = wire{code: "ReceiptHandleIsInvalid", status: 404}
 	errNotInflight       = wire{code: "MessageNotInflight", query: "AWS.SimpleQueueService.MessageNotInflight"}
-	errOverLimit         = wire{code: "OverLimit", queryStatus: 403}
-	errPurgeInProgress   = wire{code: "PurgeQueueInProgress", query: "AWS.SimpleQueueService.PurgeQueueInProgress", queryStatus: 403}
+	errOverLimit         = wire{code: "OverLimit", status: 403}
+	errPurgeInProgress   = wire{code: "PurgeQueueInProgress", query: "AWS.SimpleQueueService.PurgeQueueInProgress", status: 403}
 	errUnsupported       = wire{code: "UnsupportedOperation", query: "AWS.SimpleQueueService.UnsupportedOperation"}
-	errAccessDenied      = wire{code: "AccessDeniedException", namespace: coral, query: "AccessDenied", status: 403, queryStatus: 403}
-	errInternal          = wire{code: "InternalFailure", namespace: coral, query: "InternalError", status: 500, queryStatus: 500, message: msgInternal}
-	errUnavailable       = wire{code: "ServiceUnavailable", namespace: coral, query: "ServiceUnavailable", status: 503, queryStatus: 503}
-	errUnknownOutcome    = wire{code: "InternalFailure", namespace: coral, query: "InternalError", status: 500, queryStatus: 500, message: msgUnknownOutcome}
+	errAccessDenied      = wire{code: "AccessDeniedException", namespace: coral, query: "AccessDenied", status: 403}
+	errInternal          = wire{code: "InternalFailure", namespace: coral, query: "InternalError", status: 500, message: msgInternal}
+	errUnavailable       = wire{code: "ServiceUnavailable", namespace: coral, query: "ServiceUnavailable", status: 503}
+	errUnknownOutcome    = wire{code: "InternalFailure", namespace: coral, query: "InternalError", status: 500, message: msgUnknownOutcome}
 )
 
 const (
 	msgNoQueue        = "The specified queue does not exist."
+	msgNoQueueQuery   = "The specified queue does not exist for this wsdl version."
 	msgInternal       = "We encountered an internal error. Please try again."
 	msgUnknownOutcome = "The outcome of the request is unknown: it may or may not have taken effect. Retrying with the same amz-sdk-invocation-id is safe."
 )
@@ -86,6 +90,8 @@ var wireFaults = map[service.QueueFault]wire{
 	service.FaultAttributeValue: errInvalidAttrValue,
 	service.FaultContents:       errInvalidContents,
 	service.FaultBatchTooLong:   errBatchTooLong,
+	service.FaultNoResource:     errNoResource,
+	service.FaultThrottled:      errThrottled,
 }
 
 // fault is an error that the door itself finds in a request.
@@ -135,9 +141,6 @@ func wireError(r *awsapi.Request, err error) *awsapi.Error {
 // toClient is the error in the words of a protocol.
 func (w wire) toClient(p awsapi.Protocol, message string) *awsapi.Error {
 	e := &awsapi.Error{Code: w.code, Namespace: w.namespace, QueryCode: w.query, Message: message, HTTPStatus: w.status}
-	if p == awsapi.Query {
-		e.HTTPStatus = w.queryStatus
-	}
 	if e.HTTPStatus == 0 {
 		e.HTTPStatus = 400
 	}
@@ -145,5 +148,13 @@ func (w wire) toClient(p awsapi.Protocol, message string) *awsapi.Error {
 	if w.message != "" {
 		e.Message = w.message
 	}
+	if w.queryMessage != "" && p == awsapi.Query {
+		e.Message = w.queryMessage
+	}
 	return e
+}
+
+func isNotFound(err error) bool {
+	var e *model.Error
+	return errors.As(err, &e) && e.Kind == model.ErrNotFound
 }

@@ -3,6 +3,7 @@ package sqs
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"weir.dev/weir/internal/awsapi"
@@ -31,11 +32,16 @@ func TestErrorTableIsComplete(t *testing.T) {
 	}
 }
 
-// TestOperationsAreKnown holds the table of operations to the model's names.
-func TestOperationsAreKnown(t *testing.T) {
+// TestOperationsAreAllThere holds the table of operations to the model's names.
+func TestOperationsAreAllThere(t *testing.T) {
 	for name := range operations {
-		if e := unserved(name); e == awsapi.ErrUnknownOperation {
+		if !slices.Contains(operationNames, name) {
 			t.Errorf("%s is no operation of SQS", name)
+		}
+	}
+	for _, name := range operationNames {
+		if operations[name] == nil {
+			t.Errorf("%s is not served", name)
 		}
 	}
 }
@@ -49,7 +55,7 @@ func TestWireErrors(t *testing.T) {
 		sender, hidden bool
 	}{
 		{model.Errorf(model.ErrNotFound, "q not found"), awsapi.JSON10, "QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQueue", 400, true, true},
-		{model.Errorf(model.ErrPurgeInProgress, "soon"), awsapi.JSON10, "PurgeQueueInProgress", "AWS.SimpleQueueService.PurgeQueueInProgress", 400, true, false},
+		{model.Errorf(model.ErrPurgeInProgress, "soon"), awsapi.JSON10, "PurgeQueueInProgress", "AWS.SimpleQueueService.PurgeQueueInProgress", 403, true, false},
 		{model.Errorf(model.ErrPurgeInProgress, "soon"), awsapi.Query, "PurgeQueueInProgress", "AWS.SimpleQueueService.PurgeQueueInProgress", 403, true, false},
 		{&service.QueueError{Fault: service.FaultMissing, Message: "no"}, awsapi.Query, "MissingRequiredParameterException", "MissingParameter", 400, true, false},
 		{fmt.Errorf("cannot send: %w", model.Errorf(model.ErrUnavailable, "no leader")), awsapi.JSON10, "ServiceUnavailable", "ServiceUnavailable", 503, false, false},

@@ -199,18 +199,27 @@ func (c *fakeCluster) ProposeWhenReady(_ context.Context, cmd *model.Command, wa
 	}
 	end := c.now.Add(wait)
 	for {
-		ready, nextMs, err := machine.Ready(&c.data.store, cmd, max(c.data.stamp, model.StampAt(c.now)))
-		if err != nil {
+		ready, err := c.await(cmd, end)
+		if err != nil || !ready {
 			return model.Result{}, false, err
 		}
-		if ready {
-			res, err := c.data.apply(cmd, c.now)
-			if err != nil || !machine.TookNothing(cmd, res) {
-				return res, true, err
-			}
+		res, err := c.data.apply(cmd, c.now)
+		if err != nil || !machine.TookNothing(cmd, res) {
+			return res, true, err
 		}
 		if !c.now.Before(end) {
 			return model.Result{}, false, nil
+		}
+		c.now = c.now.Add(time.Millisecond)
+	}
+}
+
+// await passes the time until the command is ready, or until end.
+func (c *fakeCluster) await(cmd *model.Command, end time.Time) (bool, error) {
+	for {
+		ready, nextMs, err := machine.Ready(&c.data.store, cmd, max(c.data.stamp, model.StampAt(c.now)))
+		if err != nil || ready || !c.now.Before(end) {
+			return ready, err
 		}
 		next := end
 		if nextMs > 0 && time.UnixMilli(nextMs).Before(end) {
@@ -218,6 +227,20 @@ func (c *fakeCluster) ProposeWhenReady(_ context.Context, cmd *model.Command, wa
 		}
 		c.now = later(c.now.Add(time.Millisecond), next)
 	}
+}
+
+func (c *fakeCluster) AwaitReady(_ context.Context, cmd *model.Command, wait time.Duration) (bool, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.takeFailure(); err != nil {
+		return false, err
+	}
+	return c.await(cmd, c.now.Add(wait))
+}
+
+// ReadWhenReady is for streams, which this door does not have.
+func (c *fakeCluster) ReadWhenReady(context.Context, *model.Query, time.Duration) (model.Result, bool, error) {
+	panic("BUG: a queue is not read so")
 }
 
 func later(a, b time.Time) time.Time {
@@ -255,3 +278,6 @@ func newDoor(t testing.TB) (*Door, *fakeCluster) {
 	c := newFakeCluster(t)
 	return New(service.New(c, c, base.NewRand(1))), c
 }
+
+// Leads implements service.Cluster.
+func (c *fakeCluster) Leads(model.Slot) bool { return true }

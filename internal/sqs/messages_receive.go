@@ -17,11 +17,15 @@ func receiveMessage(c *call, in *ReceiveMessageRequest) (output, error) {
 		return nil, err
 	}
 	system := slices.Concat(in.AttributeNames, in.MessageSystemAttributeNames)
+	if slices.Contains(system, peekName) {
+		return c.peek(queue, system, in)
+	}
 	if err := checkSystemNames(system); err != nil {
 		return nil, err
 	}
 	req := service.ReceiveRequest{
 		Invocation: c.req.Invocation, Retry: c.req.Attempt > 1, Queue: queue, Max: int(in.MaxNumberOfMessages.Or(1)),
+		Attempt: in.ReceiveRequestAttemptId.V,
 	}
 	if in.VisibilityTimeout.Set {
 		req.Visibility = &in.VisibilityTimeout.V
@@ -43,7 +47,7 @@ func receiveMessage(c *call, in *ReceiveMessageRequest) (output, error) {
 // message is a received message as the client asked to see it.
 func (c *call) message(m *model.Received, system, names []string) Message {
 	out := Message{
-		MessageId: awsapi.Some(uuid(m.ID)), ReceiptHandle: awsapi.Some(m.Receipt),
+		MessageId: awsapi.Some(uuid(m.ID)), ReceiptHandle: optional(m.Receipt),
 		Body: awsapi.Some(string(m.Body)), MD5OfBody: bodyMD5(m.Body),
 		Attributes: c.systemView(m, system),
 	}
@@ -125,15 +129,14 @@ var systemTable = []systemAttribute{
 		name, ok := c.door.service.QueueName(m.DeadFrom)
 		return c.queueARN(name), ok
 	}},
-	{"MessageDeduplicationId", none},
-	{"MessageGroupId", none},
+	{"MessageDeduplicationId", func(_ *call, m *model.Received) (string, bool) { return m.Dedup, m.Dedup != "" }},
+	{"MessageGroupId", func(_ *call, m *model.Received) (string, bool) { return m.Group, m.Group != "" }},
 	{"SenderId", func(_ *call, m *model.Received) (string, bool) { return m.Sender, true }},
 	{"SentTimestamp", func(_ *call, m *model.Received) (string, bool) { return strconv.FormatInt(m.SentMs, 10), true }},
-	{"SequenceNumber", none},
+	{"SequenceNumber", func(_ *call, m *model.Received) (string, bool) {
+		return service.SequenceNumber(m.Seq), m.Dedup != "" // which all messages of FIFO queues have, and no others
+	}},
 }
-
-// none is the value of attributes that messages of standard queues never have.
-func none(*call, *model.Received) (string, bool) { return "", false }
 
 func checkSystemNames(names []string) error {
 	for _, n := range names {

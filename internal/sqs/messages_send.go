@@ -1,6 +1,8 @@
 package sqs
 
 import (
+	"slices"
+
 	"weir.dev/weir/internal/awsapi"
 	"weir.dev/weir/internal/model"
 	"weir.dev/weir/internal/service"
@@ -32,7 +34,7 @@ func sendMessage(c *call, in *SendMessageRequest) (output, error) {
 		return nil, err
 	}
 	return &SendMessageResult{
-		MessageId: awsapi.Some(uuid(sent[0].ID)), MD5OfMessageBody: bodyMD5(msg.Body),
+		MessageId: awsapi.Some(uuid(sent[0].ID)), SequenceNumber: optional(sent[0].Sequence), MD5OfMessageBody: bodyMD5(msg.Body),
 		MD5OfMessageAttributes: attributesMD5(msg.Attributes), MD5OfMessageSystemAttributes: systemMD5(msg.TraceHeader),
 	}, nil
 }
@@ -45,6 +47,9 @@ func sendMessageBatch(c *call, in *SendMessageBatchRequest) (output, error) {
 	n := len(in.Entries)
 	err = c.checkBatch("SendMessageBatchRequestEntry", in.Entries != nil, n, func(i int) awsapi.Opt[string] { return in.Entries[i].Id })
 	if err != nil {
+		return nil, err
+	}
+	if err := c.checkOrdered(queue, in.Entries); err != nil {
 		return nil, err
 	}
 	errs := make([]error, n)
@@ -69,7 +74,7 @@ func sendMessageBatch(c *call, in *SendMessageBatchRequest) (output, error) {
 		}
 		msg := &req.Messages[k]
 		out.Successful = append(out.Successful, SendMessageBatchResultEntry{
-			Id: in.Entries[i].Id, MessageId: awsapi.Some(uuid(sent[k].ID)), MD5OfMessageBody: bodyMD5(msg.Body),
+			Id: in.Entries[i].Id, MessageId: awsapi.Some(uuid(sent[k].ID)), SequenceNumber: optional(sent[k].Sequence), MD5OfMessageBody: bodyMD5(msg.Body),
 			MD5OfMessageAttributes: attributesMD5(msg.Attributes), MD5OfMessageSystemAttributes: systemMD5(msg.TraceHeader),
 		})
 	}
@@ -91,13 +96,7 @@ func (c *call) sender() string {
 
 // outgoing is an entry as the service takes it.
 func outgoing(e *SendMessageBatchRequestEntry) (m service.OutgoingMessage, err error) {
-	if e.MessageDeduplicationId.Set {
-		return m, notForStandard("MessageDeduplicationId", e.MessageDeduplicationId.V)
-	}
-	if e.MessageGroupId.Set {
-		return m, notForStandard("MessageGroupId", e.MessageGroupId.V)
-	}
-	m.Body = e.MessageBody.V
+	m.Body, m.Group, m.Dedup = e.MessageBody.V, e.MessageGroupId.V, e.MessageDeduplicationId.V
 	if e.DelaySeconds.Set {
 		m.Delay = &e.DelaySeconds.V
 	}
@@ -115,10 +114,28 @@ func outgoing(e *SendMessageBatchRequestEntry) (m service.OutgoingMessage, err e
 	return m, err
 }
 
-// notForStandard refuses a parameter that only FIFO queues have.
-func notForStandard(name, value string) error {
-	return errInvalidParameter.error("Value %s for parameter %s is invalid. Reason: "+
-		"The request include parameter that is not valid for this queue type.", shortened(value), name)
+// checkOrdered refuses a batch to a FIFO queue when one of its messages lacks
+// what orders it, or tells it from repetitions: AWS refuses the whole batch then.
+func (c *call) checkOrdered(queue string, entries []SendMessageBatchRequestEntry) error {
+	lacks := func(e *SendMessageBatchRequestEntry) bool {
+		return e.MessageGroupId.V == "" || e.MessageDeduplicationId.V == ""
+	}
+	if !slices.ContainsFunc(entries, func(e SendMessageBatchRequestEntry) bool { return lacks(&e) }) {
+		return nil
+	}
+	q, err := c.door.service.GetQueue(c.ctx, queue)
+	if err != nil || !q.Spec.Fifo {
+		return err
+	}
+	for i := range entries {
+		if entries[i].MessageDeduplicationId.V == "" && !q.Spec.ContentDedup {
+			return errInvalidParameter.error("The queue should either have ContentBasedDeduplication enabled or MessageDeduplicationId provided explicitly")
+		}
+		if entries[i].MessageGroupId.V == "" {
+			return errInvalidParameter.error("The request must contain the parameter MessageGroupId.")
+		}
+	}
+	return nil
 }
 
 func attribute(name string, v *MessageAttributeValue) (a model.MessageAttr, err error) {

@@ -1,7 +1,11 @@
 package sqs
 
 import (
+	"encoding/hex"
+	"strings"
+
 	"weir.dev/weir/internal/awsapi"
+	"weir.dev/weir/internal/model"
 	"weir.dev/weir/internal/service"
 )
 
@@ -10,13 +14,75 @@ func deleteMessage(c *call, in *DeleteMessageRequest) (output, error) {
 	if err != nil {
 		return nil, err
 	}
-	errs, err := c.door.service.DeleteMessages(c.ctx, &service.DeleteMessagesRequest{
-		Invocation: c.req.Invocation, Queue: queue, Handles: []string{in.ReceiptHandle.V},
-	})
+	errs, err := c.deleteAll(queue, []string{in.ReceiptHandle.V})
 	if err != nil {
 		return nil, err
 	}
 	return nil, errs[0]
+}
+
+// deleteAll deletes received messages, and takes back scheduled ones. The
+// errors are in the order of the handles.
+func (c *call) deleteAll(queue string, handles []string) ([]error, error) {
+	errs := make([]error, len(handles))
+	received := service.DeleteMessagesRequest{Invocation: c.req.Invocation, Queue: queue}
+	scheduled := service.CancelScheduledRequest{Queue: queue}
+	var receivedAt, scheduledAt []int // the handle of each
+	for i, h := range handles {
+		switch id, ok, err := scheduledID(h); {
+		case err != nil:
+			errs[i] = err
+		case ok:
+			scheduled.IDs, scheduledAt = append(scheduled.IDs, id), append(scheduledAt, i)
+		default:
+			received.Handles, receivedAt = append(received.Handles, h), append(receivedAt, i)
+		}
+	}
+	if len(scheduledAt) > 0 {
+		results, err := c.door.service.CancelScheduled(c.ctx, &scheduled)
+		if err != nil {
+			return nil, err
+		}
+		for k, i := range scheduledAt {
+			if isNotFound(results[k]) {
+				errs[i] = notScheduled(handles[i])
+			} else {
+				errs[i] = results[k]
+			}
+		}
+	}
+	if len(receivedAt) > 0 {
+		results, err := c.door.service.DeleteMessages(c.ctx, &received)
+		if err != nil {
+			return nil, err
+		}
+		for k, i := range receivedAt {
+			errs[i] = results[k]
+		}
+	}
+	return errs, nil
+}
+
+// scheduledPrefix begins what stands in place of a receipt handle for a message
+// that waits for its time: its MessageId follows. No receipt handle begins so.
+const scheduledPrefix = "scheduled:"
+
+// scheduledID reads such a handle; ok is false for receipt handles.
+func scheduledID(handle string) (id model.MessageID, ok bool, err error) {
+	text, ok := strings.CutPrefix(handle, scheduledPrefix)
+	if !ok {
+		return id, false, nil
+	}
+	n, err := hex.Decode(id[:], []byte(strings.ReplaceAll(text[:min(len(text), 36)], "-", "")))
+	if err != nil || n != len(id) || uuid(id) != text {
+		return id, true, errReceiptHandle.error("The input receipt handle \"%s\" is not a valid receipt handle.", shortened(handle))
+	}
+	return id, true, nil
+}
+
+func notScheduled(handle string) error {
+	return errInvalidParameter.error("Value %s for parameter ReceiptHandle is invalid. "+
+		"Reason: No message of that id waits for its time.", handle)
 }
 
 func deleteMessageBatch(c *call, in *DeleteMessageBatchRequest) (output, error) {
@@ -28,11 +94,11 @@ func deleteMessageBatch(c *call, in *DeleteMessageBatchRequest) (output, error) 
 	if err := c.checkBatch("DeleteMessageBatchRequestEntry", in.Entries != nil, len(in.Entries), id); err != nil {
 		return nil, err
 	}
-	req := service.DeleteMessagesRequest{Invocation: c.req.Invocation, Queue: queue}
+	handles := make([]string, len(in.Entries))
 	for i := range in.Entries {
-		req.Handles = append(req.Handles, in.Entries[i].ReceiptHandle.V)
+		handles[i] = in.Entries[i].ReceiptHandle.V
 	}
-	errs, err := c.door.service.DeleteMessages(c.ctx, &req)
+	errs, err := c.deleteAll(queue, handles)
 	if err != nil {
 		return nil, err
 	}
