@@ -44,24 +44,25 @@ type QueueMessages struct {
 	Next     string         `json:"next,omitempty"` // the next page's start; a page may be empty and have one
 }
 
-func (c *console) message(m *model.Received) QueueMessage {
-	view := QueueMessage{
+// view is a message as the admin API shows it; name names queues.
+func view(m *model.Received, name func(model.ResourceID) (string, bool)) QueueMessage {
+	v := QueueMessage{
 		ID: formatID(m.ID), Body: string(m.Body), Sent: atMs(m.SentMs), Receives: m.Receives, Group: m.Group, Dedup: m.Dedup,
 		Priority: m.Priority, Sender: m.Sender, Receipt: m.Receipt,
 	}
 	if m.Dedup != "" { // a FIFO queue's
-		view.Sequence = service.SequenceNumber(m.Seq)
+		v.Sequence = service.SequenceNumber(m.Seq)
 	}
-	view.DeadFrom, _ = c.queues.QueueName(m.DeadFrom)
+	v.DeadFrom, _ = name(m.DeadFrom)
 	for i := range m.Attrs {
 		a := &m.Attrs[i]
 		shown := MessageAttribute{Name: a.Name, Type: a.DataType, Value: a.Value}
 		if strings.HasPrefix(a.DataType, "Binary") {
 			shown.Value = base64.StdEncoding.EncodeToString([]byte(a.Value))
 		}
-		view.Attributes = append(view.Attributes, shown)
+		v.Attributes = append(v.Attributes, shown)
 	}
-	return view
+	return v
 }
 
 func (c *console) peekQueue(ctx context.Context, r *http.Request, _ []byte) (any, error) {
@@ -79,7 +80,7 @@ func (c *console) peekQueue(ctx context.Context, r *http.Request, _ []byte) (any
 	list := QueueMessages{Messages: []QueueMessage{}, Next: page.Next}
 	for i := range page.Messages {
 		p := &page.Messages[i]
-		m := c.message(&p.Received)
+		m := view(&p.Received, c.queues.QueueName)
 		m.Place = p.Place.String()
 		if p.AtMs != 0 {
 			at := atMs(p.AtMs)
@@ -170,7 +171,7 @@ func (c *console) receiveMessages(ctx context.Context, r *http.Request, body []b
 	list := QueueMessages{Messages: []QueueMessage{}}
 	deletes := service.DeleteMessagesRequest{Queue: name}
 	for i := range received {
-		list.Messages = append(list.Messages, c.message(&received[i]))
+		list.Messages = append(list.Messages, view(&received[i], c.queues.QueueName))
 		deletes.Handles = append(deletes.Handles, received[i].Receipt)
 	}
 	if req.Delete && len(deletes.Handles) > 0 {

@@ -28,6 +28,9 @@ func (c *console) handleQueues(mux *http.ServeMux) {
 	c.handle(mux, "POST /api/queues/{name}/messages", c.sendMessage)
 	c.handle(mux, "POST /api/queues/{name}/receive", c.receiveMessages)
 	c.handle(mux, "POST /api/queues/{name}/cancel", c.cancelScheduled)
+	c.handle(mux, "GET /api/queues/{name}/moves", c.listMoves)
+	c.handle(mux, "POST /api/queues/{name}/moves", c.startMove)
+	c.handle(mux, "DELETE /api/queues/{name}/moves", c.cancelMove)
 }
 
 // Queue is a queue in the admin API.
