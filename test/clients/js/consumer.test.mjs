@@ -61,11 +61,11 @@ test("sqs-consumer: a heartbeat keeps a slow message", async (t) => {
   await consume({
     queueUrl,
     visibilityTimeout: 2,
-    heartbeatInterval: 1,
+    heartbeatInterval: 0.7,
     handleMessage: async (message) => {
       handled++;
       // A second consumer asks for longer than the message's visibility.
-      stolen += (await receive(queueUrl, { WaitTimeSeconds: 4 })).length;
+      stolen += (await receive(queueUrl, { WaitTimeSeconds: 3 })).length;
       return message;
     },
   }, drained(queueUrl));

@@ -166,7 +166,7 @@ test("permissions", async (t) => {
 test("move tasks", async (t) => {
   const dead = await makeQueue(t, "move-dead");
   const SourceArn = await queueArn(dead);
-  await fails("InvalidParameterValue", sqs.startMessageMoveTask({ SourceArn }), /dead-?letter/i);
+  await fails("InvalidParameterValue", sqs.startMessageMoveTask({ SourceArn }), /Dead Letter Queue/);
   const url = await makeQueue(t, "move-alive", { RedrivePolicy: JSON.stringify({ deadLetterTargetArn: SourceArn, maxReceiveCount: 1 }) });
   const bodies = ["a", "b", "c"];
   for (const MessageBody of bodies) await sqs.sendMessage({ QueueUrl: url, MessageBody });
@@ -185,6 +185,6 @@ test("move tasks", async (t) => {
   assert.equal(tasks[0].ApproximateNumberOfMessagesToMove, 3);
   assert.equal(tasks[0].TaskHandle, undefined);
   assert.deepEqual(await counts(dead), [0, 0, 0]);
-  await fails("ResourceNotFoundException", sqs.cancelMessageMoveTask({ TaskHandle }));
+  await fails("InvalidParameterValue", sqs.cancelMessageMoveTask({ TaskHandle }), /active/);
   await fails("ResourceNotFoundException", sqs.listMessageMoveTasks({ SourceArn: SourceArn + "-none" }));
 });
