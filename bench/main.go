@@ -30,6 +30,8 @@ import (
 type bench struct {
 	root, cache, dir, out string
 	weirBinary            string
+	against               []string // binaries to compare it with
+	rounds                int
 	only, operations      []string
 	clients, nodes        []int
 	quick                 bool
@@ -75,6 +77,8 @@ func parse(args []string) (*bench, error) {
 	fs.StringVar(&b.dir, "dir", "", "`DIR` for data, on the disk to be measured (a new one below the cache)")
 	fs.StringVar(&b.out, "out", "", "`DIR` for results (bench/results)")
 	fs.StringVar(&b.weirBinary, "weir", "", "measure this `BINARY` of Weir instead of building one")
+	against := fs.String("against", "", "only compare Weir with these other `BINARIES` of it, by turns")
+	fs.IntVar(&b.rounds, "rounds", 5, "`TURNS` of each with --against; odd numbers have a median")
 	if err := fs.Parse(args); err != nil {
 		return nil, err
 	}
@@ -89,6 +93,9 @@ func parse(args []string) (*bench, error) {
 		length = *seconds
 	}
 	b.only, b.operations = strings.Split(*only, ","), strings.Split(*operations, ",")
+	if *against != "" {
+		b.against = strings.Split(*against, ",")
+	}
 	b.warmUp, b.measureTime = warmUp, time.Duration(length*float64(time.Second))
 	var err error
 	if b.clients, err = numbers(list, 4096); err != nil {
@@ -143,6 +150,9 @@ func (b *bench) runAll() error {
 		_ = os.RemoveAll(b.dir)
 		os.Exit(130)
 	}()
+	if len(b.against) > 0 {
+		return b.compare()
+	}
 	b.report.begin(b)
 	if slices.Contains(b.only, "limits") {
 		if err := b.limits(); err != nil {
