@@ -3,6 +3,7 @@ package sqs
 import (
 	"context"
 	"net/url"
+	"slices"
 	"testing"
 
 	"weir.dev/weir/internal/awsapi"
@@ -18,6 +19,14 @@ func FuzzHandleJSON(f *testing.F) {
 	f.Add(0, `{"QueueUrl":"q","MessageBody":"b","MessageAttributes":{"a":{"DataType":"Binary","BinaryValue":"AAAA"},"b":{"DataType":"Number.x","StringValue":"1e3"}}}`)
 	f.Add(0, `{"QueueUrl":"q","AttributeNames":["All"],"MessageAttributeNames":["a.*"],"MaxNumberOfMessages":10,"WaitTimeSeconds":1}`)
 	f.Add(0, `{"QueueName":"r","Attributes":{"RedrivePolicy":"{\"deadLetterTargetArn\":\"arn:aws:sqs:us-east-1:000000000000:q\",\"maxReceiveCount\":3}"},"tags":{"a":"b"}}`)
+	at := func(name string) int { return slices.Index(names, name) }
+	f.Add(at("ReceiveMessage"), `{"QueueUrl":"q","AttributeNames":["weir.Peek","weir.PeekAfter=0.7","weir.Contains=b"],"MaxNumberOfMessages":1000}`)
+	f.Add(at("DeleteMessage"), `{"QueueUrl":"q","ReceiptHandle":"scheduled:00112233-4455-4677-8899-aabbccddeeff"}`)
+	f.Add(at("AddPermission"), `{"QueueUrl":"q","Label":"a","AWSAccountIds":["111122223333"],"Actions":["*"]}`)
+	f.Add(at("SetQueueAttributes"), `{"QueueUrl":"q","Attributes":{"Policy":"{\"Statement\":{\"Effect\":\"Deny\",\"Principal\":\"*\",\"Action\":\"*\",\"Resource\":\"*\"}}"}}`)
+	f.Add(at("RemovePermission"), `{"QueueUrl":"q","Label":"a"}`)
+	f.Add(at("StartMessageMoveTask"), `{"SourceArn":"arn:aws:sqs:us-east-1:000000000000:q"}`)
+	f.Add(at("CancelMessageMoveTask"), `{"TaskHandle":"eC8xLzk="}`)
 	f.Add(0, `{"Entries":[null]}`)
 	f.Add(0, `[[[`)
 	door, _ := newDoor(f)
