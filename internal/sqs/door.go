@@ -3,7 +3,7 @@
 //
 // It must not touch storage, the cluster or a connection, and keeps no state:
 // a Door may be used from any goroutine. docs/differences.md lists what it does
-// otherwise than SQS, and docs/queues.md what it does besides.
+// otherwise than SQS, and besides.
 //
 // Start with Handle in door.go and the table of operations; messages_*.go have
 // the data plane, queues.go, attributes.go, permissions.go and moves.go the
