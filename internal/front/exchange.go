@@ -225,7 +225,9 @@ func (x *exchange) authenticate() *awsapi.Error {
 	if id.Region != "" {
 		x.req.Region = id.Region
 	}
-	x.req.Attempt = parseAttempt(x.head.attempt)
+	if x.req.Attempt = parseAttempt(x.head.attempt); len(x.head.invocation) == 0 {
+		x.req.Attempt = 1 // a call without an id is its own
+	}
 	x.req.Invocation = x.invocation(id.AccessKey)
 	return nil
 }

@@ -171,7 +171,7 @@ func unhex(c byte) (byte, bool) {
 }
 
 // parseAttempt reads which try this is from amz-sdk-request, as
-// "attempt=2; max=3"; 1 when it does not say.
+// "attempt=2; max=3"; 0 when it does not say.
 func parseAttempt(value []byte) int {
 	for part := range bytes.SplitSeq(value, []byte{';'}) {
 		name, n, ok := bytes.Cut(bytes.Trim(part, " "), []byte{'='})
@@ -182,5 +182,5 @@ func parseAttempt(value []byte) int {
 			return attempt
 		}
 	}
-	return 1
+	return 0
 }

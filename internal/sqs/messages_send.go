@@ -25,7 +25,7 @@ func sendMessage(c *call, in *SendMessageRequest) (output, error) {
 		return nil, err
 	}
 	sent, err := c.door.service.SendMessages(c.ctx, &service.SendRequest{
-		Invocation: c.req.Invocation, Queue: queue, Sender: c.sender(), Messages: []service.OutgoingMessage{msg},
+		Invocation: c.req.Invocation, First: c.req.Attempt == 1, Queue: queue, Sender: c.sender(), Messages: []service.OutgoingMessage{msg},
 	})
 	if err != nil {
 		return nil, err
@@ -54,7 +54,7 @@ func sendMessageBatch(c *call, in *SendMessageBatchRequest) (output, error) {
 	}
 	errs := make([]error, n)
 	good := make([]int, 0, n) // the entry of each message
-	req := service.SendRequest{Invocation: c.req.Invocation, Queue: queue, Sender: c.sender(), Batch: true}
+	req := service.SendRequest{Invocation: c.req.Invocation, First: c.req.Attempt == 1, Queue: queue, Sender: c.sender(), Batch: true}
 	for i := range in.Entries {
 		msg, err := outgoing(&in.Entries[i])
 		if err != nil {
