@@ -16,8 +16,9 @@ import (
 // goroutine of its own: a slow disk read does not hold up the lane's
 // heartbeats. It owns the machines.
 type applier struct {
-	node  *Node
-	batch *storage.Batch
+	node *Node
+	run  *storage.Run     // of the entries under way
+	done []appliedCommand // what is in run
 
 	mu      sync.Mutex // guards what follows
 	queue   []work
@@ -40,7 +41,7 @@ type applyDone struct {
 }
 
 func newApplier(n *Node) *applier {
-	return &applier{node: n, batch: n.db.NewBatch(), wake: make(chan struct{}, 1)}
+	return &applier{node: n, run: n.db.NewRun(), wake: make(chan struct{}, 1)}
 }
 
 func (a *applier) submit(w work) {
@@ -64,7 +65,7 @@ func (a *applier) signal() {
 	}
 }
 
-func (a *applier) run() {
+func (a *applier) loop() {
 	var queue []work
 	for range a.wake {
 		a.mu.Lock()
@@ -90,7 +91,18 @@ func (a *applier) run() {
 	}
 }
 
-// applyEntries applies the entries that the state does not hold yet.
+// appliedCommand is a command of the run under way and what it did.
+type appliedCommand struct {
+	at  machine.Position
+	cmd model.Command
+	out machine.Outcome
+}
+
+// maxRunBytes is the size of the changes above which a run ends.
+const maxRunBytes = 1 << 20
+
+// applyEntries applies the entries that the state does not hold yet: in one
+// run, or in several when there is much to change.
 func (a *applier) applyEntries(r *replica, apply *tablet.Apply) (*applyDone, error) {
 	done := &applyDone{apply: apply}
 	for _, e := range apply.Entries {
@@ -101,27 +113,21 @@ func (a *applier) applyEntries(r *replica, apply *tablet.Apply) (*applyDone, err
 			if err := a.applyBatch(r, e, done); err != nil {
 				return nil, err
 			}
-		} else if err := a.applyEmpty(r, e, apply); err != nil {
-			return nil, err
 		}
-		r.notePosition(a.node)
+		r.state.Index, r.state.Term, r.state.Ordinal = model.Index(e.GetIndex()), model.Term(e.GetTerm()), 0
+		if m, ok := apply.Members[e.GetIndex()]; ok {
+			r.state.Conf = m // stored with the index it holds from
+		}
+	}
+	if err := a.commit(r); err != nil {
+		return nil, err
 	}
 	done.state = r.state
 	return done, nil
 }
 
-// applyEmpty passes an entry without commands: a new leader's first, or a
-// change of membership, which is stored with the index it holds from.
-func (a *applier) applyEmpty(r *replica, e *pb.Entry, apply *tablet.Apply) error {
-	r.state.Index, r.state.Term, r.state.Ordinal = model.Index(e.GetIndex()), model.Term(e.GetTerm()), 0
-	if m, ok := apply.Members[e.GetIndex()]; ok {
-		r.state.Conf = m
-	}
-	return a.commit(r)
-}
-
-// applyBatch applies an entry's commands. Each is committed together with the
-// record that it is applied, so that a crash between two of them is no harm.
+// applyBatch applies an entry's commands. A run may end between two of them: a
+// crash there is no harm.
 func (a *applier) applyBatch(r *replica, e *pb.Entry, done *applyDone) error {
 	b, err := tablet.DecodeBatch(e.GetData())
 	if err != nil {
@@ -131,36 +137,30 @@ func (a *applier) applyBatch(r *replica, e *pb.Entry, done *applyDone) error {
 	result := tablet.BatchResult{Number: b.Number, Index: model.Index(e.GetIndex())}
 	skip := r.state.Ordinal
 	for ordinal := uint32(1); b.More(); ordinal++ {
-		cmd := new(model.Command)
-		if !b.Next(cmd) {
+		var c appliedCommand
+		if !b.Next(&c.cmd) {
 			break
 		}
 		if ordinal <= skip {
 			continue
 		}
-		at := machine.Position{Index: result.Index, Ordinal: ordinal}
-		out, err := r.machine.Apply(a.node.view, a.batch, at, cmd)
-		if err != nil {
+		full := a.run.SizeBytes() > maxRunBytes
+		c.at = machine.Position{Index: result.Index, Ordinal: ordinal, More: b.More() && !full}
+		if err := a.applyCommand(r, c); err != nil {
 			return err
-		}
-		r.state.Stamp, r.state.Ordinal = cmd.Stamp, ordinal
-		if !b.More() {
-			r.state.Index, r.state.Term, r.state.Ordinal = result.Index, model.Term(e.GetTerm()), 0
-		}
-		if err := a.commit(r); err != nil {
-			return err
-		}
-		if a.node.opts.OnApply != nil {
-			a.node.opts.OnApply(r.id, at, cmd, out)
 		}
 		if mine {
-			if out.Result, err = machine.Expand(a.node.view, cmd, out.Result); err != nil {
+			did := &a.done[len(a.done)-1]
+			res, err := machine.Expand(a.run, &did.cmd, did.out.Result)
+			if err != nil {
 				return err
 			}
-			result.Results = append(result.Results, out.Result)
+			result.Results = append(result.Results, res)
 		}
-		if out.Wake {
-			r.waits.wake(waitKey{cmd.Resource, cmd.Slot})
+		if full {
+			if err := a.commit(r); err != nil {
+				return err
+			}
 		}
 	}
 	if mine {
@@ -169,11 +169,38 @@ func (a *applier) applyBatch(r *replica, e *pb.Entry, done *applyDone) error {
 	return b.Err()
 }
 
+// applyCommand adds a command to the run.
+func (a *applier) applyCommand(r *replica, c appliedCommand) (err error) {
+	a.done = append(a.done, c)
+	did := &a.done[len(a.done)-1]
+	did.out, err = r.machine.Apply(a.run, a.run, did.at, &did.cmd)
+	a.run.End()
+	r.state.Stamp, r.state.Ordinal = did.cmd.Stamp, did.at.Ordinal
+	return err
+}
+
+// commit makes the run visible, with the record of how far it brings the
+// state, and then tells of it.
 func (a *applier) commit(r *replica) error {
 	var buf [160]byte
+	key := r.appliedKey
 	if bugApplyTwice && r.state.Index%8 != 0 {
-		return a.batch.Commit()
+		key = nil
 	}
-	a.batch.Set(r.appliedKey, r.state.Append(buf[:0]))
-	return a.batch.Commit()
+	if err := a.run.Commit(key, r.state.Append(buf[:0])); err != nil {
+		return err
+	}
+	for i := range a.done {
+		c := &a.done[i]
+		if a.node.opts.OnApply != nil {
+			a.node.opts.OnApply(r.id, c.at, &c.cmd, c.out)
+		}
+		if c.out.Wake {
+			r.waits.wake(waitKey{c.cmd.Resource, c.cmd.Slot})
+		}
+	}
+	clear(a.done)
+	a.done = a.done[:0]
+	r.notePosition(a.node)
+	return nil
 }

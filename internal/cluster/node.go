@@ -110,7 +110,7 @@ func Open(opts Options) (*Node, error) {
 	close(n.opened)
 	for _, l := range n.lanes {
 		n.start(l.run)
-		n.start(l.applier.run)
+		n.start(l.applier.loop)
 	}
 	for _, r := range n.allReplicas() {
 		if r.alone() {

@@ -59,6 +59,9 @@ func (m *Machine) Catalog() *model.Catalog { return m.catalog }
 type Position struct {
 	Index   model.Index
 	Ordinal uint32
+	// More says that a command of the same entry follows, whose changes are
+	// committed together with this one's.
+	More bool
 }
 
 // Outcome is what Apply did.
@@ -73,10 +76,19 @@ type Outcome struct {
 }
 
 // Apply applies one command: it reads the state from r and writes its changes
-// to w, which the caller commits before the next command. Commands must come
-// in the order of their positions, each once. An error means that the state
-// or the command cannot be understood; the node must stop.
+// to w; the next command's r must show them. Commands must come in the order of
+// their positions, each once. An error means that the state or the command
+// cannot be understood; the node must stop.
 func (m *Machine) Apply(r Reader, w Writer, at Position, cmd *model.Command) (Outcome, error) {
+	out, err := m.applyOnce(r, w, at, cmd)
+	if err == nil && !at.More {
+		m.seen.file(w, m.tablet)
+	}
+	return out, err
+}
+
+// applyOnce applies the command unless its request id was applied before.
+func (m *Machine) applyOnce(r Reader, w Writer, at Position, cmd *model.Command) (Outcome, error) {
 	m.seen.expire(w, m.tablet, cmd.Stamp)
 	if !cmd.ID.IsZero() {
 		res, ok, err := m.seen.lookup(r, m.tablet, cmd)

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"bytes"
 	"encoding/binary"
 	"time"
 
@@ -10,18 +11,28 @@ import (
 
 // dedupe is the dedupe table: what makes a retried request take effect once.
 //
-// Every command with a request id leaves a record of its result, filed under
-// the 30-second bucket of its stamp and its position, so that records are
-// appended in order and whole buckets are removed by one range deletion. In
-// memory there is only an index from the id's first eight bytes to the
-// position: 16 bytes an id. A hit is verified against the record.
+// Every command with a request id leaves its result. Those of commands that are
+// committed together share a record, which is filed under the 30-second bucket
+// of their stamps and the position of the first, so that records are appended
+// in order and whole buckets are removed by one range deletion. In memory there
+// is only an index from an id's first eight bytes to the log entry: 12 bytes an
+// id. A hit is verified against the entry's records.
 type dedupe struct {
 	buckets []dedupeBucket // ascending by number; few
+	open    openRecord
 }
 
 type dedupeBucket struct {
 	number uint32
-	index  map[uint64]Position
+	first  model.Index       // the first entry with an id in the bucket
+	index  map[uint64]uint32 // from an id to the entry, counted from first
+}
+
+// openRecord is a record that is not filed yet.
+type openRecord struct {
+	bucket uint32
+	at     Position
+	value  []byte // empty: there is none
 }
 
 const (
@@ -50,68 +61,122 @@ func (d *dedupe) expire(w Writer, t model.TabletID, stamp model.Stamp) {
 }
 
 // lookup returns the result recorded for the command, if it is known.
-func (d *dedupe) lookup(r Reader, t model.TabletID, cmd *model.Command) (model.Result, bool, error) {
+func (d *dedupe) lookup(r Reader, t model.TabletID, cmd *model.Command) (res model.Result, ok bool, err error) {
 	if bugForgetRequests {
 		return model.Result{}, false, nil
 	}
-	for i := len(d.buckets) - 1; i >= 0; i-- {
+	short := shortID(cmd.ID)
+	for i := len(d.buckets) - 1; i >= 0 && !ok && err == nil; i-- {
 		b := &d.buckets[i]
-		at, ok := b.index[shortID(cmd.ID)]
-		if !ok {
-			continue
-		}
-		value, ok, err := r.Get(keys.AppendDedupe(nil, t, b.number, at.Index, at.Ordinal))
-		if err != nil {
-			return model.Result{}, false, err
-		}
-		if !ok {
-			return model.Result{}, false, model.ErrCorrupt
-		}
-		dec := model.NewDecoder(value)
-		id, kind, resource := dec.RequestID(), model.CommandKind(dec.Byte()), model.ResourceID(dec.Uvarint())
-		var res model.Result
-		res.Decode(dec)
-		if err := dec.Done(); err != nil {
-			return model.Result{}, false, err
-		}
-		// Another command under the same id is another command: ids are for
-		// clients to choose.
-		if id == cmd.ID && kind == cmd.Kind && resource == cmd.Resource {
-			return res, true, nil
+		if offset, hit := b.index[short]; hit {
+			res, ok, err = d.verify(r, t, b.number, b.first+model.Index(offset), cmd)
 		}
 	}
-	return model.Result{}, false, nil
+	return res, ok, err
 }
 
-// record files the result under the command's id.
+// verify looks for the command in the records of an entry.
+func (d *dedupe) verify(r Reader, t model.TabletID, bucket uint32, index model.Index, cmd *model.Command) (res model.Result, ok bool, err error) {
+	look := func(value []byte) error {
+		return eachSeen(bytes.Clone(value), func(s *seenCommand) { // the result outlives the value
+			// Another command under the same id is another command: ids are for
+			// clients to choose.
+			if s.id == cmd.ID && s.kind == cmd.Kind && s.resource == cmd.Resource {
+				res, ok = s.result, true
+			}
+		})
+	}
+	records := 0
+	if len(d.open.value) > 0 && d.open.bucket == bucket && d.open.at.Index == index {
+		records++
+		if err := look(d.open.value); err != nil {
+			return res, false, err
+		}
+	}
+	lo, hi := keys.AppendDedupe(nil, t, bucket, index, 0), keys.AppendDedupe(nil, t, bucket, index+1, 0)
+	err = scan(r, lo, hi, func(_, value []byte) error {
+		records++
+		return look(value)
+	})
+	if err == nil && records == 0 {
+		err = model.ErrCorrupt
+	}
+	return res, ok, err
+}
+
+// seenCommand is what a record says of one command.
+type seenCommand struct {
+	id       model.RequestID
+	kind     model.CommandKind
+	resource model.ResourceID
+	result   model.Result
+}
+
+// eachSeen calls f for each command of a record.
+func eachSeen(record []byte, f func(*seenCommand)) error {
+	if len(record) == 0 {
+		return model.ErrCorrupt
+	}
+	for d := model.NewDecoder(record); d.Len() > 0; {
+		s := seenCommand{id: d.RequestID(), kind: model.CommandKind(d.Byte()), resource: model.ResourceID(d.Uvarint())}
+		s.result.Decode(d)
+		if err := d.Err(); err != nil {
+			return err
+		}
+		f(&s)
+	}
+	return nil
+}
+
+// maxOpenBytes is the size at which a record is filed although more commands
+// follow.
+const maxOpenBytes = 64 << 10
+
+// record notes the result under the command's id.
 func (d *dedupe) record(w Writer, t model.TabletID, at Position, cmd *model.Command, res *model.Result) {
-	number := bucketOf(cmd.Stamp)
-	value := make([]byte, 0, len(cmd.ID)+len(res.Body)+24)
-	value = append(append(value, cmd.ID[:]...), byte(cmd.Kind))
-	value = res.Append(model.AppendUvarint(value, uint64(cmd.Resource)))
-	var key [64]byte
-	w.Set(keys.AppendDedupe(key[:0], t, number, at.Index, at.Ordinal), value)
-	d.insert(number, shortID(cmd.ID), at)
+	bucket := bucketOf(cmd.Stamp)
+	if d.open.bucket != bucket || len(d.open.value) > maxOpenBytes {
+		d.file(w, t)
+	}
+	if len(d.open.value) == 0 {
+		d.open.bucket, d.open.at = bucket, at
+	}
+	value := append(append(d.open.value, cmd.ID[:]...), byte(cmd.Kind))
+	d.open.value = res.Append(model.AppendUvarint(value, uint64(cmd.Resource)))
+	d.insert(bucket, shortID(cmd.ID), at.Index)
 }
 
-func (d *dedupe) insert(number uint32, short uint64, at Position) {
-	// Stamps only grow, so the bucket is the last one or a new one.
-	if n := len(d.buckets); n == 0 || d.buckets[n-1].number < number {
-		d.buckets = append(d.buckets, dedupeBucket{number: number, index: map[uint64]Position{}})
+// file writes the open record.
+func (d *dedupe) file(w Writer, t model.TabletID) {
+	if len(d.open.value) == 0 {
+		return
 	}
-	d.buckets[len(d.buckets)-1].index[short] = at
+	var key [32]byte
+	w.Set(keys.AppendDedupe(key[:0], t, d.open.bucket, d.open.at.Index, d.open.at.Ordinal), d.open.value)
+	d.open.value = d.open.value[:0]
+	if cap(d.open.value) > 2*maxOpenBytes {
+		d.open.value = nil // one large result is no reason to keep its room
+	}
+}
+
+func (d *dedupe) insert(bucket uint32, short uint64, at model.Index) {
+	// Stamps only grow, so the bucket is the last one or a new one.
+	if n := len(d.buckets); n == 0 || d.buckets[n-1].number < bucket {
+		d.buckets = append(d.buckets, dedupeBucket{number: bucket, index: map[uint64]uint32{}, first: at})
+	}
+	last := &d.buckets[len(d.buckets)-1]
+	last.index[short] = uint32(at - last.first)
 }
 
 // load rebuilds the index from the records.
 func (d *dedupe) load(r Reader, t model.TabletID) error {
-	d.buckets = nil
+	*d = dedupe{}
 	lo, hi := keys.DedupeAll(t)
 	return scan(r, lo, hi, func(key, value []byte) error {
-		number, index, ordinal, ok := keys.SplitDedupe(key)
-		if !ok || len(value) < 16 {
+		bucket, index, _, ok := keys.SplitDedupe(key)
+		if !ok {
 			return model.ErrCorrupt
 		}
-		d.insert(number, shortID(model.RequestID(value[:16])), Position{Index: index, Ordinal: ordinal})
-		return nil
+		return eachSeen(value, func(s *seenCommand) { d.insert(bucket, shortID(s.id), index) })
 	})
 }

@@ -3,6 +3,7 @@ package machine
 import (
 	"bytes"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -150,8 +151,8 @@ func TestReload(t *testing.T) {
 	if err := loaded.Load(r.view); err != nil {
 		t.Fatal(err)
 	}
-	if !reflect.DeepEqual(loaded.seen, r.machine.seen) {
-		t.Errorf("loaded %+v\n   was %+v", loaded.seen, r.machine.seen)
+	if !reflect.DeepEqual(loaded.seen.buckets, r.machine.seen.buckets) {
+		t.Errorf("loaded %+v\n   was %+v", loaded.seen.buckets, r.machine.seen.buckets)
 	}
 	at := r.stamp
 	for i := range byte(60) {
@@ -166,6 +167,76 @@ func TestReload(t *testing.T) {
 			t.Errorf("id %d: loaded machine %+v, the other %+v", i+1, fresh, old)
 		}
 	}
+}
+
+// TestOneRecordForManyCommands: commands that are committed together share a
+// record, on each side of a bucket's border and up to maxOpenBytes, and each is
+// found, while the record is open, when it is filed, and after a restart.
+func TestOneRecordForManyCommands(t *testing.T) {
+	r := newRig()
+	apply := func(id byte, at time.Duration, ordinal uint32, more bool, name string) Outcome {
+		t.Helper()
+		cmd := putAt(t, id, at, name)
+		cmd.Stamp += model.Stamp(ordinal)
+		var b memBatch
+		out, err := r.machine.Apply(r.view, &b, Position{Index: 5, Ordinal: ordinal, More: more}, cmd)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.commit(r.view)
+		return out
+	}
+	check := func(ordinal uint32, want bool) {
+		t.Helper()
+		for id := byte(1); id <= 4; id++ {
+			if out := apply(id, 30*time.Second, ordinal, true, "a"); out.Repeated != want {
+				t.Errorf("command %d: %+v", id, out)
+			}
+			ordinal++
+		}
+	}
+	apply(1, 29*time.Second, 1, true, "a")
+	apply(2, 29*time.Second, 2, true, "b")
+	apply(3, 30*time.Second, 3, true, "c")
+	apply(4, 30*time.Second, 4, true, "a")
+	check(5, true)
+	apply(5, 30*time.Second, 9, false, "e")
+	if n := r.records(t); n != 2 {
+		t.Errorf("%d records, want one for each bucket", n)
+	}
+	check(10, true)
+	loaded := New(1, 0, model.SlotCount)
+	if err := loaded.Load(r.view); err != nil {
+		t.Fatal(err)
+	}
+	r.machine = loaded
+	check(14, true)
+}
+
+// TestLargeRecordIsFiledEarly: what waits to be filed stays bounded, and all of
+// an entry's records are looked at.
+func TestLargeRecordIsFiledEarly(t *testing.T) {
+	r := newRig()
+	large := strings.Repeat("x", maxOpenBytes/2)
+	item := jsonItem(t, `{"p": "a", "v": "`+large+`"}`)
+	put := model.PutItem{Key: itemKey(item), Item: model.AppendItem(nil, item), ReturnOld: true}
+	commands := func(first byte, repeated bool) {
+		t.Helper()
+		for i := range byte(8) {
+			cmd := &model.Command{Kind: model.CmdPutItem, ID: model.RequestID{i + 1}, Resource: 7, Stamp: stampIn(time.Second) + model.Stamp(first+i), Body: put.Append(nil)}
+			var b memBatch
+			out, err := r.machine.Apply(r.view, &b, Position{Index: 5, Ordinal: uint32(first + i), More: true}, cmd)
+			if err != nil || out.Repeated != repeated {
+				t.Fatalf("command %d: %+v, %v", i+1, out, err)
+			}
+			b.commit(r.view)
+		}
+	}
+	commands(1, false)
+	if n := r.records(t); n < 2 {
+		t.Errorf("%d records of %d bytes of results were filed", n, 7*len(large))
+	}
+	commands(9, true)
 }
 
 // TestEmptyReceiveLeavesNoRecord: a receive that takes nothing has no effect
