@@ -146,13 +146,16 @@ func (m *member) look(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	finished := func(n model.ShardNumber) bool {
+	unfinished := func(n model.ShardNumber) bool {
 		at, ok := slices.BinarySearchFunc(all, n, func(p groupPlace, n model.ShardNumber) int { return int(p.shard) - int(n) })
-		return !ok || all[at].finished
+		return ok && !all[at].finished
 	}
-	for i := range all {
-		sh := &m.stream.Spec.Shards[i]
-		if !all[i].finished && !slices.ContainsFunc(sh.Parents, func(p model.ShardNumber) bool { return !finished(p) }) {
+	for i := range all { // parents come before their children
+		switch {
+		case slices.ContainsFunc(m.stream.Spec.Shards[i].Parents, unfinished):
+			// A shard without records is between its parents and its children, too.
+			all[i].finished = false
+		case !all[i].finished:
 			m.places = append(m.places, all[i])
 		}
 	}

@@ -148,12 +148,12 @@ type shardGroup struct {
 // call and the shard, names the same records each time.
 func (p *put) run(ctx context.Context, st *Stream) (again bool, err error) {
 	s := p.service
-	for range maxStreamTries {
-		if len(p.open) == 0 {
-			return false, nil
-		}
+	for tries := 0; len(p.open) > 0; {
 		groups, complete := p.groups(st)
 		if !complete { // a shard was closed, and this node has not seen its children
+			if tries++; tries > maxStreamTries {
+				return false, p.fail(model.Errorf(model.ErrUnavailable, "the stream is being resharded"))
+			}
 			if st, err = s.afterReshard(ctx, &p.req.StreamRef, st); err != nil {
 				if isKind(err, model.ErrNotFound) {
 					return false, err
@@ -182,7 +182,7 @@ func (p *put) run(ctx context.Context, st *Stream) (again bool, err error) {
 			}
 		}
 	}
-	return false, p.fail(model.Errorf(model.ErrUnavailable, "the stream is being resharded"))
+	return false, nil
 }
 
 // afterReshard waits until the catalog has the children of shards that were

@@ -19,7 +19,7 @@ import (
 func TestReshardUnderLoad(t *testing.T) {
 	ctx := context.Background()
 	s, c := newStreamFake(t, 2)
-	const producers, calls, perCall = 4, 60, 9
+	const producers, perCall, changes = 3, 5, 40
 	var chance atomic.Int64 // one in so many commands loses its answer
 	chance.Store(12)
 	dice := rand.New(rand.NewPCG(1, 2)) // under the cluster's lock
@@ -33,34 +33,40 @@ func TestReshardUnderLoad(t *testing.T) {
 		}
 		return model.Errorf(model.ErrUnknownOutcome, "lost"), true
 	}
-	var producing, others sync.WaitGroup
-	done := make(chan struct{})
+	var tasks sync.WaitGroup
+	var changed atomic.Bool
+	calls := make([]int, producers)
 	for p := range producers {
-		producing.Go(func() { produce(t, s, p, calls, perCall) })
+		tasks.Go(func() {
+			for calls[p] < 5 || !changed.Load() {
+				if !produce(t, s, p, calls[p], perCall) {
+					return
+				}
+				calls[p]++
+			}
+		})
 	}
-	others.Go(func() { reshardUntil(t, s, done) })
-	others.Go(func() {
-		for open := true; open; {
-			select {
-			case <-done:
-				open = false
-			default:
+	tasks.Go(func() {
+		defer changed.Store(true)
+		dice := rand.New(rand.NewPCG(3, 4))
+		for range changes {
+			if err := reshardAtRandom(s, dice); err != nil {
+				t.Error(err)
+				return
 			}
 			if err := mustStream(t, s).Spec.Covers(); err != nil {
 				t.Error(err)
 			}
 		}
 	})
-	producing.Wait()
-	close(done)
-	others.Wait()
+	tasks.Wait()
 	chance.Store(0)
 	if err := s.FinishReshard(ctx, mustStream(t, s).ID); err != nil {
 		t.Fatal(err)
 	}
 	read := map[string][]string{} // by key
 	shards := shardsOf(t, s)
-	if len(shards) < 20 {
+	if len(shards) < changes {
 		t.Errorf("only %d shards: the stream was hardly resharded", len(shards))
 	}
 	for _, sh := range shards { // ascending: parents before their children
@@ -73,7 +79,7 @@ func TestReshardUnderLoad(t *testing.T) {
 	for p := range producers {
 		for k := range perCall {
 			key := fmt.Sprintf("p%d-%d", p, k)
-			want := make([]string, calls)
+			want := make([]string, calls[p])
 			for i := range want {
 				want[i] = fmt.Sprintf("%04d", i)
 			}
@@ -84,67 +90,61 @@ func TestReshardUnderLoad(t *testing.T) {
 	}
 }
 
-// produce puts calls, each with one record for each of its keys. It repeats a
-// call whose answer was lost, and records that were not put.
-func produce(t *testing.T, s *Service, p, calls, perCall int) {
-	for i := range calls {
-		req := &PutRecordsRequest{StreamRef: testStream}
-		for k := range perCall {
-			key := fmt.Sprintf("p%d-%d", p, k)
-			req.Records = append(req.Records, OutgoingRecord{Key: key, Data: fmt.Appendf(nil, "%s/%04d", key, i)})
-		}
-		for round := 0; len(req.Records) > 0; round++ {
-			req.Invocation, req.Retry = model.RequestID{1, byte(p), byte(i), byte(i >> 8), byte(round), byte(round >> 8)}, false
-			res, err := s.PutRecords(context.Background(), req)
-			for isKind(err, model.ErrUnknownOutcome) {
-				req.Retry = true
-				res, err = s.PutRecords(context.Background(), req)
-			}
-			if err != nil {
-				if isKind(err, model.ErrUnavailable) { // of a read of the catalog's
-					continue
-				}
-				t.Error(err)
-				return
-			}
-			var left []OutgoingRecord
-			for k := range res.Records {
-				if res.Records[k].Err != nil {
-					left = append(left, req.Records[k])
-				}
-			}
-			req.Records = left
-		}
+// produce puts a call's records, one for each of the producer's keys. It
+// repeats the call while it does not know what became of it, and then puts the
+// records that failed.
+func produce(t *testing.T, s *Service, p, call, perCall int) bool {
+	req := &PutRecordsRequest{StreamRef: testStream}
+	for k := range perCall {
+		key := fmt.Sprintf("p%d-%d", p, k)
+		req.Records = append(req.Records, OutgoingRecord{Key: key, Data: fmt.Appendf(nil, "%s/%04d", key, call)})
 	}
+	for round := 0; len(req.Records) > 0; round++ {
+		req.Invocation, req.Retry = model.RequestID{1, byte(p), byte(call), byte(call >> 8), byte(round), byte(round >> 8)}, false
+		res, err := s.PutRecords(context.Background(), req)
+		for isKind(err, model.ErrUnknownOutcome) {
+			req.Retry = true
+			res, err = s.PutRecords(context.Background(), req)
+		}
+		if err != nil {
+			t.Error(err)
+			return false
+		}
+		var left []OutgoingRecord
+		for k := range res.Records {
+			if res.Records[k].Err != nil {
+				left = append(left, req.Records[k])
+			}
+		}
+		req.Records = left
+	}
+	return true
 }
 
-// reshardUntil changes the shards at random until the producers are done.
-func reshardUntil(t *testing.T, s *Service, done <-chan struct{}) {
+// reshardAtRandom changes the shards.
+func reshardAtRandom(s *Service, dice *rand.Rand) error {
 	ctx := context.Background()
-	dice := rand.New(rand.NewPCG(3, 4))
-	for {
-		select {
-		case <-done:
-			return
-		default:
+	st, err := s.GetStream(ctx, testStream)
+	if err != nil {
+		return err
+	}
+	for st.Status == StreamUpdating { // an answer was lost: somebody goes on
+		if st, err = s.GetStream(ctx, testStream); err != nil {
+			return err
 		}
-		st := mustStream(t, s)
-		open := st.open
-		var err error
-		switch at := dice.IntN(len(open)); {
-		case len(open) < 2 || len(open) < 12 && dice.IntN(2) == 0:
-			err = s.SplitHotShard(ctx, st.ID, open[at].Number)
-		case dice.IntN(4) == 0:
-			_, err = s.UpdateShardCount(ctx, &UpdateShardCountRequest{StreamRef: testStream, Target: int64(1 + dice.IntN(6))})
-		case at > 0:
-			err = s.MergeColdShards(ctx, st.ID, open[at-1].Number, open[at].Number)
-		}
+		_ = s.FinishReshard(ctx, st.ID) // its answers may be lost, too
+	}
+	switch at := dice.IntN(len(st.open)); {
+	case at == 0 || len(st.open) < 8 && dice.IntN(2) == 0:
+		return s.SplitHotShard(ctx, st.ID, st.open[at].Number)
+	case dice.IntN(4) == 0:
+		_, err = s.UpdateShardCount(ctx, &UpdateShardCountRequest{StreamRef: testStream, Target: int64(1 + dice.IntN(6))})
 		if isKind(err, model.ErrInUse) {
-			_ = s.FinishReshard(ctx, st.ID) // its answers may be lost: then later
-		} else if err != nil {
-			t.Error(err)
-			return
+			return nil
 		}
+		return err
+	default:
+		return s.MergeColdShards(ctx, st.ID, st.open[at-1].Number, st.open[at].Number)
 	}
 }
 

@@ -221,8 +221,10 @@ func TestReshard(t *testing.T) {
 func TestReshardLeft(t *testing.T) {
 	ctx := context.Background()
 	finishers := map[string]func(s *Service, id model.ResourceID){
-		"put":  func(s *Service, _ model.ResourceID) { putKeys(t, s, "a") },
-		"read": func(s *Service, _ model.ResourceID) { readAll(t, s, iteratorAt(t, s, "shardId-000000000000", ShardPosition{Type: "TRIM_HORIZON"})) },
+		"put": func(s *Service, _ model.ResourceID) { putKeys(t, s, "a") },
+		"read": func(s *Service, _ model.ResourceID) {
+			readAll(t, s, iteratorAt(t, s, "shardId-000000000000", ShardPosition{Type: "TRIM_HORIZON"}))
+		},
 		"node": func(s *Service, id model.ResourceID) {
 			if err := s.FinishReshard(ctx, id); err != nil {
 				t.Error(err)
