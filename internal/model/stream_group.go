@@ -20,8 +20,9 @@ import "slices"
 //     shard belongs to another: stop. When it names Wanted, finish what was
 //     begun and PositionRelease with the next N.
 //
-// Shards whose parents the group has not finished are left out in step 1: that
-// keeps the order of each partition key across a resharding. Nothing is skipped,
+// Shards with an ancestor that the group has not finished are left out in step
+// 1, also when there was never a record in the shards between: that keeps the
+// order of each partition key across a resharding. Nothing is skipped,
 // since N only moves by a commit; what is repeated is what was not committed.
 
 // PositionOp says what a CmdSetPosition does. Part of the stored format.
@@ -189,7 +190,7 @@ type ShardHolder struct {
 // that hold any, or asked for one, itself included: which free ones to take and
 // which held ones to ask for. Members that all do so end up with shares that
 // differ by at most one, and then nothing is taken or asked for any more.
-// shards are those that the group has not finished and whose parents it has.
+// shards are those that the group has not finished, with all their ancestors finished.
 func ShareShards(me string, shards []ShardHolder, nowMs int64) (take, ask []ShardNumber) {
 	members := []shareMember{{name: me}}
 	member := func(name string) *shareMember {
