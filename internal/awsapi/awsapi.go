@@ -56,6 +56,7 @@ type Request struct {
 	RequestID  string          // this try's id, for x-amzn-RequestId; set by the front on every answer
 	Invocation model.RequestID // the same for all tries of one SDK call; random when the client names none
 	Attempt    int             // 1 for the first try; 0 when the client does not say
+	Wait       string          // header x-weir-wait-seconds, an extension; "" when not sent
 	Scheme     string          // "http" or "https", as the client used it
 	Host       string          // host and port, as the client used them
 	Path       string          // URL path; SQS's Query clients call the queue's own URL

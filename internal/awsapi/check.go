@@ -53,7 +53,9 @@ func (c *Check) Error() *Error {
 }
 
 // fail notes one failure. The value is quoted unless it is null.
-func (c *Check) fail(name, value, constraint string) { c.refuse(name, value, "Member must "+constraint) }
+func (c *Check) fail(name, value, constraint string) {
+	c.refuse(name, value, "Member must "+constraint)
+}
 
 func (c *Check) refuse(name, value, constraint string) {
 	if len(c.failures) == maxFailures {

@@ -195,6 +195,9 @@ func (x *exchange) readHead() *awsapi.Error {
 	if x.signed.TLS {
 		r.Scheme = "https"
 	}
+	if x.head.wait != nil {
+		r.Wait = string(x.head.wait)
+	}
 	r.Region, r.Account, r.Log = x.srv.opt.Region, x.srv.opt.Account, x.log
 	return nil
 }

@@ -14,6 +14,7 @@ type head struct {
 	invocation, attempt                []byte // amz-sdk-invocation-id, amz-sdk-request
 	origin, fetchSite                  []byte
 	contentLength, transferEncoding    []byte
+	wait                               []byte // x-weir-wait-seconds
 }
 
 // maxHeaderLines bounds the header lines of a request; the verifier has the
@@ -121,6 +122,10 @@ func (h *head) field(line *auth.Header) *[]byte {
 	case len("transfer-encoding"):
 		if line.Is("transfer-encoding") {
 			return &h.transferEncoding
+		}
+	case len("x-weir-wait-seconds"):
+		if line.Is("x-weir-wait-seconds") {
+			return &h.wait
 		}
 	case len("amz-sdk-invocation-id"):
 		if line.Is("amz-sdk-invocation-id") {

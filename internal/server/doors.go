@@ -14,6 +14,7 @@ import (
 	"weir.dev/weir/internal/console"
 	"weir.dev/weir/internal/dynamo"
 	"weir.dev/weir/internal/front"
+	"weir.dev/weir/internal/kinesis"
 	"weir.dev/weir/internal/model"
 	"weir.dev/weir/internal/sqs"
 )
@@ -36,7 +37,7 @@ func (s *Server) openDoors(context.Context) error {
 	}
 	verifier := auth.NewVerifier(auth.Config{Keys: s.cfg.Keys, Open: open, Clock: s.clock})
 	srv := front.New(front.Options{
-		Doors:    []awsapi.Door{dynamo.New(s.service), sqs.New(s.service)},
+		Doors:    []awsapi.Door{dynamo.New(s.service), sqs.New(s.service), kinesis.New(s.service)},
 		Verifier: verifier, Rand: s.rand, Clock: s.clock, Log: s.cfg.Logger, TLS: secure,
 		Region: s.cfg.Region, Account: s.cfg.Account, LocalOnly: open && !s.cfg.Insecure, Health: s.node.Healthy,
 	})
