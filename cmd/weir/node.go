@@ -125,23 +125,34 @@ func (n *nodeCommand) change(text string, c nodeChange) error {
 	return n.watch(id, c.Leave)
 }
 
-// watchEvery is how often the progress of a drain is looked at.
-const watchEvery = 500 * time.Millisecond
+// watchEvery is how often the progress of a drain is looked at, and restLooks
+// in how many looks in a row a cluster at rest must be seen before it is
+// certain that no more will move.
+const (
+	watchEvery = 500 * time.Millisecond
+	restLooks  = 6
+)
 
 // watch reports how a node empties until it is done.
 func (n *nodeCommand) watch(id model.NodeID, leave bool) error {
+	resting := 0
 	for said := -1; ; time.Sleep(watchEvery) {
 		s, err := n.status()
 		if err != nil {
 			return err
 		}
 		member, left := false, 0
+		resting++
 		for i := range s.Nodes {
 			member = member || s.Nodes[i].ID == id
 		}
 		for i := range s.Tablets {
-			if t := &s.Tablets[i]; t.ID != model.CatalogTablet && t.Members.Has(id) {
+			t := &s.Tablets[i]
+			if t.ID != model.CatalogTablet && t.Members.Has(id) {
 				left++
+			}
+			if !t.Settled {
+				resting = 0
 			}
 		}
 		switch {
@@ -151,6 +162,8 @@ func (n *nodeCommand) watch(id model.NodeID, leave bool) error {
 		case !leave && left == 0:
 			fmt.Printf("%v holds no data any more\n", id)
 			return nil
+		case !leave && left == said && resting > restLooks:
+			return fmt.Errorf("%v keeps %d tablets: no other member can take them; it leads none", id, left)
 		case left != said:
 			fmt.Printf("%v holds %d tablets\n", id, left)
 			said = left

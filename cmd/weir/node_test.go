@@ -16,6 +16,7 @@ import (
 
 // emptying is a cluster whose node n…ff gives up one tablet a look.
 type emptying struct {
+	full  bool // nobody can take them
 	looks int
 	asked []string
 }
@@ -34,9 +35,10 @@ func (e *emptying) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	for id := range model.TabletID(3) {
 		v := cluster.TabletView{ID: id, Leader: 1}
-		if e.looks < int(id)+1 {
+		if e.looks < int(id)+1 || e.full {
 			v.Members = tablet.Members{Voters: []model.NodeID{0xff}}
 		}
+		v.Settled = e.full
 		s.Tablets = append(s.Tablets, v)
 	}
 	e.looks++
@@ -46,6 +48,7 @@ func (e *emptying) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func TestNodeVerb(t *testing.T) {
 	for _, c := range []struct {
 		args, asked string
+		full        bool
 		prints      []string
 		fails       string
 	}{
@@ -55,6 +58,7 @@ func TestNodeVerb(t *testing.T) {
 		{args: "drain --wait n00000000000000f", asked: `/api/nodes/n00000000000000ff {"drain":true,"leave":false}`,
 			prints: []string{"n00000000000000ff holds 2 tablets", "holds 1 tablets", "holds no data any more"}},
 		{args: "remove --wait n00000000000000f", asked: `/api/nodes/n00000000000000ff {"drain":true,"leave":true}`, prints: []string{"is no member any more"}},
+		{args: "drain --wait n00000000000000f", full: true, asked: `/api/nodes/n00000000000000ff {"drain":true,"leave":false}`, fails: "keeps 2 tablets: no other member"},
 		{args: "replace-after 90s", asked: `/api/settings {"replace_after_ms":90000}`},
 		{args: "replace-after 0", asked: `/api/settings {"replace_after_ms":0}`},
 		{args: "replace-after soon", fails: "no duration"},
@@ -63,7 +67,7 @@ func TestNodeVerb(t *testing.T) {
 		{args: "remove", fails: "say: weir node"},
 		{args: "explode n1", fails: "does not know"},
 	} {
-		e := &emptying{}
+		e := &emptying{full: c.full}
 		srv := httptest.NewServer(e)
 		args := append([]string{"node", "--console", strings.TrimPrefix(srv.URL, "http://")}, strings.Fields(c.args)...)
 		text, err := printed(t, func() error { return dispatch(args) })

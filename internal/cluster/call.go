@@ -83,9 +83,10 @@ func decodeCall(b []byte) (*call, error) {
 // answer is what a tablet's node says to a call.
 type answer struct {
 	result model.Result
-	index  model.Index // of the entry, or of the read
-	ready  bool        // of the kinds that wait: false when the wait ran out
-	err    error       // tablet's errors, or one that ends the request
+	index  model.Index  // of the entry, or of the read
+	ready  bool         // of the kinds that wait: false when the wait ran out
+	err    error        // tablet's errors, or one that ends the request
+	leader model.NodeID // with tablet.ErrNotLeader: who leads, as far as the one asked knows
 }
 
 // The codes of answers between nodes.
@@ -115,6 +116,9 @@ func (a *answer) encode() []byte {
 		return model.AppendString([]byte{answerFailed}, a.err.Error())
 	}
 	b := append(make([]byte, 0, 16+len(a.result.Body)), code)
+	if code == answerNotLeader {
+		b = model.AppendUvarint(b, uint64(a.leader))
+	}
 	if code == answerOK {
 		b = model.AppendUvarint(b, uint64(a.index))
 		b = model.AppendBool(b, a.ready)
@@ -132,6 +136,7 @@ func decodeAnswer(b []byte) (a answer) {
 		a.result.Decode(d)
 	case answerNotLeader:
 		a.err = tablet.ErrNotLeader
+		a.leader = model.NodeID(d.Uvarint())
 	case answerBusy:
 		a.err = tablet.ErrBusy
 	case answerUnknown:

@@ -56,6 +56,7 @@ func TestCallGoldenBytes(t *testing.T) {
 	zeroID := strings.Repeat("00", 15)
 	ok := answer{result: model.Result{Status: model.StatusExists, Body: []byte("ab")}, index: 300, ready: true}
 	full := answer{err: errDiskFull}
+	notLeader := answer{err: tablet.ErrNotLeader, leader: 300}
 	failed := answer{err: errors.New("no")}
 	for name, c := range map[string]struct {
 		got  []byte
@@ -70,6 +71,7 @@ func TestCallGoldenBytes(t *testing.T) {
 		"read when ready":    {(&calls()[6]).encode(), "07 01 06 02 10 09 03 03 6b6579"},
 		"leave":              {(&calls()[7]).encode(), "08 01 ac02"},
 		"done":               {ok.encode(), "00 ac02 01 05 02 6162"},
+		"not the leader":     {notLeader.encode(), "01 ac02"},
 		"disk full":          {full.encode(), "05"},
 		"failed":             {failed.encode(), "04 02 6e6f"},
 	} {

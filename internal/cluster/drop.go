@@ -49,10 +49,8 @@ func (n *Node) dropStrays() {
 
 // strays are the replicas here that the catalog wants elsewhere.
 func (n *Node) strays() (strays []*replica) {
-	c := n.Catalog()
 	for _, r := range n.allReplicas() {
-		t, ok := c.TabletByID(r.id)
-		if ok && !slices.Contains(t.Voters, n.opts.Node) && !slices.Contains(t.Learners, n.opts.Node) {
+		if r.stray.Load() {
 			strays = append(strays, r)
 		}
 	}

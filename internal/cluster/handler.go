@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"errors"
 
 	pb "go.etcd.io/raft/v3/raftpb"
 
@@ -82,6 +83,12 @@ func (h *handler) Call(from model.NodeID, req []byte, reply func([]byte, error))
 	if r == nil {
 		done(answer{err: tablet.ErrNotLeader})
 		return
+	}
+	done = func(a answer) {
+		if errors.Is(a.err, tablet.ErrNotLeader) && !r.stray.Load() {
+			a.leader = model.NodeID(r.lead.Load())
+		}
+		reply(a.encode(), nil)
 	}
 	if c.kind.waits() {
 		ctx, end := n.visits.begin(visit{from, c.number})

@@ -11,17 +11,17 @@ type Announcement struct {
 	PeerAddr string // HOST:PORT at which its peers reach it
 	Zone     string
 	ReadOnly bool
-	Starts   uint64
+	Start    model.Start
 }
 
 // Announce tells the catalog about this node, if that has changed. Errors:
 // ErrAccessDenied when the cluster knows of a later start of this node: its
 // directory is an older copy.
 func (n *Node) Announce(ctx context.Context, a Announcement) error {
-	if m, ok := n.Catalog().Node(n.opts.Node); ok && m.PeerAddr == a.PeerAddr && m.Zone == a.Zone && m.ReadOnly == a.ReadOnly && m.Starts == a.Starts {
+	if m, ok := n.Catalog().Node(n.opts.Node); ok && m.PeerAddr == a.PeerAddr && m.Zone == a.Zone && m.ReadOnly == a.ReadOnly && m.Start == a.Start {
 		return nil
 	}
-	op := model.CatalogOp{Kind: model.OpSetNode, Node: model.Node{ID: n.opts.Node, PeerAddr: a.PeerAddr, Zone: a.Zone, ReadOnly: a.ReadOnly, Starts: a.Starts}}
+	op := model.CatalogOp{Kind: model.OpSetNode, Node: model.Node{ID: n.opts.Node, PeerAddr: a.PeerAddr, Zone: a.Zone, ReadOnly: a.ReadOnly, Start: a.Start}}
 	status, err := n.changeMembers(ctx, &op)
 	if err == nil && status == model.StatusStale {
 		return model.Errorf(model.ErrAccessDenied, "this data directory is an older copy: the cluster knows of later starts of node %v; remove the directory and join again", n.opts.Node)

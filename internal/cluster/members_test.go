@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -208,15 +209,63 @@ func TestReadOnlyNode(t *testing.T) {
 // TestOlderCopyIsKnown: the announcement of an earlier start is refused.
 func TestOlderCopyIsKnown(t *testing.T) {
 	inWorld(t, 1, 1, func(w *world) {
-		say := func(starts uint64) error {
-			return w.room(1).Announce(context.Background(), Announcement{PeerAddr: address(1), Starts: starts})
+		say := func(start model.Start) error {
+			return w.room(1).Announce(context.Background(), Announcement{PeerAddr: address(1), Start: start})
 		}
-		if err := errors.Join(say(3), say(3), say(4)); err != nil {
+		if err := errors.Join(say(3<<24), say(3<<24), say(4<<24)); err != nil {
 			t.Fatal(err)
 		}
 		var refused *model.Error
-		if err := say(3); !errors.As(err, &refused) || refused.Kind != model.ErrAccessDenied {
+		if err := say(3 << 24); !errors.As(err, &refused) || refused.Kind != model.ErrAccessDenied {
 			t.Errorf("an older copy: %v", err)
+		}
+	})
+}
+
+// TestMovesDoNotStall: while tablets and leaders move to a new node, no write
+// through any node waits long.
+func TestMovesDoNotStall(t *testing.T) {
+	inWorld(t, 3, 6, func(w *world) {
+		stop := make(chan struct{})
+		var writers sync.WaitGroup
+		var mu sync.Mutex
+		var worst time.Duration
+		for _, r := range w.up() {
+			for k := range 6 {
+				writers.Go(func() {
+					for i := 0; ; i++ {
+						select {
+						case <-stop:
+							return
+						case <-time.After(5 * time.Millisecond):
+						}
+						begun := time.Now()
+						err := r.propose(putCommand(fmt.Sprint(r.id, k, i), model.Slot(k*11000), 100))
+						mu.Lock()
+						worst = max(worst, time.Since(begun))
+						if err != nil {
+							t.Errorf("node %v, slot %d: %v", r.id, k*11000, err)
+						}
+						mu.Unlock()
+					}
+				})
+			}
+		}
+		time.Sleep(time.Second)
+		w.join(4)
+		w.eventually("the fourth node holds its share", func() bool {
+			voters := 0
+			for _, x := range w.room(1).Catalog().Tablets[1:] {
+				if slices.Contains(x.Voters, 4) {
+					voters++
+				}
+			}
+			return voters >= 4 && w.holdsWanted()
+		})
+		close(stop)
+		writers.Wait()
+		if worst > 100*time.Millisecond {
+			t.Errorf("a write took %v", worst)
 		}
 	})
 }

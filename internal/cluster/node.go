@@ -79,6 +79,7 @@ type Node struct {
 
 	opening    sync.Mutex // held while a replica is made
 	fatalOnce  sync.Once
+	leads      hearsay
 	visits     visits
 	waitNumber atomic.Uint64 // of the last wait at another node
 

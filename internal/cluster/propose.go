@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"weir.dev/weir/internal/machine"
@@ -132,6 +133,9 @@ func (n *Node) attempt(ctx context.Context, c *call) answer {
 	}
 	n.ask(to, c, attemptTimeout+c.wait, func(a answer) { done <- a })
 	a := n.await(ctx, done, changed)
+	if !r.member() {
+		n.leads.learn(c.tablet, to, &a)
+	}
 	if c.kind.waits() && errors.Is(a.err, tablet.ErrUnknown) {
 		n.ask(to, &call{kind: callLeave, tablet: c.tablet, number: c.number}, attemptTimeout, func(answer) {})
 	}
@@ -195,11 +199,14 @@ func (n *Node) await(ctx context.Context, done <-chan answer, changed <-chan str
 }
 
 // leaderOf is the node to ask: the leader that the local replica knows, or,
-// without one, each of the tablet's members in turn.
+// without one, who is said to lead, or else any of the tablet's members.
 func (n *Node) leaderOf(r *replica, id model.TabletID) (model.NodeID, bool) {
-	if r != nil && r.ready.Load() {
+	if r.member() {
 		lead := model.NodeID(r.lead.Load())
 		return lead, lead != 0 && lead != n.opts.Node
+	}
+	if to := n.leads.of(id); to != 0 {
+		return to, to != n.opts.Node
 	}
 	var members []model.NodeID
 	if t, ok := n.Catalog().TabletByID(id); ok {
@@ -214,6 +221,38 @@ func (n *Node) leaderOf(r *replica, id model.TabletID) (model.NodeID, bool) {
 	}
 	to := members[n.rand.IntN(len(members))]
 	return to, to != n.opts.Node
+}
+
+// hearsay is who leads the tablets that this node holds no replica of, as far
+// as other nodes have said.
+type hearsay struct {
+	mu    sync.Mutex // guards leads
+	leads map[model.TabletID]model.NodeID
+}
+
+func (h *hearsay) of(id model.TabletID) model.NodeID {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.leads[id]
+}
+
+// learn takes from an answer who leads: the one that was asked, another, or
+// nobody knows.
+func (h *hearsay) learn(id model.TabletID, asked model.NodeID, a *answer) {
+	lead := asked
+	if a.err != nil {
+		lead = a.leader
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.leads == nil {
+		h.leads = map[model.TabletID]model.NodeID{}
+	}
+	if lead == 0 || lead == asked && a.err != nil {
+		delete(h.leads, id)
+		return
+	}
+	h.leads[id] = lead
 }
 
 // jitter keeps those who wait for one event from all coming back at once.

@@ -14,7 +14,7 @@ func (n *Node) Read(ctx context.Context, q *model.Query, strong bool) (model.Res
 		return model.Result{}, err
 	}
 	if !strong {
-		if r := n.replica(id); r != nil && r.ready.Load() {
+		if r := n.replica(id); r.member() {
 			a := n.queryHere(r, q)
 			return a.result, a.err
 		}

@@ -43,6 +43,7 @@ type replica struct {
 	members atomic.Int64  // voters of the tablet
 	applied atomic.Uint64 // model.Index
 	stamp   atomic.Uint64 // model.Stamp, the newest
+	stray   atomic.Bool   // the catalog wants it elsewhere: it may know no leader any more
 	ready   atomic.Bool   // the state may be read: the replica has had its first snapshot
 	waits   waits
 	marks   marks
@@ -156,10 +157,19 @@ func (r *replica) loadMachine(n *Node) error {
 // notePosition shows everybody how far the state is.
 func (r *replica) notePosition(n *Node) {
 	if c := r.machine.Catalog(); c != nil {
-		n.catalog.Store(c)
+		n.noteCatalog(c)
 	}
 	r.applied.Store(uint64(r.state.Index))
 	r.marks.reached(r.state.Index)
+}
+
+// noteCatalog shows everybody a newer catalog.
+func (n *Node) noteCatalog(c *model.Catalog) {
+	n.catalog.Store(c)
+	for _, r := range n.allReplicas() {
+		t, ok := c.TabletByID(r.id)
+		r.stray.Store(ok && !slices.Contains(t.Voters, n.opts.Node) && !slices.Contains(t.Learners, n.opts.Node))
+	}
 }
 
 // publish shows everybody what the lane knows.
@@ -174,6 +184,10 @@ func (r *replica) publish() {
 		r.waits.wakeAll() // they must look for the new leader
 	}
 }
+
+// member reports whether there is a replica that has its state and belongs
+// here: it hears from the tablet's leader.
+func (r *replica) member() bool { return r != nil && r.ready.Load() && !r.stray.Load() }
 
 // alone reports whether this replica is the tablet's only voter.
 func (r *replica) alone() bool {

@@ -34,6 +34,7 @@ type NodeView struct {
 	ID      model.NodeID
 	Address string
 	Zone    string
+	Starts  uint64 // how often it was started
 	State   string // active, read-only, draining or leaving
 	Up      bool   // it answered
 	Leads   int    // tablets
@@ -75,7 +76,7 @@ func (n *Node) Status(ctx context.Context) *ClusterStatus {
 	s := &ClusterStatus{ClusterID: c.ClusterID, Asked: n.opts.Node, Settings: c.Settings}
 	told := map[model.NodeID]*NodeStatus{}
 	for i, m := range c.Nodes {
-		v := NodeView{ID: m.ID, Address: m.PeerAddr, Zone: m.Zone, State: stateOf(&m)}
+		v := NodeView{ID: m.ID, Address: m.PeerAddr, Zone: m.Zone, Starts: m.Start.Count(), State: stateOf(&m)}
 		a := n.await(ctx, answers[i], nil)
 		ns := &NodeStatus{}
 		if a.err == nil && json.Unmarshal(a.result.Body, ns) == nil {

@@ -221,11 +221,11 @@ func setNode(c *model.Catalog, tx *Tx, op *model.CatalogOp) model.Result {
 	if at < 0 {
 		return model.Result{Status: model.StatusNotFound}
 	}
-	if op.Node.Starts < c.Nodes[at].Starts {
+	if !op.Node.Start.MayFollow(c.Nodes[at].Start) {
 		return model.Result{Status: model.StatusStale}
 	}
 	n := c.Nodes[at]
-	n.PeerAddr, n.Zone, n.ReadOnly, n.Starts = op.Node.PeerAddr, op.Node.Zone, op.Node.ReadOnly, op.Node.Starts
+	n.PeerAddr, n.Zone, n.ReadOnly, n.Start = op.Node.PeerAddr, op.Node.Zone, op.Node.ReadOnly, op.Node.Start
 	writeNode(c, tx, at, &n)
 	return model.Result{}
 }

@@ -248,15 +248,17 @@ func TestCatalogNodesLeave(t *testing.T) {
 // TestCatalogStarts: an older copy of a node's directory is told from the node.
 func TestCatalogStarts(t *testing.T) {
 	r := newCatalogRig(t)
-	set := func(starts uint64, want model.Status) {
+	set := func(start model.Start, want model.Status) {
 		t.Helper()
-		r.want(model.CatalogOp{Kind: model.OpSetNode, Node: model.Node{ID: 5, PeerAddr: "b:1", Zone: "z", Starts: starts}}, want)
+		r.want(model.CatalogOp{Kind: model.OpSetNode, Node: model.Node{ID: 5, PeerAddr: "b:1", Zone: "z", Start: start}}, want)
 	}
-	set(4, model.StatusOK)
-	set(4, model.StatusOK)
-	set(3, model.StatusStale)
-	set(5, model.StatusOK)
-	if n, _ := r.machine.Catalog().Node(5); n.Starts != 5 || n.Zone != "z" || n.PeerAddr != "b:1" {
+	set(4<<24+7, model.StatusOK)
+	set(4<<24+7, model.StatusOK)
+	set(4<<24+6, model.StatusStale)
+	set(4<<24+8, model.StatusStale)
+	set(3<<24+9, model.StatusStale)
+	set(5<<24+1, model.StatusOK)
+	if n, _ := r.machine.Catalog().Node(5); n.Start != 5<<24+1 || n.Zone != "z" || n.PeerAddr != "b:1" {
 		t.Errorf("%+v", n)
 	}
 }

@@ -31,11 +31,23 @@ type Node struct {
 	PeerAddr string // HOST:PORT that other nodes dial
 	JoinedMs int64
 	Zone     string // what fails together with it: a rack, a data centre; "" is a zone of its own
-	Starts   uint64 // how often it had started when it last said so: an older copy of its directory has fewer
+	Start    Start  // of its last run that said so
 	Draining bool   // holds no replicas but those that cannot go elsewhere
 	Leaving  bool   // draining, and no member any more once it holds none
 	ReadOnly bool   // holds a learner of everything and never a voter: it answers eventual reads
 }
+
+// Start names one run of a node: the upper 40 bits count its starts, as its data
+// directory knows them, the lower 24 are random. So an older copy of the
+// directory is known by a lower count, or by the same one with other bits.
+type Start uint64
+
+// Count is how often the node had started, this time included.
+func (s Start) Count() uint64 { return uint64(s >> 24) }
+
+// MayFollow reports whether a run of that name may be, or come after, the run
+// that is known.
+func (s Start) MayFollow(known Start) bool { return s == known || s.Count() > known.Count() }
 
 // RemovedNode is a node that was a member. Its id is never used again.
 type RemovedNode struct {

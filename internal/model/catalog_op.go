@@ -10,7 +10,7 @@ const (
 	OpDeleteResource CatalogOpKind = 3  // Resource.ID: the name is free again; the data goes in the background
 	OpForgetResource CatalogOpKind = 4  // Resource.ID: every tablet has dropped its data
 	OpAddNode        CatalogOpKind = 5  // Node, Token.Hash; StatusNotFound when the token is unknown, used or expired
-	OpSetNode        CatalogOpKind = 6  // Node: its address, zone, kind and starts; StatusStale when a later start is known
+	OpSetNode        CatalogOpKind = 6  // Node: its address, zone, kind and start; StatusStale when a later start is known
 	OpAddToken       CatalogOpKind = 7  // Token
 	OpSetTablet      CatalogOpKind = 8  // Tablet: where its replicas shall be; Version of the catalog read; StatusStale
 	OpDrainNode      CatalogOpKind = 9  // Node.ID, Draining, Leaving
@@ -80,7 +80,7 @@ func (n *Node) Append(dst []byte) []byte {
 	dst = AppendString(dst, n.PeerAddr)
 	dst = AppendUvarint(dst, uint64(n.JoinedMs))
 	dst = AppendString(dst, n.Zone)
-	dst = AppendUvarint(dst, n.Starts)
+	dst = AppendUvarint(dst, uint64(n.Start))
 	return AppendBool(AppendBool(AppendBool(dst, n.Draining), n.Leaving), n.ReadOnly)
 }
 
@@ -90,7 +90,7 @@ func (n *Node) Decode(d *Decoder) {
 	n.PeerAddr = d.String()
 	n.JoinedMs = int64(d.Uvarint())
 	n.Zone = d.String()
-	n.Starts = d.Uvarint()
+	n.Start = Start(d.Uvarint())
 	n.Draining, n.Leaving, n.ReadOnly = d.Bool(), d.Bool(), d.Bool()
 }
 

@@ -40,6 +40,7 @@ type Server struct {
 	dir      *dataDir
 	identity *transport.Identity
 	record   nodeRecord
+	start    model.Start
 	listen   listeners
 
 	db      *storage.DB
@@ -161,6 +162,7 @@ func (s *Server) openIdentity(ctx context.Context) error {
 	}
 	rec.Starts++
 	s.record = rec
+	s.start = model.Start(rec.Starts<<24 | s.rand.Uint64()&(1<<24-1))
 	return s.dir.save(rec)
 }
 
@@ -275,12 +277,12 @@ func (s *Server) openTransport(h transport.Handler) (transport.Transport, error)
 		return "", false
 	}
 	return transport.New(transport.Options{
-		Identity: s.identity, Incarnation: s.record.Starts, Listener: s.listen.peer,
+		Identity: s.identity, Incarnation: uint64(s.start), Listener: s.listen.peer,
 		Addr: known, Allow: func(id model.NodeID) bool { _, ok := known(id); return ok },
 		Removed: func(id model.NodeID) bool { return s.knownCatalog(h).WasRemoved(id) },
-		Starts: func(id model.NodeID) uint64 {
+		Known: func(id model.NodeID) model.Start {
 			if m, ok := s.knownCatalog(h).Node(id); ok {
-				return m.Starts
+				return m.Start
 			}
 			return 0
 		},
@@ -308,7 +310,7 @@ func (s *Server) announce() {
 		err := s.node.SyncCatalog(ctx)
 		if err == nil {
 			err = s.node.Announce(ctx, cluster.Announcement{
-				PeerAddr: s.peerAddress(), Zone: s.cfg.Zone, ReadOnly: s.cfg.ReadOnly, Starts: s.record.Starts,
+				PeerAddr: s.peerAddress(), Zone: s.cfg.Zone, ReadOnly: s.cfg.ReadOnly, Start: s.start,
 			})
 		}
 		cancel()

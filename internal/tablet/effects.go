@@ -115,6 +115,7 @@ func (t *Tablet) changeMembers(entries []*pb.Entry) map[uint64]Members {
 			panic("FATAL: a membership change in the log of tablet " + t.id.String() + " is malformed: " + err.Error())
 		}
 		t.conf = t.rn.ApplyConfChange(&cc)
+		t.steered = t.ticks
 		if changed == nil {
 			changed = map[uint64]Members{}
 		}

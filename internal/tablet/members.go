@@ -33,6 +33,7 @@ func (t *Tablet) Steer(voters, learners []model.NodeID) {
 	if len(change) == 0 {
 		return
 	}
+	t.steered = t.ticks
 	_ = t.rn.ProposeConfChange(&pb.ConfChangeV2{Changes: change}) // dropped: the next call tries again
 }
 
@@ -96,12 +97,13 @@ func (t *Tablet) caughtUp(id model.NodeID) bool {
 }
 
 // HandOver makes the leader pass leadership to a voter that is up and close,
-// and reports whether it tried.
+// and reports whether it tried. It does not while the membership changes.
 func (t *Tablet) HandOver(to model.NodeID) bool {
 	if !t.Leads() || to == t.node || t.rn.BasicStatus().LeadTransferee != 0 ||
-		!slices.Contains(MembersOf(t.conf).Voters, to) || !t.caughtUp(to) {
+		!slices.Contains(MembersOf(t.conf).Voters, to) || !t.caughtUp(to) || t.steered > 0 && t.ticks-t.steered < settleTicks {
 		return false
 	}
+	t.handedOver = t.ticks
 	t.TransferLeader(to)
 	return true
 }

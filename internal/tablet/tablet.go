@@ -48,6 +48,11 @@ const (
 	TickInterval   = 100 * time.Millisecond
 	electionTicks  = 10 // a follower waits 1 to 2 s for a leader before it campaigns
 	heartbeatTicks = 1
+	// A change of membership must be applied everywhere before another leader
+	// can be made: a node that has not applied it does not stand for election.
+	settleTicks = 3
+	// handOverTicks is how long an attempt to hand over may hold up proposals.
+	handOverTicks = 2
 )
 
 // Limits of one tablet. All keep a slow or lost follower from using up memory.
@@ -96,15 +101,18 @@ type Tablet struct {
 	conf    *pb.ConfState
 	stamp   model.Stamp // of the newest command proposed or applied here
 
-	leads     bool // raft says so
-	ready     bool // T2 holds
-	lead      model.NodeID
-	proposals proposals
-	reads     reads
-	effects   Effects
-	gather    bool                    // commands go on waiting
-	last      uint64                  // index of the newest entry handed out
-	told      map[model.NodeID]uint64 // the highest commit index in an append message, by receiver
+	leads      bool // raft says so
+	ready      bool // T2 holds
+	lead       model.NodeID
+	proposals  proposals
+	reads      reads
+	effects    Effects
+	ticks      uint64                  // of this run
+	steered    uint64                  // the tick of the last change of membership
+	handedOver uint64                  // the tick of the last attempt to hand over
+	gather     bool                    // commands go on waiting
+	last       uint64                  // index of the newest entry handed out
+	told       map[model.NodeID]uint64 // the highest commit index in an append message, by receiver
 }
 
 // Open returns the replica as its log and stored state left it.
@@ -158,7 +166,13 @@ func (t *Tablet) Voters() int { return len(t.conf.GetVoters()) }
 func (t *Tablet) Stamp() model.Stamp { return t.stamp }
 
 // Tick tells that TickInterval has passed.
-func (t *Tablet) Tick() { t.rn.Tick() }
+func (t *Tablet) Tick() {
+	t.rn.Tick()
+	t.ticks++
+	if t.rn.BasicStatus().LeadTransferee != 0 && t.ticks-t.handedOver >= handOverTicks {
+		t.rn.TransferLeader(uint64(t.node)) // ends the attempt: proposals wait for it
+	}
+}
 
 // Campaign makes the replica stand for election at once.
 func (t *Tablet) Campaign() { _ = t.rn.Campaign() } // refused only when it could not win anyway

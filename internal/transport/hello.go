@@ -131,8 +131,8 @@ func (t *TCP) check(h *hello, certified model.NodeID) *RefusedError {
 		return refuse(refuseRemoved, "node %v was removed from this cluster", h.node)
 	case h.node == t.id.node || !t.opts.Allow(h.node):
 		return refuse(refuseMember, "node %v is not a member of this cluster, as far as this node knows", h.node)
-	case t.opts.Starts != nil && h.incarnation < t.opts.Starts(h.node):
-		return refuse(refuseCopy, "node %v has started %d times, and the cluster knows of %d: its data directory is an older copy", h.node, h.incarnation, t.opts.Starts(h.node))
+	case t.isCopy(h):
+		return refuse(refuseCopy, "the cluster knows of a later start of node %v: its data directory is an older copy", h.node)
 	}
 	return nil
 }
@@ -144,6 +144,13 @@ func (t *TCP) checkAnswer(h *hello, to model.NodeID) error {
 		return fmt.Errorf("cannot speak with %v: it speaks protocol versions %d to %d", to, h.oldest, h.newest)
 	case h.clusterID != t.id.clusterID || h.node != to:
 		return fmt.Errorf("cannot speak with %v: %v of cluster %s answers", to, h.node, h.clusterID)
+	case t.isCopy(h):
+		return fmt.Errorf("cannot speak with %v: it runs on an older copy of its data directory", to)
 	}
 	return nil
+}
+
+// isCopy reports whether the cluster knows of a later start of the node.
+func (t *TCP) isCopy(h *hello) bool {
+	return t.opts.Known != nil && !model.Start(h.incarnation).MayFollow(t.opts.Known(h.node))
 }

@@ -131,11 +131,11 @@ func TestHellosAreChecked(t *testing.T) {
 	w := newWorld(t)
 	w.start(1, newRecorder(), func(o *Options) {
 		o.Removed = func(id model.NodeID) bool { return id == 6 }
-		o.Starts = func(model.NodeID) uint64 { return 3 }
+		o.Known = func(model.NodeID) model.Start { return 3<<24 + 1 }
 	})
 	w.remove(5)
 	addr, _ := w.addr(1)
-	good := hello{oldest: 1, newest: 1, purpose: purposePeer, clusterID: testCluster, node: 2, to: 1, incarnation: 3}
+	good := hello{oldest: 1, newest: 1, purpose: purposePeer, clusterID: testCluster, node: 2, to: 1, incarnation: 3<<24 + 1}
 	for _, c := range []struct {
 		name   string
 		change func(*hello)
@@ -146,7 +146,8 @@ func TestHellosAreChecked(t *testing.T) {
 		{"stolen id", func(h *hello) { h.node = 3 }, refuseIdentity},
 		{"wrong address", func(h *hello) { h.to = 3 }, refuseAddress},
 		{"odd purpose", func(h *hello) { h.purpose = 9 }, refuseVersion},
-		{"older copy", func(h *hello) { h.incarnation = 2 }, refuseCopy},
+		{"older copy", func(h *hello) { h.incarnation = 2<<24 + 9 }, refuseCopy},
+		{"copy of the last start", func(h *hello) { h.incarnation = 3<<24 + 2 }, refuseCopy},
 	} {
 		h := good
 		c.change(&h)

@@ -12,7 +12,7 @@ import (
 // are required; Listener is required to be reachable.
 type Options struct {
 	Identity    *Identity // this node's certificates; gives its node id and cluster id
-	Incarnation uint64    // grows with every start of this node; peers refuse an older one
+	Incarnation uint64    // model.Start of this run: grows with every start; peers refuse an older one
 
 	Listener net.Listener // where peers connect; nil for a transport that only dials. Close closes it.
 
@@ -22,12 +22,12 @@ type Options struct {
 	// about once a second for each open one; a removed node is cut off. A node
 	// that this node has not heard of yet must be refused: it will try again.
 	Allow func(model.NodeID) bool
-	// Removed tells whether a node was a member and is none any more, and Starts
-	// how often a node has started at least; nil where nobody knows. Refused is
-	// called when another node refuses this one for good (RefusedError.Final);
+	// Removed tells whether a node was a member and is none any more, and Known
+	// the last start of a node that the cluster knows of; nil where nobody knows.
+	// Refused is called when another node refuses this one for good (RefusedError.Final);
 	// nil ignores it.
 	Removed func(model.NodeID) bool
-	Starts  func(model.NodeID) uint64
+	Known   func(model.NodeID) model.Start
 	Refused func(*RefusedError)
 	// Joiner admits new nodes; nil refuses all.
 	Joiner Joiner

@@ -65,14 +65,8 @@ const noNode = "n0000000000000000"
 // names are the command's promise to scripts, so they are repeated here.
 type Status struct {
 	ClusterID string
-	Nodes     []struct {
-		ID      string
-		Address string
-		Up      bool
-		Leads   int
-		Holds   int
-	}
-	Tablets []struct {
+	Nodes     []NodeStatus
+	Tablets   []struct {
 		ID       uint64
 		Leader   string // noNode while there is none
 		Last     uint64
@@ -83,6 +77,16 @@ type Status struct {
 			Lag   uint64
 		}
 	}
+}
+
+// NodeStatus is one node of a Status.
+type NodeStatus struct {
+	ID      string
+	Address string
+	Up      bool
+	Starts  uint64
+	Leads   int
+	Holds   int
 }
 
 // Status asks `weir status --json` and also returns its exit status.
