@@ -26,7 +26,7 @@ func (c *call) checkBatch(element string, given bool, n int, id func(i int) awsa
 	}
 	for i := range n {
 		v := id(i)
-		if v.V == "" {
+		if !v.Set {
 			return missing(element + "." + strconv.Itoa(i+1) + ".Id")
 		}
 		if !isEntryID(v.V) {
