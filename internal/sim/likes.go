@@ -74,7 +74,7 @@ func (l *likes) createPipe(rng *rand.Rand) error {
 // click sends one like, now and then a batch of them, and rarely one that
 // cannot be applied.
 func (l *likes) click(rng *rand.Rand) {
-	req := &service.SendRequest{Invocation: randomID(rng), Queue: likesQueue}
+	req := &service.SendRequest{Invocation: randomID(rng), First: true, Queue: likesQueue}
 	sums, bad := map[string]int{}, 0
 	for range 1 + rng.IntN(3) {
 		post, weight := fmt.Sprintf("post-%d", rng.IntN(likesPosts)), 1+rng.IntN(9)
@@ -96,6 +96,7 @@ func (l *likes) click(rng *rand.Rand) {
 		ctx, cancel := contextFor(4*time.Second + time.Duration(rng.IntN(int(time.Millisecond))))
 		_, err := node.service.SendMessages(ctx, req)
 		cancel()
+		req.First = false
 		known = err == nil
 	}
 	l.mu.Lock()

@@ -40,9 +40,15 @@ func newQueueLoad(w *world) *queueLoad {
 
 // createQueues makes the queues of all workloads.
 func (w *world) createQueues(s *service.Service) error {
-	for _, name := range []string{simQueue, likesQueue, likesDead} {
+	type attributes = []service.QueueAttribute
+	redrive := fmt.Sprintf(`{"deadLetterTargetArn":"arn:aws:sqs:us-east-1:000000000000:%s","maxReceiveCount":%d}`, riskyDead, riskyMost)
+	for _, req := range []service.CreateQueueRequest{
+		{Name: simQueue}, {Name: likesQueue}, {Name: likesDead}, {Name: rescuedQueue}, {Name: riskyDead},
+		{Name: riskyQueue, Attributes: attributes{{Name: "RedrivePolicy", Value: redrive}}},
+		{Name: fifoQueue, Attributes: attributes{{Name: "FifoQueue", Value: "true"}}},
+	} {
 		ctx, cancel := contextFor(10 * time.Second)
-		_, err := s.CreateQueue(ctx, &service.CreateQueueRequest{Name: name})
+		_, err := s.CreateQueue(ctx, &req)
 		cancel()
 		if err != nil && !exists(err) {
 			return err
@@ -73,7 +79,7 @@ func (q *queueLoad) client(id int, stop <-chan struct{}) {
 
 // send sends one message, retrying with the same request id as an SDK does.
 func (q *queueLoad) send(rng *rand.Rand, body string) {
-	req := &service.SendRequest{Invocation: randomID(rng), Queue: simQueue, Messages: []service.OutgoingMessage{{Body: body}}}
+	req := &service.SendRequest{Invocation: randomID(rng), First: true, Queue: simQueue, Messages: []service.OutgoingMessage{{Body: body}}}
 	if rng.IntN(4) == 0 {
 		delay := int64(1 + rng.IntN(3))
 		req.Messages[0].Delay = &delay
@@ -87,6 +93,7 @@ func (q *queueLoad) send(rng *rand.Rand, body string) {
 		ctx, cancel := contextFor(4*time.Second + time.Duration(rng.IntN(int(time.Millisecond))))
 		res, err := node.service.SendMessages(ctx, req)
 		cancel()
+		req.First = false
 		if err == nil && res[0].Err == nil {
 			q.mu.Lock()
 			q.sent[body] = q.w.elapsed()

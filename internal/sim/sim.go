@@ -10,7 +10,7 @@
 //
 // Start with Run; cluster.go holds nodes and disks, network.go the network,
 // nemesis.go the faults, members.go nodes that come and go, asserter.go the always-on check of every applied
-// command, kv.go, queue.go, likes.go and stream*.go the workloads with their checks.
+// command, kv.go, queue.go, fifo.go, dead.go and likes.go the workloads with their checks.
 package sim
 
 import (
@@ -42,7 +42,6 @@ type Report struct {
 	Sent, Received, Deleted                    int // messages
 	Likes                                      int // messages through the pipe
 	Ordered, Rescued, Moves                    int // messages of the FIFO queue; dead letters moved; tasks that moved them
-	Records, RecordsRead, Reshardings          int // of the stream: put, read by all its consumers, begun
 	Applied, Repeated                          int // commands on all nodes; those that the dedupe table held back
 	Traffic                                    int // network deliveries
 	Failures                                   []string
@@ -87,7 +86,7 @@ func (w *world) run(r *Report) error {
 	if err := w.grow(); err != nil {
 		return fmt.Errorf("cannot grow the cluster: %w", err)
 	}
-	loads := []workload{&kv{w: w}, newQueueLoad(w), newLikes(w), newFifoLoad(w), newDeadLoad(w), newStreamLoad(w)}
+	loads := []workload{&kv{w: w}, newQueueLoad(w), newLikes(w), newFifoLoad(w), newDeadLoad(w)}
 	if err := retry(w.createResources); err != nil {
 		return fmt.Errorf("cannot create the resources: %w", err)
 	}
@@ -138,7 +137,7 @@ func (w *world) healAll() error {
 	return w.buryRemoved()
 }
 
-// createResources makes the tables, queues and streams of all workloads.
+// createResources makes the tables and queues of all workloads.
 func (w *world) createResources() error {
 	s := w.nodes[0].live.service
 	for _, name := range []string{kvTable, likesTable} {
@@ -152,10 +151,7 @@ func (w *world) createResources() error {
 			return err
 		}
 	}
-	if err := w.createQueues(s); err != nil {
-		return err
-	}
-	return w.createStreams(s)
+	return w.createQueues(s)
 }
 
 // retry tries until it succeeds, for a simulated minute.
