@@ -193,13 +193,20 @@ func (e *QueueEntry) Append(dst []byte) []byte {
 }
 
 func (e *QueueEntry) more() (more byte) {
-	for _, m := range [...]struct {
-		has bool
-		bit byte
-	}{{e.Group != "", entryGroup}, {e.Priority != 0, entryPriority}, {e.Fifo, entryFifo}, {e.DueMs != 0, entryDue}, {e.Turn, entryTurn}} {
-		if m.has {
-			more |= m.bit
-		}
+	if e.Group != "" {
+		more |= entryGroup
+	}
+	if e.Priority != 0 {
+		more |= entryPriority
+	}
+	if e.Fifo {
+		more |= entryFifo
+	}
+	if e.DueMs != 0 {
+		more |= entryDue
+	}
+	if e.Turn {
+		more |= entryTurn
 	}
 	return more
 }

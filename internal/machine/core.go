@@ -14,6 +14,7 @@ type Machine struct {
 	tablet  model.TabletID
 	lo, hi  uint32 // the tablet's slots: [lo, hi)
 	seen    dedupe
+	queue   queue // what the command being applied works on, if it is one on a queue
 	dropped map[model.ResourceID]bool
 	catalog *model.Catalog // of tablet 0; nil elsewhere
 }

@@ -33,7 +33,7 @@ func applyPipeApply(m *Machine, tx *Tx) (model.Result, error) {
 	if toQueue, ok, err := m.checkEffects(&cmd); err != nil || !ok {
 		return model.Result{Status: model.StatusInvalid}, err
 	} else if toQueue {
-		err = sendEffects(tx, &cmd)
+		err = sendEffects(m, tx, &cmd)
 		return finishPart(tx, key, &model.PipeApplyResult{Effects: uint64(len(cmd.Effects))}, err)
 	}
 	res, err := applyEffects(m, tx, &cmd)
@@ -119,8 +119,8 @@ func effectKey(e *model.PipeEffect) (key []byte, known bool, err error) {
 }
 
 // sendEffects puts the effects' messages into the target queue, in their order.
-func sendEffects(tx *Tx, cmd *model.PipeApply) error {
-	q, err := openQueue(tx)
+func sendEffects(m *Machine, tx *Tx, cmd *model.PipeApply) error {
+	q, err := m.openQueue(tx)
 	if err != nil {
 		return err
 	}

@@ -45,7 +45,7 @@ func applyClaim(m *Machine, tx *Tx) (model.Result, error) {
 	if m.dropped[cmd.Pipe] { // the pipe is being ended: no more claims, or its end would leave one behind
 		return model.Result{Status: model.StatusGone}, nil
 	}
-	q, err := openQueue(tx)
+	q, err := m.openQueue(tx)
 	if err != nil {
 		return model.Result{}, err
 	}

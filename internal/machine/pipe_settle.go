@@ -8,12 +8,12 @@ import (
 // applySettle ends a claim: its messages are deleted, or become visible again
 // when the command says so. A claim that is settled already is left alone, so
 // the command may be repeated at any time (invariant 5).
-func applySettle(_ *Machine, tx *Tx) (model.Result, error) {
+func applySettle(m *Machine, tx *Tx) (model.Result, error) {
 	cmd, err := bodyOf[model.Settle](tx.Command.Body)
 	if err != nil {
 		return model.Result{}, err
 	}
-	q, err := openQueue(tx)
+	q, err := m.openQueue(tx)
 	if err != nil {
 		return model.Result{}, err
 	}

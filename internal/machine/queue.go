@@ -57,8 +57,12 @@ type queue struct {
 
 // openQueue reads the queue that the command names. A queue that was never
 // used has an empty head.
-func openQueue(tx *Tx) (*queue, error) {
-	q := &queue{tx: tx, id: tx.Command.Resource, slot: tx.Command.Slot, nowMs: tx.Command.Stamp.Millis()}
+func (m *Machine) openQueue(tx *Tx) (*queue, error) {
+	q := &m.queue
+	*q = queue{tx: tx, id: tx.Command.Resource, slot: tx.Command.Slot, nowMs: tx.Command.Stamp.Millis(), fresh: q.fresh, value: q.value}
+	for p := range q.fresh {
+		q.fresh[p] = q.fresh[p][:0]
+	}
 	if err := readQueueHead(tx, q.id, q.slot, &q.head); err != nil {
 		return nil, err
 	}

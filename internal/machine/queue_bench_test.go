@@ -133,3 +133,83 @@ func BenchmarkPipeClaim(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*100), "ns/msg")
 }
+
+// fill sends n messages, each made by message.
+func (t *benchTablet) fill(n int, settings model.QueueSettings, message func(i int) model.SendEntry) {
+	for i := 0; i < n; i += 100 {
+		send := model.Send{Settings: settings}
+		for j := i; j < min(i+100, n); j++ {
+			send.Entries = append(send.Entries, message(j))
+		}
+		t.do(model.CmdSend, send.Append(nil))
+	}
+}
+
+// groupCycle sends ten messages to groups that message chooses, and receives and
+// deletes ten.
+func (t *benchTablet) groupCycle(settings model.QueueSettings, message func(i int) model.SendEntry, at *int) {
+	t.fill(10, settings, func(int) model.SendEntry { *at++; return message(*at) })
+	receive := model.Receive{Settings: settings, Max: 10, VisibilityMs: 30_000, Nonce: uint64(t.index)}
+	var got model.ReceiveResult
+	got.Decode(model.NewDecoder(t.do(model.CmdReceive, receive.Append(nil)).Body))
+	var del model.DeleteMessages
+	for _, m := range got.Messages {
+		r, err := model.ParseReceipt(5, m.Receipt)
+		if err != nil {
+			t.b.Fatal(err)
+		}
+		del.Receipts = append(del.Receipts, r)
+	}
+	if len(del.Receipts) != 10 {
+		t.b.Fatalf("received %d messages", len(del.Receipts))
+	}
+	t.do(model.CmdDeleteMessages, del.Append(nil))
+}
+
+// BenchmarkGroups is one message of a group sent, received and deleted, on a
+// queue that holds one message in each of few or many groups.
+func BenchmarkGroups(b *testing.B) {
+	for _, fifo := range []bool{true, false} {
+		for _, groups := range []int{100, 10_000, 100_000} {
+			b.Run(fmt.Sprintf("fifo=%v/groups=%d", fifo, groups), func(b *testing.B) {
+				t := newBenchTablet(b)
+				settings := model.QueueSettings{RetentionMs: benchSettings.RetentionMs, Fifo: fifo}
+				message := func(i int) model.SendEntry {
+					m := model.Message{Group: fmt.Sprint("group-", i*7919%groups), Body: make([]byte, 128)}
+					if fifo {
+						m.Dedup = fmt.Sprint(i)
+					}
+					return model.SendEntry{Message: m}
+				}
+				at := groups
+				t.fill(groups, settings, message)
+				b.ReportAllocs()
+				for b.Loop() {
+					t.groupCycle(settings, message, &at)
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*10), "ns/msg")
+			})
+		}
+	}
+}
+
+// BenchmarkScheduled is one message sent, received and deleted on a queue that
+// holds few or many scheduled ones.
+func BenchmarkScheduled(b *testing.B) {
+	for _, scheduled := range []int{100, 10_000, 200_000} {
+		b.Run(fmt.Sprintf("scheduled=%d", scheduled), func(b *testing.B) {
+			t := newBenchTablet(b)
+			t.fill(scheduled, benchSettings, func(i int) model.SendEntry {
+				var e model.SendEntry
+				e.Message.ID[0], e.Message.ID[1], e.Message.ID[2] = byte(i), byte(i>>8), byte(i>>16)
+				e.Message.Body, e.AtMs = make([]byte, 128), t.nowMs+3_600_000+int64(i%1000)
+				return e
+			})
+			b.ReportAllocs()
+			for b.Loop() {
+				t.cycle(10)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*10), "ns/msg")
+		})
+	}
+}

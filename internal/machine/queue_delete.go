@@ -8,12 +8,12 @@ import (
 // applyDeleteMessages deletes messages by receipt, wherever they are. A receipt
 // counts until its message is received again, also when the message has become
 // visible meanwhile: who holds it has done the work.
-func applyDeleteMessages(_ *Machine, tx *Tx) (model.Result, error) {
+func applyDeleteMessages(m *Machine, tx *Tx) (model.Result, error) {
 	cmd, err := bodyOf[model.DeleteMessages](tx.Command.Body)
 	if err != nil {
 		return model.Result{}, err
 	}
-	q, err := openQueue(tx)
+	q, err := m.openQueue(tx)
 	if err != nil {
 		return model.Result{}, err
 	}
@@ -62,12 +62,12 @@ func (q *queue) deleteMessage(r *model.Receipt) error {
 
 // applyPurge deletes all messages. Claims stay, without messages, until they
 // are settled.
-func applyPurge(_ *Machine, tx *Tx) (model.Result, error) {
+func applyPurge(m *Machine, tx *Tx) (model.Result, error) {
 	cmd, err := bodyOf[model.Purge](tx.Command.Body)
 	if err != nil {
 		return model.Result{}, err
 	}
-	q, err := openQueue(tx)
+	q, err := m.openQueue(tx)
 	if err != nil {
 		return model.Result{}, err
 	}

@@ -1,6 +1,8 @@
 package machine
 
 import (
+	"slices"
+
 	"weir.dev/weir/internal/keys"
 	"weir.dev/weir/internal/model"
 )
@@ -86,14 +88,15 @@ func (q *queue) walkLine(priority uint8, f func(order uint64, e *keys.QueueEntry
 		}
 		l.Low = end // all stored ones have gone: the first fresh one is the head
 	}
-	for len(q.fresh[priority]) > 0 {
-		first := q.fresh[priority][0]
+	gone := 0
+	for ; gone < len(q.fresh[priority]); gone++ {
+		first := q.fresh[priority][gone] // a copy: f may append
 		if visit(first.order, &first.QueueEntry) == stop {
-			return nil
+			break
 		}
-		q.fresh[priority] = q.fresh[priority][1:]
 		l.Low = first.order + 1
 	}
+	q.fresh[priority] = slices.Delete(q.fresh[priority], 0, gone)
 	return nil
 }
 
@@ -125,10 +128,13 @@ func (q *queue) walk(lo, hi []byte, low *uint64, f func(order uint64, e *keys.Qu
 	if err != nil {
 		return false, err
 	}
+	var e keys.QueueEntry
 	for it.Next() {
 		order, ok := keys.SplitOrder(it.Key())
-		e, err := bodyOf[keys.QueueEntry](it.Value())
-		if !ok || err != nil {
+		d := model.NewDecoder(it.Value())
+		e = keys.QueueEntry{}
+		e.Decode(d)
+		if !ok || d.Done() != nil {
 			_ = it.Close() // the first error is the one to report
 			return false, model.ErrCorrupt
 		}

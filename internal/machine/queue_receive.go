@@ -10,12 +10,12 @@ import (
 // applyReceive takes visible messages and hides them for the visibility
 // timeout. Bodies are not touched: the recorded result names the messages, and
 // ExpandReceive reads them for the node that answers.
-func applyReceive(_ *Machine, tx *Tx) (model.Result, error) {
+func applyReceive(m *Machine, tx *Tx) (model.Result, error) {
 	cmd, err := bodyOf[model.Receive](tx.Command.Body)
 	if err != nil {
 		return model.Result{}, err
 	}
-	q, err := openQueue(tx)
+	q, err := m.openQueue(tx)
 	if err != nil {
 		return model.Result{}, err
 	}

@@ -7,12 +7,12 @@ import (
 
 // applySend puts messages into a queue. It also removes expired messages from
 // the queue's head, so that a queue that nobody reads does not grow for ever.
-func applySend(_ *Machine, tx *Tx) (model.Result, error) {
+func applySend(m *Machine, tx *Tx) (model.Result, error) {
 	cmd, err := bodyOf[model.Send](tx.Command.Body)
 	if err != nil {
 		return model.Result{}, err
 	}
-	q, err := openQueue(tx)
+	q, err := m.openQueue(tx)
 	if err != nil {
 		return model.Result{}, err
 	}
@@ -93,12 +93,12 @@ func (q *queue) file(e *keys.QueueEntry, m *model.Message, dueMs int64, schedule
 }
 
 // applyCancelScheduled deletes messages that were scheduled and are not due.
-func applyCancelScheduled(_ *Machine, tx *Tx) (model.Result, error) {
+func applyCancelScheduled(m *Machine, tx *Tx) (model.Result, error) {
 	cmd, err := bodyOf[model.CancelScheduled](tx.Command.Body)
 	if err != nil {
 		return model.Result{}, err
 	}
-	q, err := openQueue(tx)
+	q, err := m.openQueue(tx)
 	if err != nil {
 		return model.Result{}, err
 	}

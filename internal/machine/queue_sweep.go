@@ -60,12 +60,12 @@ func (q *queue) sweepTurn(s *model.QueueSettings, priority uint8, turn *keys.Que
 }
 
 // applySetQueueSettings does the work that other commands do on the side.
-func applySetQueueSettings(_ *Machine, tx *Tx) (model.Result, error) {
+func applySetQueueSettings(m *Machine, tx *Tx) (model.Result, error) {
 	cmd, err := bodyOf[model.SetQueueSettings](tx.Command.Body)
 	if err != nil {
 		return model.Result{}, err
 	}
-	q, err := openQueue(tx)
+	q, err := m.openQueue(tx)
 	if err != nil {
 		return model.Result{}, err
 	}

@@ -109,12 +109,12 @@ func decodeHidden(value []byte) (e keys.QueueEntry, id model.MessageID, err erro
 
 // applyChangeVisibility moves the times at which messages in flight become
 // visible.
-func applyChangeVisibility(_ *Machine, tx *Tx) (model.Result, error) {
+func applyChangeVisibility(m *Machine, tx *Tx) (model.Result, error) {
 	cmd, err := bodyOf[model.ChangeVisibility](tx.Command.Body)
 	if err != nil {
 		return model.Result{}, err
 	}
-	q, err := openQueue(tx)
+	q, err := m.openQueue(tx)
 	if err != nil {
 		return model.Result{}, err
 	}
