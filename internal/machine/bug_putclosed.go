@@ -1,0 +1,5 @@
+//go:build weirbug_putclosed
+
+package machine
+
+const bugPutClosed = true
