@@ -13,7 +13,7 @@ func TestDifferencesNameOperations(t *testing.T) {
 	page := pages(t)["docs/differences.md"]
 	list := regexp.MustCompile(`(?s)var operationNames = \[\]string\{(.*?)\n\}`)
 	name := regexp.MustCompile(`"(\w+)"`)
-	for _, door := range []string{"dynamo", "sqs"} {
+	for _, door := range []string{"dynamo", "sqs", "kinesis"} {
 		source, err := os.ReadFile(filepath.Join("..", door, "api_gen.go"))
 		if err != nil {
 			t.Fatal(err)

@@ -128,8 +128,12 @@ func (sub *Subscription) own(ctx context.Context, page *shardPage) error {
 	if now.Sub(sub.looked) < ownEvery {
 		return nil
 	}
-	if _, ok := sub.consumer.find(page.stream.Spec); !ok {
-		return noConsumer(&sub.consumer, page.stream.Name)
+	st, err := s.streamOf(ctx, &sub.ref, page.stream.ID) // as it is now, after the wait
+	if err != nil {
+		return err
+	}
+	if _, ok := sub.consumer.find(st.Spec); !ok {
+		return noConsumer(&sub.consumer, st.Name)
 	}
 	var found model.PositionsResult
 	body := model.PositionsQuery{Shard: sub.at.shard, Group: sub.group}
