@@ -88,7 +88,7 @@ func flatten(path, key string, v any) []string {
 		lines = []string{path + " = " + strconv.Quote(anonymous(key, v))}
 	default:
 		text, _ := json.Marshal(v) // of a number, a truth or null it cannot fail
-		if number, ok := v.(float64); ok && number > 1e9 {
+		if number, ok := v.(float64); ok && (number > 1e9 || key == "MillisBehindLatest") {
 			text = []byte("<time>")
 		}
 		lines = []string{path + " = " + string(text)}
@@ -107,13 +107,13 @@ func withoutWords(lines []string) []string {
 var (
 	uuid      = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
 	queueURL  = regexp.MustCompile(`https?://[^/ ]+/\d{12}/`)
-	account   = regexp.MustCompile(`\b\d{12}\b`)
+	account   = regexp.MustCompile(`(account |:)\d{12}\b`)
 	timestamp = regexp.MustCompile(`^\d{10}(\d{3})?$`)
 	sequence  = regexp.MustCompile(`^\d{20}$|^\d{56}$`)
 )
 
 // opaque are values that only their server can read.
-var opaque = []string{"ReceiptHandle", "NextToken", "TaskHandle", "ShardIterator", "NextShardIterator", "SenderId", "TableId", "LatestStreamLabel"}
+var opaque = []string{"ReceiptHandle", "NextToken", "TaskHandle", "ShardIterator", "NextShardIterator", "SenderId", "TableId", "StreamId"}
 
 // anonymous replaces the parts of a text that no two servers can agree on.
 func anonymous(key, text string) string {
@@ -127,7 +127,7 @@ func anonymous(key, text string) string {
 	}
 	text = queueURL.ReplaceAllString(text, "<url>/")
 	text = uuid.ReplaceAllString(text, "<uuid>")
-	return account.ReplaceAllString(text, "<account>")
+	return account.ReplaceAllString(text, "$1<account>")
 }
 
 // at is the value at a path, as a request would send it again.
@@ -158,7 +158,7 @@ func TestAnswer(t *testing.T) {
 			`status 200|a.Messages.0.Body = "x"|a.Messages.0.ReceiptHandle = "<ReceiptHandle>"|a.Messages.1.Body = "y"|b = []`},
 		{`{"n":1.5,"t":1700000000000,"u":"http://h:1/000000000000/q","l":["2","1"]}`,
 			`status 200|l.0 = "2"|l.1 = "1"|n = 1.5|t = <time>|u = "<url>/q"`},
-		{`{"__type":"a.b#Wrong","message":"of 123456789012"}`, "status 200|error Wrong|message of <account>"},
+		{`{"__type":"a.b#Wrong","message":"account 123456789012 shardId-000000000001"}`, "status 200|error Wrong|message account <account> shardId-000000000001"},
 	} {
 		if got := strings.Join(readAnswer(200, "", []byte(c.body)).lines, "|"); got != c.want {
 			t.Errorf("%s: got %s, want %s", c.body, got, c.want)

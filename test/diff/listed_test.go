@@ -56,8 +56,9 @@ type list struct {
 	steps   map[string]difference
 }
 
-// A habit is a difference whose id begins with "habit": its other line is an
-// expression for lines, its Weir line what they become, "" to leave them out.
+// A habit is a difference whose id begins with "habit". With an other line and
+// a Weir line, the first is an expression for lines and the second what they
+// become; with one of them only, lines that match it are left out.
 type habit struct {
 	difference
 	lines *regexp.Regexp
@@ -111,10 +112,10 @@ func (l *list) add(d difference) error {
 		l.steps[d.id] = d
 		return nil
 	}
-	if len(d.other) != 1 || len(d.weir) > 1 {
-		return fmt.Errorf("%s has not one line of the other and at most one of Weir", d.id)
+	if len(d.other) > 1 || len(d.weir) > 1 || len(d.other)+len(d.weir) == 0 {
+		return fmt.Errorf("%s has not one line of the other, of Weir, or of both", d.id)
 	}
-	lines, err := regexp.Compile("^" + d.other[0] + "$")
+	lines, err := regexp.Compile("^" + append(d.other, d.weir...)[0] + "$")
 	if err != nil {
 		return fmt.Errorf("%s: %w", d.id, err)
 	}
@@ -122,20 +123,24 @@ func (l *list) add(d difference) error {
 	return nil
 }
 
-// translate puts what Weir says in place of the other's habits.
-func (l *list) translate(lines []string) []string {
+// translate takes the habits out of both answers to a step.
+func (l *list) translate(weir, other []string) ([]string, []string) {
+	return l.without(weir, true), l.without(other, false)
+}
+
+func (l *list) without(lines []string, ofWeir bool) []string {
 	var out []string
 	for _, line := range lines {
 		keep := true
 		for _, h := range l.habits {
-			if h.lines.MatchString(line) {
-				h.used = true
-				keep = len(h.weir) > 0
-				if keep {
-					line = h.lines.ReplaceAllString(line, h.weir[0])
-				}
-				break
+			if (len(h.other) == 0) != ofWeir || !h.lines.MatchString(line) {
+				continue
 			}
+			h.used = true
+			if keep = len(h.other)+len(h.weir) == 2; keep {
+				line = h.lines.ReplaceAllString(line, h.weir[0])
+			}
+			break
 		}
 		if keep {
 			out = append(out, line)
@@ -200,7 +205,8 @@ func TestList(t *testing.T) {
 		t.Error("an answer differs from itself")
 	}
 	why := strings.Replace(d.String(), "?", "Weir is right.", 1)
-	const habits = "habit 1\n  weir  y $1\n  other z (.*)\n  why   It does.\nhabit 2\n  other w\n  why   It does.\n"
+	const habits = "habit 1\n  weir  y $1\n  other z (.*)\n  why   It does.\nhabit 2\n  other w\n  why   It does.\n" +
+		"habit 3\n  weir  u.*\n  why   It does.\n"
 	for name, c := range map[string]struct {
 		text  string
 		wrong int
@@ -210,20 +216,22 @@ func TestList(t *testing.T) {
 		"no reason":   {habits + d.String(), 1},
 		"other lines": {habits + strings.Replace(why, "x = 2", "x = 3", 1), 1},
 		"gone":        {habits + why + strings.Replace(why, "a 1", "a 2", 1), 1},
-		"unused":      {habits + "habit 3\n  other none\n  why   It does.\n" + why, 1},
+		"unused":      {habits + "habit 4\n  other none\n  why   It does.\n" + why, 1},
 	} {
 		l, err := parseList(c.text)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := l.translate([]string{"z 5", "w", "v"}); !slices.Equal(got, []string{"y 5", "v"}) {
-			t.Errorf("%s: translated to %v", name, got)
+		lines := []string{"z 5", "w", "v", "u 7"}
+		weir, other := l.translate(lines, lines)
+		if !slices.Equal(weir, []string{"z 5", "w", "v"}) || !slices.Equal(other, []string{"y 5", "v", "u 7"}) {
+			t.Errorf("%s: translated to %v and %v", name, weir, other)
 		}
 		if wrong := l.check([]difference{d}); len(wrong) != c.wrong {
 			t.Errorf("%s: %v", name, wrong)
 		}
 	}
-	for _, bad := range []string{why + why, "habit 1\n  why   x\n", "habit 1\n  other (\n  why   x\n", "   x"} {
+	for _, bad := range []string{why + why, "habit 1\n  why   x\n", "habit 1\n  weir  x\n  weir  y\n  why   x\n", "habit 1\n  other (\n  why   x\n", "   x"} {
 		if _, err := parseList(bad); err == nil {
 			t.Errorf("%q is accepted", bad)
 		}

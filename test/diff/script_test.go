@@ -18,10 +18,11 @@ type scenario struct {
 // A step is one request: an operation's name, "-" for none, and a body, which
 // need not be JSON. Of the answer it keeps values for the steps that follow.
 type step struct {
-	id   string // "SCENARIO NUMBER OPERATION"
-	op   string
-	body string
-	keep []kept
+	id    string // "SCENARIO NUMBER OPERATION"
+	until string // ask again until the answer contains this; "" asks once
+	op    string
+	body  string
+	keep  []kept
 }
 
 // kept names the value at a path of the answer, as Messages.0.ReceiptHandle.
@@ -30,7 +31,8 @@ type kept struct {
 }
 
 // readScript reads scenarios: a line "case NAME" begins one, each line after it
-// is a step "OPERATION BODY => NAME=PATH ...", and # begins a comment.
+// is a step "OPERATION BODY => NAME=PATH ...", perhaps with "until TEXT " before
+// it, and # begins a comment.
 func readScript(t *testing.T, path string) []scenario {
 	t.Helper()
 	text, err := os.ReadFile(path)
@@ -76,6 +78,9 @@ func parseScript(text string) ([]scenario, error) {
 
 func parseStep(line string) (step, error) {
 	var s step
+	if rest, ok := strings.CutPrefix(line, "until "); ok {
+		s.until, line, _ = strings.Cut(rest, " ")
+	}
 	line, keep, _ := strings.Cut(line, " => ")
 	s.op, s.body, _ = strings.Cut(line, " ")
 	for field := range strings.FieldsSeq(keep) {
@@ -108,7 +113,7 @@ func fill(body string, values map[string]string) string {
 }
 
 func TestScript(t *testing.T) {
-	got, err := parseScript("# c\ncase a\n  Op {\"x\":\"${q}\"} => q=A.0.B r=C\n  - ${ab*2}|${none}\n")
+	got, err := parseScript("# c\ncase a\n  Op {\"x\":\"${q}\"} => q=A.0.B r=C\n  until X - ${ab*2}|${none}\n")
 	if err != nil || len(got) != 1 || len(got[0].steps) != 2 {
 		t.Fatalf("got %+v, %v", got, err)
 	}
@@ -119,7 +124,7 @@ func TestScript(t *testing.T) {
 	if body := fill(first.body, map[string]string{"q": "v"}); body != `{"x":"v"}` {
 		t.Errorf("first body: %s", body)
 	}
-	if body := fill(second.body, nil); second.op != "-" || body != "abab|no-none" {
+	if body := fill(second.body, nil); second.op != "-" || second.until != "X" || body != "abab|no-none" {
 		t.Errorf("second step: %s %s", second.op, body)
 	}
 	for _, bad := range []string{"Op {}", "case a\ncase a", "case a\nOp {} => q"} {
