@@ -19,6 +19,7 @@ import (
 	"weir.dev/weir/internal/auth"
 	"weir.dev/weir/internal/cluster"
 	"weir.dev/weir/internal/server"
+	"weir.dev/weir/internal/service"
 )
 
 // shutdownTimeout bounds how long open requests are waited for.
@@ -58,6 +59,7 @@ Exits with status 0 when a signal stops it, and 3 when it cannot go on.`,
 		fs.IntVar(&c.SnapshotRate, "snapshot-rate", server.DefaultSnapshotRate, "`BYTES` per second of all snapshots that this node sends to others")
 		fs.StringVar(&c.Region, "region", server.DefaultRegion, "the AWS region, `NAME`, shown in ARNs")
 		fs.StringVar(&c.Account, "account", server.DefaultAccount, "the AWS account, `ID`, shown in ARNs and queue URLs")
+		fs.StringVar(&f.limits, "limits", "none", "`NAME` of limits that Weir does not need: none, or aws for the quotas of AWS, on each node")
 		fs.IntVar(&c.Tablets, "tablets", cluster.DefaultTablets, "`NUMBER` of data tablets of a new cluster, 1 to 1024; it cannot be changed later")
 		fs.IntVar(&c.Lanes, "lanes", 0, "`NUMBER` of event loops; 0 is one per core, at least 2 and at most 16")
 		fs.StringVar(&f.logLevel, "log", "info", "lowest `LEVEL` of log lines: debug, info, warn, error")
@@ -69,6 +71,7 @@ type serveFlags struct {
 	fs                             *flag.FlagSet
 	config                         server.Config
 	keysFile, logLevel, configFile string
+	limits                         string
 }
 
 func (f *serveFlags) serve(args []string) error {
@@ -87,6 +90,10 @@ func (f *serveFlags) serve(args []string) error {
 		if cfg.Keys, err = auth.ParseKeys(string(text)); err != nil {
 			return fmt.Errorf("cannot read the access keys in %s: %w", f.keysFile, err)
 		}
+	}
+	var err error
+	if cfg.Profile, err = service.ParseProfile(f.limits); err != nil {
+		return fmt.Errorf("--limits: %w", err)
 	}
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(f.logLevel)); err != nil {

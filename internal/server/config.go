@@ -8,6 +8,7 @@ import (
 
 	"weir.dev/weir/internal/auth"
 	"weir.dev/weir/internal/cluster"
+	"weir.dev/weir/internal/service"
 )
 
 // Config says how a node runs. Addresses are HOST:PORT; port 0 takes any free
@@ -41,6 +42,8 @@ type Config struct {
 	// SnapshotRate bounds the bytes per second of all snapshots that this node
 	// sends to others, so that moving data does not stall requests.
 	SnapshotRate int
+
+	Profile service.Profile // limits that Weir does not need and AWS has
 
 	Tablets     int           // data tablets of a new cluster
 	Lanes       int           // event loops

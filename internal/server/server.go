@@ -261,6 +261,7 @@ func (s *Server) openNode(context.Context) (err error) {
 		return s.node.Close()
 	})
 	s.service = service.New(s.node, s.clock, s.rand)
+	s.service.SetProfile(s.cfg.Profile)
 	s.pipes = pipe.NewEngine(s.node, s.service, s.clock, s.rand, s.cfg.Logger)
 	s.later(func() error { s.pipes.Close(); return nil })
 	s.tasks.Go(s.announce)

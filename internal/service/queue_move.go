@@ -142,6 +142,9 @@ func (s *Service) StartMoveTask(ctx context.Context, req *MoveTaskRequest) (hand
 			return "", errMoveRuns()
 		}
 	}
+	if err := s.moveQuota(); err != nil {
+		return "", err
+	}
 	if err := s.measureMove(ctx, source, state); err != nil {
 		return "", err
 	}

@@ -27,6 +27,9 @@ func (s *Service) ReceiveMessages(ctx context.Context, req *ReceiveRequest) (got
 	}
 	nonce := s.rand.Uint64()
 	err = s.onQueue(ctx, req.Queue, func(q *Queue) error {
+		if err := s.spend(q, receiveCalls, 0); err != nil {
+			return err
+		}
 		r := receiver{service: s, queue: q}
 		if err := r.prepare(req, nonce); err != nil {
 			return err
@@ -35,6 +38,12 @@ func (s *Service) ReceiveMessages(ctx context.Context, req *ReceiveRequest) (got
 			if got, err = r.again(ctx); err != nil || len(got) > 0 {
 				return err
 			}
+		}
+		if over, err := s.overInFlight(ctx, q); err != nil || over {
+			if over && r.wait == 0 {
+				err = errOverInFlight()
+			}
+			return err
 		}
 		got, err = r.receive(ctx)
 		return err
@@ -148,9 +157,13 @@ func (r *receiver) receive(ctx context.Context) ([]model.Received, error) {
 		}
 	}
 	if r.wait == 0 && !r.queue.Spec.Fifo && slices.Contains(r.over, true) {
-		return nil, model.Errorf(model.ErrOverLimit, "Too many messages in flight: a queue may have %d.", model.MaxQueueInFlight)
+		return nil, errOverInFlight()
 	}
 	return nil, nil // as SQS: a long poll, and a FIFO queue, ends without an error
+}
+
+func errOverInFlight() error {
+	return model.Errorf(model.ErrOverLimit, "Too many messages in flight: a queue may have %d.", model.MaxQueueInFlight)
 }
 
 // waiting are the slots that it makes sense to wait for.

@@ -16,6 +16,9 @@ func (s *Service) SendMessages(ctx context.Context, req *SendRequest) (sent []Se
 		return nil, err
 	}
 	err = s.onQueue(ctx, req.Queue, func(q *Queue) error {
+		if err := s.spend(q, sendCalls, len(req.Messages)); err != nil {
+			return err
+		}
 		sent = make([]SentMessage, len(req.Messages))
 		d := newRequestDigest(queueCall{model.CmdSend, req.Invocation}, q.ID)
 		parts := s.sendParts(req, q, sent, &d)

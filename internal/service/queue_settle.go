@@ -61,6 +61,9 @@ func shortHandle(h string) string {
 // handles: ErrReceiptInvalid or nil. To delete a message again is no error.
 func (s *Service) DeleteMessages(ctx context.Context, req *DeleteMessagesRequest) (errs []error, err error) {
 	err = s.onQueue(ctx, req.Queue, func(q *Queue) error {
+		if err := s.spend(q, deleteCalls, len(req.Handles)); err != nil {
+			return err
+		}
 		errs = make([]error, len(req.Handles))
 		for _, p := range receiptParts(q, len(req.Handles), func(i int) string { return req.Handles[i] }, errs) {
 			d := newRequestDigest(queueCall{model.CmdDeleteMessages, req.Invocation}, q.ID)

@@ -33,6 +33,7 @@ type queueTraffic struct {
 	receives atomic.Uint32  // receives so far
 	under    []atomic.Int32 // by slot: sends under way
 	failed   []atomic.Int64 // by slot: when it last did not answer, Unix milliseconds
+	quota    queueQuota
 }
 
 func newTraffic(slots int) *queueTraffic {

@@ -64,6 +64,7 @@ type Service struct {
 	rand    *base.Rand
 	tables  tableCache
 	queues  queueCache
+	profile Profile
 	streams streamRoom
 }
 

@@ -1,0 +1,108 @@
+package service
+
+import (
+	"context"
+	"sync"
+
+	"weir.dev/weir/internal/model"
+)
+
+// queueCallKind is a kind of calls that SQS counts by itself.
+type queueCallKind uint8
+
+const (
+	sendCalls queueCallKind = iota
+	receiveCalls
+	deleteCalls
+	queueCallKinds
+)
+
+// queueQuota is what of a queue's quotas is used up on this node. It is empty
+// without a Profile.
+type queueQuota struct {
+	mu         sync.Mutex // guards what follows
+	second     int64      // of the Unix time, that is being counted
+	calls      [queueCallKinds]int
+	messages   [queueCallKinds]int
+	inFlight   uint64 // as it was counted last
+	countedSec int64
+}
+
+// spend counts a call with so many messages against the quotas of the queue.
+// Errors: *QueueError (FaultThrottled).
+func (s *Service) spend(q *Queue, kind queueCallKind, messages int) error {
+	if s.profile.FifoCalls == 0 || !q.Spec.Fifo || q.Spec.PerGroupThroughput {
+		return nil
+	}
+	u := &q.traffic.quota
+	second := s.clock.Now().Unix()
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.second != second {
+		u.second = second
+		clear(u.calls[:])
+		clear(u.messages[:])
+	}
+	if u.calls[kind] >= s.profile.FifoCalls || u.messages[kind]+messages > s.profile.FifoMessages {
+		return queueFault(FaultThrottled, "Rate exceeded")
+	}
+	u.calls[kind]++
+	u.messages[kind] += messages
+	return nil
+}
+
+// overInFlight reports whether as many messages of the whole queue are in
+// flight as the profile allows. It counts at most once a second, as SQS's own
+// count is approximate.
+func (s *Service) overInFlight(ctx context.Context, q *Queue) (bool, error) {
+	if s.profile.InFlight == 0 || len(q.slots) == 1 { // one slot counts for itself
+		return false, nil
+	}
+	u := &q.traffic.quota
+	second := s.clock.Now().Unix()
+	u.mu.Lock()
+	fresh, n := u.countedSec == second, u.inFlight
+	u.countedSec = second
+	u.mu.Unlock()
+	if fresh {
+		return n >= s.profile.InFlight, nil
+	}
+	counts, err := s.CountQueue(ctx, q)
+	if err != nil {
+		return false, err
+	}
+	u.mu.Lock()
+	u.inFlight = counts.InFlight
+	u.mu.Unlock()
+	return counts.InFlight >= s.profile.InFlight, nil
+}
+
+// moveQuota holds a new task that moves messages to the profile.
+func (s *Service) moveQuota() error {
+	if s.profile.MoveTasks == 0 {
+		return nil
+	}
+	running := 0
+	c := s.cluster.Catalog()
+	for i := range c.Resources {
+		r := &c.Resources[i]
+		if r.Kind != model.KindPipe || !IsMoveTask(r.Name) {
+			continue
+		}
+		p, err := NewPipe(r)
+		if err != nil {
+			return err
+		}
+		state, err := ReadMoveState(&p.Spec)
+		if err != nil {
+			return err
+		}
+		if !state.Ended() {
+			running++
+		}
+	}
+	if running >= s.profile.MoveTasks {
+		return queueFault(FaultThrottled, "Rate exceeded")
+	}
+	return nil
+}
