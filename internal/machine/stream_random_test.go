@@ -21,14 +21,13 @@ type oracleRecord struct {
 // shardOracle is a shard as a list of records, next to the real one.
 type shardOracle struct {
 	*streamRig
-	rng     *rand.Rand
-	shard   model.ShardNumber
-	all     []oracleRecord // also those that were removed
-	low     int            // all[:low] were removed
-	bytes   uint64
-	closed  bool
-	groups  map[string]*model.Position
-	startMs int64
+	rng    *rand.Rand
+	shard  model.ShardNumber
+	all    []oracleRecord // also those that were removed
+	low    int            // all[:low] were removed
+	bytes  uint64
+	closed bool
+	groups map[string]*model.Position
 }
 
 // TestStreamAgainstModel does random things to a shard and to a list: records
