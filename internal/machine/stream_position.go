@@ -55,13 +55,10 @@ func applySetPosition(_ *Machine, tx *Tx) (model.Result, error) {
 // newPosition is the position of a group that comes to the shard for the first
 // time.
 func (s *shard) newPosition(c *model.SetPosition) (*model.Position, model.Status, error) {
-	if c.Op == model.PositionForget {
-		return nil, model.StatusNotFound, nil
-	}
 	if c.Op != model.PositionAcquire && c.Op != model.PositionSeek {
 		return nil, model.StatusNotFound, nil
 	}
-	if s.head.Groups >= model.MaxStreamGroups {
+	if s.head.Groups >= model.MaxStreamGroups+model.MaxStreamConsumers { // subscriptions keep positions, too
 		return nil, model.StatusOverLimit, nil
 	}
 	b, ok, err := s.records().firstAt(c.StartMs)

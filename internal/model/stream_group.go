@@ -59,7 +59,7 @@ const (
 // Position afterwards; StatusStale with the Position as it is when the shard
 // belongs to another generation or member; StatusNotFound when the group has no
 // position here (only PositionAcquire and PositionSeek make one);
-// StatusOverLimit when MaxStreamGroups groups have one; StatusInvalid with the
+// StatusOverLimit when MaxStreamGroups+MaxStreamConsumers have one; StatusInvalid with the
 // Position when N is out of range. It is harmless to repeat, and needs no ID.
 type SetPosition struct {
 	Op         PositionOp
