@@ -282,7 +282,8 @@ func (d *Decoder) Base64() []byte {
 	if d.err != nil {
 		return nil
 	}
-	if len(text)%4 == 0 && !strings.ContainsAny(text, "\r\n") { // which the standard decoder would skip
+	breaks := strings.IndexByte(text, '\n') >= 0 || strings.IndexByte(text, '\r') >= 0 // which the standard decoder would skip
+	if len(text)%4 == 0 && !breaks {
 		out := make([]byte, base64.StdEncoding.DecodedLen(len(text)))
 		if n, err := base64Strict.Decode(out, []byte(text)); err == nil {
 			return out[:n]

@@ -73,7 +73,9 @@ func (s streams) iterator(stream, shard *string) *string {
 // active waits until a stream's shards are no longer being changed.
 func (s streams) active(stream *string) *types.StreamDescriptionSummary {
 	s.t.Helper()
-	waiter := kinesis.NewStreamExistsWaiter(s.c, func(o *kinesis.StreamExistsWaiterOptions) { o.MinDelay, o.MaxDelay = 10*time.Millisecond, 50*time.Millisecond })
+	waiter := kinesis.NewStreamExistsWaiter(s.c, func(o *kinesis.StreamExistsWaiterOptions) {
+		o.MinDelay, o.MaxDelay = 10*time.Millisecond, 50*time.Millisecond
+	})
 	s.ok(waiter.Wait(s.ctx, &kinesis.DescribeStreamInput{StreamName: stream}, time.Minute))
 	return must[*kinesis.DescribeStreamSummaryOutput](s.t)(s.c.DescribeStreamSummary(s.ctx, &kinesis.DescribeStreamSummaryInput{StreamName: stream})).StreamDescriptionSummary
 }
