@@ -140,11 +140,20 @@ func (t *taking) takeNoisy(priority uint8, n *noisyList) error {
 	return nil
 }
 
-// serve takes messages from a group whose turn it is: of a FIFO group as many
-// as it can, in their order, else one. It reports stop when it could take none
-// and the group's turn is still to come.
+// serve takes messages from a group whose turn it is. It reports stop when it
+// could take none and the group's turn is still to come.
 func (t *taking) serve(g *group, l *keys.GroupList) verdict {
 	before := len(t.got)
+	v := t.serveFrom(g, l, before)
+	if len(t.got) == before {
+		t.sweeps-- // so that a turn that gives nothing is work, too
+	}
+	return v
+}
+
+// serveFrom takes messages from a group, of a FIFO group as many as it can, in
+// their order, else one. before is how many were taken before the turn.
+func (t *taking) serveFrom(g *group, l *keys.GroupList, before int) verdict {
 	for !t.done() && len(l.Front) > 0 && t.shown(&l.Front[0]) {
 		e := l.Front[0]
 		switch took := len(t.got) > before; {
