@@ -78,6 +78,7 @@ func New(admin Admin, pipes *pipe.Engine, queues *service.Service, authorize Aut
 	c.handle(mux, "PATCH /api/pipes/{name}", c.updatePipe)
 	c.handle(mux, "DELETE /api/pipes/{name}", c.deletePipe)
 	c.handleQueues(mux)
+	c.handleStreams(mux)
 	return http.MaxBytesHandler(mux, maxBodyBytes)
 }
 

@@ -30,6 +30,7 @@ var allowed = map[string]string{
 	"internal/cluster":    "base model keys expr machine storage journal transport tablet",
 	"internal/service":    "base model keys expr machine cluster auth",
 	"internal/pipe":       "base model keys expr machine cluster auth service",
+	"internal/stream":     "base model service",
 	"internal/awsapi":     "base model auth service",
 	"internal/awsapi/gen": "",
 	"internal/dynamo":     "base model keys expr auth service awsapi",
@@ -38,16 +39,17 @@ var allowed = map[string]string{
 	"internal/front":      "base model auth awsapi service dynamo sqs",
 	"internal/console":    "base model cluster auth service pipe",
 	"internal/faultnet":   "base",
-	"internal/server":     "base model keys expr machine storage journal transport tablet cluster auth service pipe awsapi dynamo sqs kinesis front console",
-	"internal/sim":        "base model keys expr machine storage journal transport tablet cluster auth service pipe awsapi dynamo sqs kinesis front console server",
+	"internal/server":     "base model keys expr machine storage journal transport tablet cluster auth service pipe stream awsapi dynamo sqs kinesis front console",
+	"internal/sim":        "base model keys expr machine storage journal transport tablet cluster auth service pipe stream awsapi dynamo sqs kinesis front console server",
 	"examples/send":       "",
 	"internal/demo":       "base",
 	"weirtest":            "server auth base",
 	"weirtest/awsclient":  "",
+	"weirstream":          "auth",
 	"test/process":        "cluster",
 	"test/clients":        "",
 	"test/faults":         "",
-	"cmd/weir":            "demo base model keys auth cluster journal storage console server pipe machine tablet",
+	"cmd/weir":            "demo base model keys auth cluster journal storage console server pipe machine tablet weirstream",
 }
 
 // onlyHere says which room alone may import a package.

@@ -28,6 +28,7 @@ import (
 	"weir.dev/weir/internal/pipe"
 	"weir.dev/weir/internal/service"
 	"weir.dev/weir/internal/storage"
+	"weir.dev/weir/internal/stream"
 	"weir.dev/weir/internal/transport"
 )
 
@@ -264,6 +265,8 @@ func (s *Server) openNode(context.Context) (err error) {
 	s.service.SetProfile(s.cfg.Profile)
 	s.pipes = pipe.NewEngine(s.node, s.service, s.clock, s.rand, s.cfg.Logger)
 	s.later(func() error { s.pipes.Close(); return nil })
+	streams := stream.NewEngine(s.service, s.clock, s.rand, s.cfg.Logger)
+	s.later(func() error { streams.Close(); return nil })
 	s.tasks.Go(s.announce)
 	return nil
 }

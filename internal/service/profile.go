@@ -15,11 +15,13 @@ type Profile struct {
 	// MoveTasks is how many tasks that move messages may run at once. Zero is no
 	// limit.
 	MoveTasks int
+	// Streams says that Kinesis' quotas hold: see stream_limits.go.
+	Streams bool
 }
 
 // AWSProfile has the quotas of AWS. Source: Amazon SQS Developer Guide, "Amazon
 // SQS message quotas" and "Dead-letter queue redrive".
-var AWSProfile = Profile{FifoCalls: 300, FifoMessages: 3000, InFlight: 120_000, MoveTasks: 100}
+var AWSProfile = Profile{FifoCalls: 300, FifoMessages: 3000, InFlight: 120_000, MoveTasks: 100, Streams: true}
 
 // ParseProfile is the profile of that name: "none" or "aws".
 func ParseProfile(name string) (Profile, error) {

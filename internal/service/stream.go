@@ -13,6 +13,7 @@ import (
 
 // Limits of the stream operations.
 const (
+	maxStreamName = 128
 	// onDemandShards is how many shards an on-demand stream begins with, as in
 	// Kinesis, and the least that it goes back to.
 	onDemandShards = 4
@@ -29,7 +30,6 @@ type streamRoom struct {
 	specs  atomic.Pointer[map[model.ResourceID]*Stream]
 	finish flights
 	meters shardMeters
-	aws    bool // AWS's quotas hold
 }
 
 // of returns the stream of a resource in the catalog. Readers take no lock; a
@@ -179,7 +179,7 @@ func (s *Service) changeStream(ctx context.Context, ref *StreamRef, change func(
 			return nil, err
 		}
 		spec.ModifiedMs = s.nowMs()
-		r, err := s.updateResource(ctx, st.ID, st.version, spec.Append(nil))
+		r, err := s.updateResource(ctx, st.ID, st.version, spec.Tags, spec.Append(nil))
 		switch {
 		case err == nil:
 			return s.streams.of(s.cluster.Catalog(), r)

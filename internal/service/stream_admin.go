@@ -3,12 +3,16 @@ package service
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"weir.dev/weir/internal/model"
 )
 
 // CreateStream creates a stream, which is ACTIVE at once. Errors: *StreamError.
 func (s *Service) CreateStream(ctx context.Context, req *CreateStreamRequest) error {
+	if !isStreamName(req.Name) {
+		return streamFault(FaultStreamValidation, "1 validation error detected: Value '%.128s' at 'streamName' failed to satisfy constraint: Member must satisfy regular expression pattern: [a-zA-Z0-9_.-]+", req.Name)
+	}
 	shards, err := s.shardsToCreate(ctx, req)
 	if err != nil {
 		return err
@@ -33,11 +37,18 @@ func (s *Service) CreateStream(ctx context.Context, req *CreateStreamRequest) er
 	if spec.Tags, err = addStreamTags(nil, req.Tags, &req.StreamRef); err != nil {
 		return err
 	}
-	_, err = s.createResource(ctx, model.KindStream, req.Name, spec.Append(nil))
+	_, err = s.createResource(ctx, model.KindStream, req.Name, spec.Tags, spec.Append(nil))
 	if isKind(err, model.ErrInUse) {
 		return streamFault(FaultStreamInUse, "Stream %s under account %s already exists.", req.Name, req.account())
 	}
 	return err
+}
+
+func isStreamName(name string) bool {
+	other := func(r rune) bool {
+		return (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && r != '_' && r != '.' && r != '-'
+	}
+	return name != "" && len(name) <= maxStreamName && !strings.ContainsFunc(name, other)
 }
 
 // shardsToCreate is how many shards a new stream has.

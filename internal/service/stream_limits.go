@@ -129,4 +129,4 @@ func rateExceeded(ref *StreamRef, st *Stream, n model.ShardNumber) error {
 }
 
 // awsLimits reports whether AWS's quotas hold.
-func (s *Service) awsLimits() bool { return s.streams.aws }
+func (s *Service) awsLimits() bool { return s.profile.Streams }

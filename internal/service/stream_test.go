@@ -209,7 +209,7 @@ func TestReshard(t *testing.T) {
 	if err != nil || st.OpenShards != 7 || st.Status != StreamActive || st.Spec.Covers() != nil {
 		t.Errorf("%+v, %v", st, err)
 	}
-	s.streams.aws = true
+	s.SetProfile(AWSProfile)
 	_, err = s.UpdateShardCount(ctx, &UpdateShardCountRequest{StreamRef: testStream, Target: 15})
 	wantFault(t, err, FaultStreamArgument, "cannot scale up over double")
 	_, err = s.UpdateShardCount(ctx, &UpdateShardCountRequest{StreamRef: testStream, Target: 3})
@@ -375,7 +375,7 @@ func TestAWSLimits(t *testing.T) {
 			t.Errorf("%d failed without a limit", n)
 		}
 	}
-	s.streams.aws = true
+	s.SetProfile(AWSProfile)
 	if failed() != 0 || failed() != 0 || failed() != 500 {
 		t.Error("1,500 records in a second")
 	}
