@@ -172,7 +172,7 @@ func banner(w io.Writer, s *server.Server, cfg server.Config) {
 	node, clusterID := s.Node()
 	fmt.Fprintf(w, `Weir is running.
 
-  AWS APIs   %s://%s   (DynamoDB, SQS)
+  AWS APIs   %s://%s   (DynamoDB, SQS, Kinesis)
   console    http://%s   (admin API, health, metrics)
   peers      %s
   data       %s
