@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"sort"
-	"unicode/utf8"
 
 	"weir.dev/weir/internal/model"
 	"weir.dev/weir/internal/service"
@@ -246,81 +245,6 @@ func reasonOf(r *model.Rejected) string {
 	}
 }
 
-// The attributes that a dead letter gets besides its own.
-const (
-	reasonAttribute = "weir.reason"
-	pipeAttribute   = "weir.pipe"
-)
-
-// bury sends the messages that cannot be applied to the dead-letter queue. A
-// queue that was deleted is made again: a message is never dropped.
-func (w *worker) bury(c *claim, rejected []dead) error {
-	sort.Slice(rejected, func(i, j int) bool { return rejected[i].message.Seq < rejected[j].message.Seq })
-	for {
-		j := w.current()
-		if _, ok := w.engine.cluster.Catalog().ResourceByID(j.spec.DeadLetters); !ok && !j.mover {
-			// It was deleted; its data may not be gone yet, and would take the letters
-			// along.
-			if err := w.remakeDeadLetters(&j); err != nil {
-				return err
-			}
-			continue
-		}
-		p := part{number: model.DeadPart, target: j.spec.DeadLetters, slot: model.QueueSlot(j.spec.DeadLetters)}
-		for _, r := range rejected {
-			p.effects = append(p.effects, model.PipeEffect{Message: r.message.Seq, Kind: model.CmdSend, Body: letter(r, &j)})
-		}
-		res, err := w.propose(w.applyCommand(c, &p))
-		switch {
-		case err != nil:
-			return err
-		case res.Status == model.StatusOK:
-			return nil
-		case res.Status == model.StatusStale:
-			return errStale
-		case res.Status != model.StatusGone:
-			return fmt.Errorf("the dead-letter queue answered with status %d: %s", res.Status, res.Body)
-		}
-		if err := w.remakeDeadLetters(&j); err != nil {
-			return err
-		}
-	}
-}
-
-// remakeDeadLetters makes the dead-letter queue again and waits until the
-// worker may have heard of it. An error says that the worker is stopping.
-func (w *worker) remakeDeadLetters(j *job) error {
-	if err := w.engine.remakeDeadLetters(w.ctx, j); err != nil {
-		w.engine.log.Warn("cannot make the dead-letter queue again", "pipe", j.name, "error", err)
-	}
-	w.pause(superviseEvery)
-	return w.ctx.Err()
-}
-
-// letter is the dead letter of a message: the message, with the reason and the
-// pipe as attributes.
-func letter(r dead, j *job) []byte {
-	e := model.SendEntry{Message: r.message.Message}
-	e.Message.DeadFrom = j.spec.Source
-	e.Message.Attrs = append([]model.MessageAttr(nil), e.Message.Attrs...)
-	e.Message.Attrs = append(e.Message.Attrs,
-		model.MessageAttr{Name: reasonAttribute, DataType: "String", Value: shorten(r.reason, model.MaxReasonBytes)},
-		model.MessageAttr{Name: pipeAttribute, DataType: "String", Value: j.name},
-	)
-	return e.Append(nil)
-}
-
-// shorten cuts a text to at most n bytes, between characters.
-func shorten(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	for n > 0 && !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:n]
-}
-
 // settle ends the claim at the source.
 func (w *worker) settle(c *claim, release bool) {
 	src := w.source(c.slot)
@@ -346,56 +270,4 @@ func (w *worker) propose(cmd *model.Command) (model.Result, error) {
 		}
 		w.pause(retryPause)
 	}
-}
-
-// end finishes a deleted pipe: no claim is left, so the targets may forget its
-// results, and the catalog the pipe. It reports false when it must try again.
-func (w *worker) end(j *job) bool {
-	if _, ok := w.close(j); !ok {
-		return false
-	}
-	return w.engine.service.ForgetResource(w.ctx, j.id) == nil
-}
-
-// close sees to it that the pipe makes no more claims, rolls those that it made
-// forward, and lets the targets forget their results. It returns how many
-// messages the pipe has settled; ok is false when it must be tried again.
-func (w *worker) close(j *job) (settled uint64, ok bool) {
-	for _, slot := range j.slots {
-		drop := &model.Command{Kind: model.CmdDropResource, Resource: j.id, Slot: slot}
-		if _, err := w.propose(drop); err != nil {
-			return 0, false
-		}
-	}
-	// From here on the source makes no claim for the pipe. Some may have been
-	// made in the meantime.
-	if err := w.recover(j); err != nil || !w.idle() {
-		return 0, false
-	}
-	if settled, ok = w.allSettled(j); !ok {
-		return 0, false
-	}
-	for _, t := range w.targets(j) {
-		for _, slot := range j.slots {
-			body := model.PipeApply{Pipe: j.id, Source: w.source(slot), Floor: model.FloorEnd, Part: t.number}
-			if _, err := w.propose(&model.Command{Kind: model.CmdPipeApply, Resource: t.target, Slot: t.slot, Body: body.Append(nil)}); err != nil {
-				return 0, false
-			}
-		}
-	}
-	return settled, true
-}
-
-// targets are the parts that may hold results of the pipe.
-func (w *worker) targets(j *job) (parts []part) {
-	if j.spec.TargetKind == model.KindQueue {
-		parts = w.targetQueues(j)
-	}
-	for i, slot := range j.spec.Bounds {
-		parts = append(parts, part{number: uint32(i), target: j.spec.Target, slot: slot})
-	}
-	if j.spec.DeadLetters != 0 {
-		parts = append(parts, part{number: model.DeadPart, target: j.spec.DeadLetters, slot: model.QueueSlot(j.spec.DeadLetters)})
-	}
-	return parts
 }
