@@ -27,7 +27,7 @@ func TestJavaScript(t *testing.T) {
 			t.Parallel()
 			node := process.Start(t, process.Options{})
 			out, err := run(t, []string{"WEIR_ENDPOINT=" + node.Endpoint(), "NODE_OPTIONS=", "NODE_PATH="}, program,
-				"--test", "--test-reporter=spec", "--test-timeout=60000", file)
+				"--test", "--test-reporter=spec", "--test-timeout=90000", "--test-force-exit", file) // some libraries leave timers behind
 			totals := map[string]string{}
 			for _, m := range javascriptTotals.FindAllStringSubmatch(out, -1) {
 				totals[m[1]] = m[2]

@@ -69,9 +69,9 @@ export async function fails(name, call, message) {
   });
 }
 
-// eventually asks until it is told true, at most for ten seconds.
-export async function eventually(what, ask) {
-  const last = performance.now() + 10_000;
+// eventually asks until it is told true, at most for ten seconds unless told.
+export async function eventually(what, ask, milliseconds = 10_000) {
+  const last = performance.now() + milliseconds;
   for (;;) {
     if (await ask()) return;
     assert.ok(performance.now() < last, `${what} did not come true`);
