@@ -65,7 +65,8 @@ type nodeChange struct {
 }
 
 func (n *nodeCommand) status() (s cluster.ClusterStatus, err error) {
-	return s, admin(*n.console, "GET", "/api/status", nil, &s)
+	err = admin(*n.console, "GET", "/api/status", nil, &s)
+	return s, err
 }
 
 func (n *nodeCommand) list() error {

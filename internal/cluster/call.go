@@ -37,6 +37,7 @@ type call struct {
 	number  uint64        // of the kinds that wait and callLeave: the asking node's name for it
 	strong  bool          // callRead
 	query   model.Query   // callRead, callAwaitRead
+	level   model.Level   // callPropose, callWhenReady: the least durability
 }
 
 func (c *call) encode() []byte {
@@ -45,7 +46,9 @@ func (c *call) encode() []byte {
 		b = model.AppendUvarint(model.AppendUvarint(b, c.number), uint64(c.wait))
 	}
 	switch c.kind {
-	case callPropose, callWhenReady, callAwait:
+	case callPropose, callWhenReady:
+		b = c.command.Append(append(b, byte(c.level)))
+	case callAwait:
 		b = c.command.Append(b)
 	case callRead:
 		b = c.query.Append(model.AppendBool(b, c.strong))
@@ -64,7 +67,12 @@ func decodeCall(b []byte) (*call, error) {
 		c.number, c.wait = d.Uvarint(), time.Duration(d.Uvarint())
 	}
 	switch c.kind {
-	case callPropose, callWhenReady, callAwait:
+	case callPropose, callWhenReady:
+		if c.level = model.Level(d.Byte()); c.level > model.LevelAll {
+			d.Fail()
+		}
+		c.command.Decode(d)
+	case callAwait:
 		c.command.Decode(d)
 	case callRead:
 		c.strong = d.Bool()
@@ -85,6 +93,8 @@ type answer struct {
 	result model.Result
 	index  model.Index  // of the entry, or of the read
 	ready  bool         // of the kinds that wait: false when the wait ran out
+	level  model.Level  // callPropose, callWhenReady: the one reached, LevelQuorum or LevelAll
+	short  bool         // the command asked for LevelAll, and only a majority has it
 	err    error        // tablet's errors, or one that ends the request
 	leader model.NodeID // with tablet.ErrNotLeader: who leads, as far as the one asked knows
 }
@@ -121,7 +131,8 @@ func (a *answer) encode() []byte {
 	}
 	if code == answerOK {
 		b = model.AppendUvarint(b, uint64(a.index))
-		b = model.AppendBool(b, a.ready)
+		b = append(model.AppendBool(b, a.ready), byte(a.level))
+		b = model.AppendBool(b, a.short)
 		b = a.result.Append(b)
 	}
 	return b
@@ -133,6 +144,7 @@ func decodeAnswer(b []byte) (a answer) {
 	case answerOK:
 		a.index = model.Index(d.Uvarint())
 		a.ready = d.Bool()
+		a.level, a.short = model.Level(d.Byte()), d.Bool()
 		a.result.Decode(d)
 	case answerNotLeader:
 		a.err = tablet.ErrNotLeader

@@ -101,7 +101,7 @@ func (h *handler) Call(from model.NodeID, req []byte, reply func([]byte, error))
 	}
 	switch c.kind {
 	case callPropose:
-		n.proposeTo(r, &c.command, done)
+		n.proposeTo(r, &c.command, c.level, done)
 	case callReadIndex:
 		r.readIndex(done)
 	case callRead:
@@ -121,12 +121,12 @@ func (h *handler) Call(from model.NodeID, req []byte, reply func([]byte, error))
 
 // proposeTo hands a command to a replica's lane, unless the disk is too full
 // for what it adds. Deletes still go through: they make room.
-func (n *Node) proposeTo(r *replica, cmd *model.Command, done func(answer)) {
+func (n *Node) proposeTo(r *replica, cmd *model.Command, level model.Level, done func(answer)) {
 	if addsData(cmd.Kind) && n.journal.Full() {
 		done(answer{err: errDiskFull})
 		return
 	}
-	r.propose(cmd, done)
+	r.propose(cmd, max(level, n.levels.of(cmd.Resource)), done)
 }
 
 func addsData(k model.CommandKind) bool {
@@ -142,10 +142,22 @@ func addsData(k model.CommandKind) bool {
 var errDiskFull = model.Errorf(model.ErrUnavailable, "the disk of the node that leads this data is nearly full: it takes no new data until there is room; deletes still work")
 
 // propose hands a command to the replica's lane.
-func (r *replica) propose(cmd *model.Command, done func(answer)) {
-	r.lane.post(event{kind: evPropose, replica: r, proposal: tablet.Proposal{Command: cmd, Done: func(res model.Result, at model.Index, err error) {
-		done(answer{result: res, index: at, ready: err == nil, err: err})
+func (r *replica) propose(cmd *model.Command, level model.Level, done func(answer)) {
+	r.lane.post(event{kind: evPropose, replica: r, proposal: tablet.Proposal{Command: cmd, Level: level, Done: func(res model.Result, at model.Index, err error) {
+		done(proposed(level, res, at, err))
 	}}})
+}
+
+// proposed is the answer to a proposal that asked for a level.
+func proposed(level model.Level, res model.Result, at model.Index, err error) answer {
+	a := answer{result: res, index: at, ready: err == nil, err: err}
+	switch {
+	case errors.Is(err, tablet.ErrNotOnAll):
+		a.ready, a.err, a.short = true, nil, level == model.LevelAll
+	case err == nil && level > model.LevelQuorum:
+		a.level = model.LevelAll
+	}
+	return a
 }
 
 // readIndex asks for a moment at which the replica's state is good for a

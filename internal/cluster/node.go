@@ -80,6 +80,7 @@ type Node struct {
 	opening    sync.Mutex // held while a replica is made
 	fatalOnce  sync.Once
 	leads      hearsay
+	levels     levels
 	visits     visits
 	waitNumber atomic.Uint64 // of the last wait at another node
 

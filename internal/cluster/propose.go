@@ -9,6 +9,7 @@ import (
 	"weir.dev/weir/internal/machine"
 	"weir.dev/weir/internal/model"
 	"weir.dev/weir/internal/tablet"
+	"weir.dev/weir/internal/terms"
 )
 
 const (
@@ -30,8 +31,22 @@ func (n *Node) Propose(ctx context.Context, cmd *model.Command) (model.Result, e
 	if err != nil {
 		return model.Result{}, err
 	}
-	a, err := n.request(ctx, &call{kind: callPropose, tablet: id, command: *cmd})
-	return a.result, err
+	t := terms.Of(ctx)
+	a, err := n.request(ctx, &call{kind: callPropose, tablet: id, command: *cmd, level: t.Asked()})
+	return wrote(t, id, &a, err)
+}
+
+// wrote notes what a write was given, and fails one that is less durable than
+// was asked for.
+func wrote(t *terms.Terms, id model.TabletID, a *answer, err error) (model.Result, error) {
+	if err != nil {
+		return model.Result{}, err
+	}
+	t.Wrote(id, a.index, a.level)
+	if a.short {
+		return model.Result{}, model.Errorf(model.ErrUnavailable, "a majority of the replicas has the write on disk, but not all of them, as it asks: one is down or slow; the write stays, and it is safe to send it again")
+	}
+	return a.result, nil
 }
 
 // ProposeCatalog implements service.Cluster.
@@ -49,8 +64,13 @@ func (n *Node) ProposeWhenReady(ctx context.Context, cmd *model.Command, wait ti
 	if err != nil {
 		return model.Result{}, false, err
 	}
-	a, err := n.request(ctx, &call{kind: callWhenReady, tablet: id, command: *cmd, wait: wait})
-	return a.result, a.ready, err
+	t := terms.Of(ctx)
+	a, err := n.request(ctx, &call{kind: callWhenReady, tablet: id, command: *cmd, wait: wait, level: t.Asked()})
+	if err != nil || !a.ready {
+		return model.Result{}, false, err
+	}
+	res, err := wrote(t, id, &a, nil)
+	return res, err == nil, err
 }
 
 // AwaitReady implements service.Cluster.
@@ -146,7 +166,7 @@ func (n *Node) attempt(ctx context.Context, c *call) answer {
 func (n *Node) waitHere(ctx context.Context, r *replica, c *call) answer {
 	switch c.kind {
 	case callWhenReady:
-		return n.proposeWhenReady(ctx, r, &c.command, c.wait)
+		return n.proposeWhenReady(ctx, r, c)
 	case callAwait:
 		return n.awaitReady(ctx, r, &c.command, c.wait)
 	default:
@@ -159,7 +179,7 @@ func (n *Node) attemptHere(ctx context.Context, r *replica, c *call) answer {
 		return n.waitHere(ctx, r, c)
 	}
 	if c.kind == callPropose {
-		return n.proposeHere(ctx, r, &c.command)
+		return n.proposeHere(ctx, r, c)
 	}
 	done := make(chan answer, 1)
 	r.readIndex(func(a answer) { done <- a })
@@ -173,10 +193,10 @@ func (n *Node) attemptHere(ctx context.Context, r *replica, c *call) answer {
 // proposeHere proposes to a replica that leads and waits for the answer. The
 // lane stamps its own copy of the command: one of an earlier try may still be
 // in its hands.
-func (n *Node) proposeHere(ctx context.Context, r *replica, cmd *model.Command) answer {
+func (n *Node) proposeHere(ctx context.Context, r *replica, c *call) answer {
 	done := make(chan answer, 1)
-	stamped := *cmd
-	n.proposeTo(r, &stamped, func(a answer) { done <- a })
+	stamped := c.command
+	n.proposeTo(r, &stamped, c.level, func(a answer) { done <- a })
 	return n.await(ctx, done, nil)
 }
 

@@ -166,7 +166,7 @@ func TestStoppedNode(t *testing.T) {
 			t.Errorf("the open requests were answered after %v", d)
 		}
 		var got error
-		r.propose(sendCommand(3, 5, "m"), func(a answer) { got = a.err })
+		r.propose(sendCommand(3, 5, "m"), model.LevelQuorum, func(a answer) { got = a.err })
 		if !errors.Is(got, tablet.ErrNotLeader) {
 			t.Errorf("a stopped lane answers a proposal: %v", got)
 		}

@@ -43,6 +43,7 @@ type replica struct {
 	members atomic.Int64  // voters of the tablet
 	applied atomic.Uint64 // model.Index
 	stamp   atomic.Uint64 // model.Stamp, the newest
+	fresh   atomic.Int64  // Unix ms: what was committed then is applied, as far as anybody asked
 	stray   atomic.Bool   // the catalog wants it elsewhere: it may know no leader any more
 	ready   atomic.Bool   // the state may be read: the replica has had its first snapshot
 	waits   waits
@@ -166,6 +167,7 @@ func (r *replica) notePosition(n *Node) {
 // noteCatalog shows everybody a newer catalog.
 func (n *Node) noteCatalog(c *model.Catalog) {
 	n.catalog.Store(c)
+	n.levels.note(c)
 	for _, r := range n.allReplicas() {
 		t, ok := c.TabletByID(r.id)
 		r.stray.Store(ok && !slices.Contains(t.Voters, n.opts.Node) && !slices.Contains(t.Learners, n.opts.Node))

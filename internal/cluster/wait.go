@@ -100,16 +100,17 @@ func (w *waits) wakeAll() {
 }
 
 // proposeWhenReady proposes the command as soon as machine.Ready says that it
-// finds something, and waits for that at most wait.
-func (n *Node) proposeWhenReady(ctx context.Context, r *replica, cmd *model.Command, wait time.Duration) answer {
+// finds something, and waits for that as long as the call says.
+func (n *Node) proposeWhenReady(ctx context.Context, r *replica, c *call) answer {
+	cmd := &c.command
 	key := waitKey{cmd.Resource, cmd.Slot}
-	end := n.clock.Now().Add(wait)
+	end := n.clock.Now().Add(c.wait)
 	for {
 		a := n.waitReady(ctx, r, cmd, end)
 		if a.err != nil || !a.ready {
 			return a
 		}
-		a = n.proposeHere(ctx, r, cmd)
+		a = n.proposeHere(ctx, r, c)
 		if a.err != nil || !machine.TookNothing(cmd, a.result) {
 			r.waits.wake(key) // there may be more
 			return a

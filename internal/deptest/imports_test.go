@@ -27,7 +27,8 @@ var allowed = map[string]string{
 	"internal/machine":    "base model keys expr",
 	"internal/storage":    "base model keys expr machine journal",
 	"internal/tablet":     "base model keys expr machine storage journal transport",
-	"internal/cluster":    "base model keys expr machine storage journal transport tablet",
+	"internal/terms":      "base model",
+	"internal/cluster":    "base model keys expr machine storage journal transport tablet terms",
 	"internal/service":    "base model keys expr machine cluster auth",
 	"internal/pipe":       "base model keys expr machine cluster auth service",
 	"internal/stream":     "base model service",
@@ -36,7 +37,7 @@ var allowed = map[string]string{
 	"internal/dynamo":     "base model keys expr auth service awsapi",
 	"internal/sqs":        "base model keys expr auth service awsapi",
 	"internal/kinesis":    "base model keys expr auth service awsapi",
-	"internal/front":      "base model auth awsapi service dynamo sqs",
+	"internal/front":      "base model auth awsapi service dynamo sqs terms",
 	"internal/console":    "base model cluster auth service pipe",
 	"internal/faultnet":   "base",
 	"internal/server":     "base model keys expr machine storage journal transport tablet cluster auth service pipe stream awsapi dynamo sqs kinesis front console",
@@ -48,8 +49,10 @@ var allowed = map[string]string{
 	"weirstream":          "auth",
 	"test/process":        "cluster",
 	"test/clients":        "",
+	"test/diff":           "",
+	"test/javascript":     "",
 	"test/faults":         "",
-	"cmd/weir":            "demo base model keys auth cluster journal storage console server pipe machine tablet weirstream",
+	"cmd/weir":            "demo base model keys auth cluster journal storage console server service pipe machine tablet weirstream",
 }
 
 // onlyHere says which room alone may import a package.

@@ -18,6 +18,7 @@ func (x *exchange) answer(resp *awsapi.Response) {
 	for i := range resp.Header {
 		x.via.addHeader(resp.Header[i][0], resp.Header[i][1])
 	}
+	x.tellTerms()
 	if cap(resp.Body) > copiedAnswer {
 		x.via.send(resp.Body, true)
 		return

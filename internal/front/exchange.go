@@ -16,6 +16,7 @@ import (
 	"weir.dev/weir/internal/auth"
 	"weir.dev/weir/internal/awsapi"
 	"weir.dev/weir/internal/model"
+	"weir.dev/weir/internal/terms"
 )
 
 // exchange is one request and its answer: everything that the front needs
@@ -30,7 +31,8 @@ type exchange struct {
 	head   head
 	query  []byte
 	req    awsapi.Request
-	status int // of the answer, once there is one
+	terms  *terms.Terms // nil when the request names none
+	status int          // of the answer, once there is one
 
 	body     *[]byte
 	reserved int64 // of Server.bodyBytes
@@ -120,7 +122,7 @@ func (x *exchange) handle() {
 func (x *exchange) release() {
 	x.releaseBody()
 	x.signed.Reset()
-	x.req, x.head, x.query = awsapi.Request{}, head{}, nil
+	x.req, x.head, x.query, x.terms = awsapi.Request{}, head{}, nil, nil
 	x.via, x.one = nil, http1{}
 	x.srv.exchanges.Put(x)
 }
@@ -150,6 +152,9 @@ func (x *exchange) perform() *awsapi.Error {
 		return fault
 	}
 	if fault := x.authenticate(); fault != nil {
+		return fault
+	}
+	if fault := x.readTerms(); fault != nil {
 		return fault
 	}
 	if x.req.Protocol == awsapi.Query {
@@ -262,6 +267,9 @@ func (x *exchange) call(door awsapi.Door) (fault *awsapi.Error) {
 	s := x.srv
 	s.active.Add(1)
 	ctx := x.via.begin()
+	if x.terms != nil {
+		ctx = terms.With(ctx, x.terms)
+	}
 	streaming := false
 	defer func() {
 		p := recover()

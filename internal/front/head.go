@@ -15,6 +15,7 @@ type head struct {
 	origin, fetchSite                  []byte
 	contentLength, transferEncoding    []byte
 	wait                               []byte // x-weir-wait-seconds
+	durability, maxLag, session        []byte // x-weir-durability, x-weir-max-lag-ms, x-weir-session
 }
 
 // maxHeaderLines bounds the header lines of a request; the verifier has the
@@ -104,12 +105,15 @@ func (h *head) field(line *auth.Header) *[]byte {
 		if line.Is("x-amz-target") {
 			return &h.target
 		}
-	case len("content-length"): // and sec-fetch-site
+	case len("content-length"): // and sec-fetch-site, x-weir-session
 		if line.Is("content-length") {
 			return &h.contentLength
 		}
 		if line.Is("sec-fetch-site") {
 			return &h.fetchSite
+		}
+		if line.Is("x-weir-session") {
+			return &h.session
 		}
 	case len("amz-sdk-request"):
 		if line.Is("amz-sdk-request") {
@@ -119,9 +123,15 @@ func (h *head) field(line *auth.Header) *[]byte {
 		if line.Is("content-encoding") {
 			return &h.contentEncoding
 		}
-	case len("transfer-encoding"):
+	case len("x-weir-durability"): // and x-weir-max-lag-ms, transfer-encoding
 		if line.Is("transfer-encoding") {
 			return &h.transferEncoding
+		}
+		if line.Is("x-weir-durability") {
+			return &h.durability
+		}
+		if line.Is("x-weir-max-lag-ms") {
+			return &h.maxLag
 		}
 	case len("x-weir-wait-seconds"):
 		if line.Is("x-weir-wait-seconds") {

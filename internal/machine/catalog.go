@@ -166,7 +166,7 @@ func updateResource(c *model.Catalog, tx *Tx, op *model.CatalogOp) model.Result 
 		return model.Result{Status: model.StatusStale}
 	}
 	r.Version++
-	r.Spec = op.Resource.Spec
+	r.Spec, r.Level = op.Resource.Spec, op.Resource.Level
 	c.Resources = slices.Clone(c.Resources)
 	c.Resources[at] = r
 	return model.Result{Body: writeResource(tx, &r)}

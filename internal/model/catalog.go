@@ -22,6 +22,7 @@ type Resource struct {
 	CreatedMs int64  // Unix milliseconds
 	Version   uint64 // grows with every change of Spec
 	Deleting  bool   // no longer usable; its data is being removed
+	Level     Level  // the least durability of its writes
 	Spec      []byte // by Kind: TableSpec, QueueSpec, PipeSpec, encoded
 }
 

@@ -5,8 +5,8 @@ type CatalogOpKind uint8
 
 // The changes of the catalog.
 const (
-	OpCreateResource CatalogOpKind = 1  // Resource.Kind, Name, Spec -> body: the Resource; StatusExists: the one that has the name
-	OpUpdateResource CatalogOpKind = 2  // Resource.ID, Version (the one read), Spec -> body: the Resource; StatusStale when Version changed
+	OpCreateResource CatalogOpKind = 1  // Resource.Kind, Name, Level, Spec -> body: the Resource; StatusExists: the one that has the name
+	OpUpdateResource CatalogOpKind = 2  // Resource.ID, Version (the one read), Level, Spec -> body: the Resource; StatusStale when Version changed
 	OpDeleteResource CatalogOpKind = 3  // Resource.ID: the name is free again; the data goes in the background
 	OpForgetResource CatalogOpKind = 4  // Resource.ID: every tablet has dropped its data
 	OpAddNode        CatalogOpKind = 5  // Node, Token.Hash; StatusNotFound when the token is unknown, used or expired
@@ -59,7 +59,7 @@ func (r *Resource) Append(dst []byte) []byte {
 	dst = AppendString(dst, r.Name)
 	dst = AppendUvarint(dst, uint64(r.CreatedMs))
 	dst = AppendUvarint(dst, r.Version)
-	dst = AppendBool(dst, r.Deleting)
+	dst = append(AppendBool(dst, r.Deleting), byte(r.Level))
 	return AppendBytes(dst, r.Spec)
 }
 
@@ -71,6 +71,9 @@ func (r *Resource) Decode(d *Decoder) {
 	r.CreatedMs = int64(d.Uvarint())
 	r.Version = d.Uvarint()
 	r.Deleting = d.Bool()
+	if r.Level = Level(d.Byte()); r.Level > LevelAll {
+		d.Fail()
+	}
 	r.Spec = append([]byte(nil), d.Bytes()...)
 }
 

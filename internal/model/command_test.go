@@ -9,7 +9,7 @@ import (
 
 // envelopes are examples of what carries bodies, and of the catalog.
 func envelopes() []body {
-	resource := Resource{ID: 300, Kind: KindPipe, Name: "likes", CreatedMs: 1700000000000, Version: 3, Deleting: true, Spec: []byte("spec")}
+	resource := Resource{ID: 300, Kind: KindPipe, Name: "likes", CreatedMs: 1700000000000, Version: 3, Deleting: true, Level: LevelAllIfUp, Spec: []byte("spec")}
 	node := Node{ID: 1 << 63, PeerAddr: "[::1]:4590", JoinedMs: 1700000000001, Zone: "a", Start: 300, Draining: true, Leaving: true, ReadOnly: true}
 	removed := RemovedNode{ID: 1 << 62, RemovedMs: 1700000000003}
 	settings := ClusterSettings{ReplaceAfterMs: 60000}

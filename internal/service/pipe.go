@@ -24,7 +24,7 @@ func NewPipe(r *model.Resource) (*Pipe, error) {
 // CreatePipe adds a pipe to the catalog. Errors: ErrInUse when the name is
 // taken.
 func (s *Service) CreatePipe(ctx context.Context, name string, spec *model.PipeSpec) (*Pipe, error) {
-	r, err := s.createResource(ctx, model.KindPipe, name, spec.Append(nil))
+	r, err := s.createResource(ctx, model.KindPipe, name, spec.Tags, spec.Append(nil))
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +83,7 @@ func (s *Service) updatePipe(ctx context.Context, name string, change func(*mode
 			return nil, err
 		}
 		change(&p.Spec)
-		r, err := s.updateResource(ctx, p.Resource.ID, p.Resource.Version, p.Spec.Append(nil))
+		r, err := s.updateResource(ctx, p.Resource.ID, p.Resource.Version, p.Spec.Tags, p.Spec.Append(nil))
 		if err == nil {
 			return NewPipe(r)
 		}

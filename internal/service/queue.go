@@ -38,7 +38,7 @@ func (s *Service) CreateQueue(ctx context.Context, req *CreateQueueRequest) (*Qu
 	}
 	spec.CreatedMs = s.clock.Now().UnixMilli()
 	spec.ModifiedMs = spec.CreatedMs
-	r, err := s.createResource(ctx, model.KindQueue, req.Name, spec.Append(nil))
+	r, err := s.createResource(ctx, model.KindQueue, req.Name, spec.Tags, spec.Append(nil))
 	switch {
 	case isKind(err, model.ErrInUse): // another request was faster
 		q, err := s.queueOf(r)
@@ -224,7 +224,7 @@ func (s *Service) changeQueue(ctx context.Context, name string, change func(q *Q
 			return err
 		}
 		spec.ModifiedMs = s.clock.Now().UnixMilli()
-		_, err = s.updateResource(ctx, q.ID, q.version, spec.Append(nil))
+		_, err = s.updateResource(ctx, q.ID, q.version, spec.Tags, spec.Append(nil))
 		if isKind(err, model.ErrInUse) || isKind(err, model.ErrNotFound) { // our catalog was behind
 			if err := s.cluster.SyncCatalog(ctx); err != nil {
 				return err

@@ -36,17 +36,26 @@ func (s *Service) resources(ctx context.Context, kind model.ResourceKind) ([]mod
 	return found, nil
 }
 
-// createResource creates a resource. When the name is taken it returns the
-// resource that has it and ErrInUse.
-func (s *Service) createResource(ctx context.Context, kind model.ResourceKind, name string, spec []byte) (*model.Resource, error) {
-	op := model.CatalogOp{Kind: model.OpCreateResource, Resource: model.Resource{Kind: kind, Name: name, Spec: spec}}
+// createResource creates a resource; tags are those in its spec. When the name
+// is taken it returns the resource that has it and ErrInUse.
+func (s *Service) createResource(ctx context.Context, kind model.ResourceKind, name string, tags []model.Tag, spec []byte) (*model.Resource, error) {
+	level, err := levelOf(tags)
+	if err != nil {
+		return nil, err
+	}
+	op := model.CatalogOp{Kind: model.OpCreateResource, Resource: model.Resource{Kind: kind, Name: name, Level: level, Spec: spec}}
 	return s.changeCatalog(ctx, &op)
 }
 
 // updateResource replaces a resource's spec, provided that its version is
-// still the one given. Errors: ErrNotFound, ErrInUse (changed meanwhile).
-func (s *Service) updateResource(ctx context.Context, id model.ResourceID, version uint64, spec []byte) (*model.Resource, error) {
-	op := model.CatalogOp{Kind: model.OpUpdateResource, Resource: model.Resource{ID: id, Version: version, Spec: spec}}
+// still the one given; tags are those in the spec. Errors: ErrNotFound, ErrInUse
+// (changed meanwhile).
+func (s *Service) updateResource(ctx context.Context, id model.ResourceID, version uint64, tags []model.Tag, spec []byte) (*model.Resource, error) {
+	level, err := levelOf(tags)
+	if err != nil {
+		return nil, err
+	}
+	op := model.CatalogOp{Kind: model.OpUpdateResource, Resource: model.Resource{ID: id, Version: version, Level: level, Spec: spec}}
 	return s.changeCatalog(ctx, &op)
 }
 

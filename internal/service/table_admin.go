@@ -42,7 +42,7 @@ func (s *Service) CreateTable(ctx context.Context, req *CreateTableRequest) (*Ta
 		return nil, err
 	}
 	spec.TableID = s.tableID(req)
-	r, err := s.createResource(ctx, model.KindTable, req.Name, spec.Append(nil))
+	r, err := s.createResource(ctx, model.KindTable, req.Name, spec.Tags, spec.Append(nil))
 	var e *model.Error
 	taken := errors.As(err, &e) && e.Kind == model.ErrInUse && r != nil
 	if err != nil && !taken {
@@ -193,7 +193,7 @@ func (s *Service) UpdateTable(ctx context.Context, req *UpdateTableRequest) (*Ta
 		if err := changeSpec(&spec, req); err != nil {
 			return nil, err
 		}
-		r, err := s.updateResource(ctx, t.resource.ID, t.resource.Version, spec.Append(nil))
+		r, err := s.updateResource(ctx, t.resource.ID, t.resource.Version, spec.Tags, spec.Append(nil))
 		var e *model.Error
 		if errors.As(err, &e) && e.Kind == model.ErrInUse && try < maxTableTries {
 			if err := s.cluster.SyncCatalog(ctx); err != nil {

@@ -53,6 +53,7 @@ func (t *Tablet) Effects() Effects {
 		}
 		t.answerReads()
 	}
+	t.answerHeld()
 	e := t.effects
 	t.effects = Effects{}
 	return e

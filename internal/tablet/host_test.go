@@ -1,6 +1,7 @@
 package tablet
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -183,9 +184,15 @@ func (h *host) applyBatch(e *pb.Entry) (BatchResult, bool) {
 }
 
 // propose proposes commands with these bodies; their answers go to the trace.
-func (h *host) propose(bodies ...string) {
+func (h *host) propose(bodies ...string) { h.proposeAt(model.LevelQuorum, bodies...) }
+
+func (h *host) proposeAt(level model.Level, bodies ...string) {
 	for _, body := range bodies {
-		h.tablet.Propose(Proposal{Command: &model.Command{Kind: model.CmdPutItem, Body: []byte(body)}, Done: func(res model.Result, at model.Index, err error) {
+		h.tablet.Propose(Proposal{Command: &model.Command{Kind: model.CmdPutItem, Body: []byte(body)}, Level: level, Done: func(res model.Result, at model.Index, err error) {
+			if errors.Is(err, ErrNotOnAll) {
+				h.group.notef("  %s: done at %d, %q: %v", body, at, res.Body, err)
+				return
+			}
 			if err != nil {
 				h.group.notef("  %s: %v", body, err)
 				return

@@ -2,8 +2,10 @@ package tablet
 
 import (
 	"errors"
+	"math"
 
 	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/tracker"
 
 	"weir.dev/weir/internal/model"
 )
@@ -11,8 +13,11 @@ import (
 // Proposal is a command on its way into the log.
 type Proposal struct {
 	Command *model.Command // stamped by the tablet
+	// Level is how many replicas must have it before it is answered.
+	Level model.Level
 	// Done is called once, on the lane, with the result and the entry's index,
-	// or with ErrNotLeader, ErrBusy (surely not applied) or ErrUnknown.
+	// or with ErrNotLeader, ErrBusy (surely not applied) or ErrUnknown. With
+	// ErrNotOnAll there are a result and an index too: a majority has it.
 	Done func(res model.Result, at model.Index, err error)
 }
 
@@ -20,6 +25,15 @@ type Proposal struct {
 type proposals struct {
 	waiting []Proposal            // for the end of the turn, or for T2
 	batches map[uint64][]Proposal // by batch number: in the log
+	held    []held                // by index: applied, and not on every voter yet
+}
+
+// held is an answer that waits until every voter has the entry.
+type held struct {
+	proposal Proposal
+	result   model.Result
+	index    model.Index
+	until    uint64 // the tick at which the waiting ends
 }
 
 // Propose adds a command to the batch of this turn.
@@ -96,6 +110,10 @@ func (t *Tablet) proposeWaiting() {
 func (p *proposals) failAll() {
 	failProposals(p.waiting, ErrNotLeader)
 	p.waiting = nil
+	for _, h := range p.held {
+		h.proposal.Done(h.result, h.index, ErrNotOnAll)
+	}
+	p.held = nil
 	lost := p.batches
 	p.batches = map[uint64][]Proposal{}
 	for _, number := range sortedKeys(lost) {
@@ -124,8 +142,47 @@ func (t *Tablet) answer(r BatchResult) {
 	}
 	delete(t.proposals.batches, r.Number)
 	for i, p := range batch {
+		if p.Level > model.LevelQuorum && t.leads {
+			t.proposals.held = append(t.proposals.held, held{p, r.Results[i], r.Index, t.ticks + allTicks})
+			continue
+		}
 		p.Done(r.Results[i], r.Index, nil)
 	}
+}
+
+// answerHeld answers what every voter has by now, and what has waited for it
+// long enough.
+func (t *Tablet) answerHeld() {
+	if len(t.proposals.held) == 0 {
+		return
+	}
+	all := t.onAll()
+	n := 0
+	for _, h := range t.proposals.held {
+		switch {
+		case h.index <= all:
+			h.proposal.Done(h.result, h.index, nil)
+		case t.ticks >= h.until:
+			h.proposal.Done(h.result, h.index, ErrNotOnAll)
+		default:
+			t.proposals.held[n] = h
+			n++
+		}
+	}
+	clear(t.proposals.held[n:])
+	t.proposals.held = t.proposals.held[:n]
+}
+
+// onAll is the index up to which every voter, also one that is leaving, is
+// known to have the log on disk.
+func (t *Tablet) onAll() model.Index {
+	least := model.Index(math.MaxUint64)
+	t.rn.WithProgress(func(_ uint64, typ raft.ProgressType, pr tracker.Progress) {
+		if typ == raft.ProgressTypePeer {
+			least = min(least, model.Index(pr.Match))
+		}
+	})
+	return least
 }
 
 // Abandon answers everything that is open, when the node stops.

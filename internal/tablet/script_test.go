@@ -71,7 +71,7 @@ func (g *group) step(t *testing.T, d *datadriven.TestData) {
 	case "clock":
 		h.now = time.UnixMilli(int64(intArg(t, d, "ms")))
 	case "propose":
-		h.propose(strings.Split(strings.TrimSpace(d.Input), "\n")...)
+		h.proposeAt(model.Level(intArg(t, d, "level")), strings.Split(strings.TrimSpace(d.Input), "\n")...)
 	case "read":
 		var name string
 		d.ScanArgs(t, "name", &name)

@@ -41,6 +41,9 @@ var (
 	// ErrUnknown: leadership was lost with the proposal under way; it may yet be
 	// applied.
 	ErrUnknown = errors.New("leadership was lost before the outcome was known")
+	// ErrNotOnAll: applied, and a majority has it on disk, but not every voter
+	// within model.AllPatience.
+	ErrNotOnAll = errors.New("a majority has it, but not every voter")
 )
 
 // Timing, in ticks of TickInterval.
@@ -51,6 +54,7 @@ const (
 	// A change of membership must be applied everywhere before another leader
 	// can be made: a node that has not applied it does not stand for election.
 	settleTicks = 3
+	allTicks    = uint64(model.AllPatience / TickInterval)
 	// handOverTicks is how long an attempt to hand over may hold up proposals.
 	handOverTicks = 2
 )

@@ -1,0 +1,75 @@
+package front
+
+import (
+	"strconv"
+	"time"
+
+	"weir.dev/weir/internal/awsapi"
+	"weir.dev/weir/internal/model"
+	"weir.dev/weir/internal/terms"
+)
+
+// The headers by which a request asks for more than its content says, and by
+// which its answer tells what it was given. They are extensions; docs/http.md
+// describes them. A request that names none of them is told nothing.
+const (
+	headerDurability = "x-weir-durability"
+	headerLag        = "x-weir-lag-ms"
+	headerSession    = "x-weir-session"
+)
+
+// newSession is the value of x-weir-session that begins a session.
+const newSession = "new"
+
+// maxLagMs bounds x-weir-max-lag-ms: a day.
+const maxLagMs = 24 * 60 * 60 * 1000
+
+// readTerms reads the request's terms from its headers.
+func (x *exchange) readTerms() *awsapi.Error {
+	h := &x.head
+	if h.durability == nil && h.maxLag == nil && h.session == nil {
+		return nil
+	}
+	t := &terms.Terms{}
+	var err error
+	if h.durability != nil {
+		if t.Level, err = model.ParseLevel(string(h.durability)); err != nil {
+			return badTerms("The header x-weir-durability must be quorum, all-if-up or all.")
+		}
+	}
+	if h.maxLag != nil {
+		ms, err := strconv.ParseUint(string(h.maxLag), 10, 31)
+		if err != nil || ms < 1 || ms > maxLagMs {
+			return badTerms("The header x-weir-max-lag-ms must be a whole number from 1 to 86400000.")
+		}
+		t.MaxLag = time.Duration(ms) * time.Millisecond
+	}
+	if session := string(h.session); session != newSession {
+		if t.After, err = terms.ParseToken(session); err != nil {
+			return badTerms("The header x-weir-session must be new, or the value of an earlier answer.")
+		}
+	}
+	x.terms = t
+	return nil
+}
+
+func badTerms(message string) *awsapi.Error {
+	return frontError(400, "ValidationException", message)
+}
+
+// tellTerms adds what the request was given to the answer.
+func (x *exchange) tellTerms() {
+	if x.terms == nil {
+		return
+	}
+	g := x.terms.Given()
+	if g.Wrote {
+		x.via.addHeader(headerDurability, g.Level.String())
+	}
+	if g.Read {
+		x.via.addHeader(headerLag, strconv.FormatInt(g.Lag.Milliseconds(), 10))
+	}
+	if x.head.session != nil {
+		x.via.addHeader(headerSession, g.Token.String())
+	}
+}
