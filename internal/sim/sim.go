@@ -9,8 +9,9 @@
 // settings that its TestMain makes. docs/testing.md tells what is checked.
 //
 // Start with Run; cluster.go holds nodes and disks, network.go the network,
-// nemesis.go the faults, members.go nodes that come and go, asserter.go the always-on check of every applied
-// command, kv.go, queue.go, fifo.go, dead.go and likes.go the workloads with their checks.
+// nemesis.go the faults, members.go nodes that come and go, asserter.go the
+// always-on check of every applied command; kv.go, queue.go, fifo.go, dead.go,
+// likes.go and stream*.go are the workloads with their checks.
 package sim
 
 import (
@@ -42,6 +43,7 @@ type Report struct {
 	Sent, Received, Deleted                    int // messages
 	Likes                                      int // messages through the pipe
 	Ordered, Rescued, Moves                    int // messages of the FIFO queue; dead letters moved; tasks that moved them
+	Records, RecordsRead, Reshardings          int // of the stream: put, read by all its consumers, begun
 	Applied, Repeated                          int // commands on all nodes; those that the dedupe table held back
 	Traffic                                    int // network deliveries
 	Failures                                   []string
@@ -86,7 +88,7 @@ func (w *world) run(r *Report) error {
 	if err := w.grow(); err != nil {
 		return fmt.Errorf("cannot grow the cluster: %w", err)
 	}
-	loads := []workload{&kv{w: w}, newQueueLoad(w), newLikes(w), newFifoLoad(w), newDeadLoad(w)}
+	loads := []workload{&kv{w: w}, newQueueLoad(w), newLikes(w), newFifoLoad(w), newDeadLoad(w), newStreamLoad(w)}
 	if err := retry(w.createResources); err != nil {
 		return fmt.Errorf("cannot create the resources: %w", err)
 	}
@@ -137,7 +139,7 @@ func (w *world) healAll() error {
 	return w.buryRemoved()
 }
 
-// createResources makes the tables and queues of all workloads.
+// createResources makes the tables, queues and streams of all workloads.
 func (w *world) createResources() error {
 	s := w.nodes[0].live.service
 	for _, name := range []string{kvTable, likesTable} {
@@ -151,7 +153,10 @@ func (w *world) createResources() error {
 			return err
 		}
 	}
-	return w.createQueues(s)
+	if err := w.createQueues(s); err != nil {
+		return err
+	}
+	return w.createStreams(s)
 }
 
 // retry tries until it succeeds, for a simulated minute.

@@ -36,7 +36,7 @@ func TestSeeds(t *testing.T) {
 	if *wantBug {
 		t.Fatalf("%d seeds did not catch the planted bug", *seeds)
 	}
-	if total.KV == 0 || total.Sent == 0 || total.Likes == 0 || total.Ordered == 0 || total.Moves == 0 || total.Rescued == 0 || total.Crashes == 0 {
+	if total.KV == 0 || total.Sent == 0 || total.Likes == 0 || total.Ordered == 0 || total.Moves == 0 || total.Rescued == 0 || total.Records == 0 || total.Reshardings == 0 || total.Crashes == 0 {
 		t.Error("the runs did nothing: the simulator is broken")
 	}
 }
@@ -94,6 +94,9 @@ func (r *Report) add(o *Report) {
 	r.Ordered += o.Ordered
 	r.Rescued += o.Rescued
 	r.Moves += o.Moves
+	r.Records += o.Records
+	r.RecordsRead += o.RecordsRead
+	r.Reshardings += o.Reshardings
 	r.Applied += o.Applied
 	r.Repeated += o.Repeated
 	r.Traffic += o.Traffic
