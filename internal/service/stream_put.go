@@ -3,15 +3,9 @@ package service
 import (
 	"context"
 	"slices"
-	"unicode/utf8"
 
 	"weir.dev/weir/internal/model"
 )
-
-// putWindowMs is how far back the resharding of a stream matters to a call that
-// its client sent before: what it put then is remembered by the tablet
-// (model.DedupeWindow), and a minute more covers clocks that differ.
-const putWindowMs = int64(model.DedupeWindow/1e6) + 60_000
 
 // PutRecords puts records into the shards that their keys belong to. The
 // records of one shard are put all or none, in the order of the request, and
@@ -98,36 +92,6 @@ func (p *put) prepare(st *Stream) error {
 	return nil
 }
 
-// check holds the request to the rules.
-func (p *put) check(st *Stream) error {
-	total := 0
-	for i := range p.req.Records {
-		r := &p.req.Records[i]
-		size := len(r.Data) + len(r.Key)
-		total += size
-		if n := utf8.RuneCountInString(r.Key); n < 1 || n > model.MaxRecordKey {
-			return streamFault(FaultStreamValidation, "1 validation error detected: Value '%s' at 'partitionKey' failed to satisfy constraint: Member must have length between 1 and %d", r.Key, model.MaxRecordKey)
-		}
-		if limit := int(st.Spec.MaxRecordBytes); size > limit {
-			return streamFault(FaultStreamArgument, "The record at index %d has %d bytes, data and partition key, "+
-				"which is more than the maximum record size of %d bytes of stream %s under account %s.", i, size, limit, st.Name, p.req.account())
-		}
-	}
-	if len(p.req.Records) == 0 || len(p.req.Records) > model.MaxPutRecords {
-		return streamFault(FaultStreamValidation, "1 validation error detected: Value at 'records' failed to satisfy constraint: Member must have length between 1 and %d", model.MaxPutRecords)
-	}
-	if !p.req.Single && total > model.MaxPutRecordsBytes {
-		return streamFault(FaultStreamArgument, "Records size exceeds %d bytes, the limit of a PutRecords request.", model.MaxPutRecordsBytes)
-	}
-	if after := p.req.After; after != "" {
-		if q, err := model.ParseSequence(after); err != nil || int64(q.Secs) > p.service.nowMs()/1000+60 {
-			return streamFault(FaultStreamArgument, "ExclusiveMinimumSequenceNumber %s used in PutRecord on stream %s under account %s is invalid.",
-				after, st.Name, p.req.account())
-		}
-	}
-	return nil
-}
-
 // shardGroup is what of a request goes to one shard.
 type shardGroup struct {
 	shard   *model.Shard
@@ -195,60 +159,6 @@ func (s *Service) afterReshard(ctx context.Context, ref *StreamRef, st *Stream) 
 		return nil, err
 	}
 	return s.streamOf(ctx, ref, st.ID)
-}
-
-// groups puts the open records together by the shard that they go to next. It
-// is not complete when the spec has no such shard for a record.
-func (p *put) groups(st *Stream) (groups []*shardGroup, complete bool) {
-	past := p.past(st)
-	byShard := map[model.ShardNumber]*shardGroup{}
-	for _, i := range p.open {
-		sh := p.shardFor(st, past, i)
-		if sh == nil {
-			return nil, false
-		}
-		g := byShard[sh.Number]
-		if g == nil {
-			g = &shardGroup{shard: sh}
-			byShard[sh.Number] = g
-			groups = append(groups, g)
-		}
-		g.indexes = append(g.indexes, i)
-	}
-	for _, g := range groups {
-		g.blocked = slices.ContainsFunc(groups, func(older *shardGroup) bool {
-			return older.shard.Number < g.shard.Number && slices.ContainsFunc(older.indexes, func(i int) bool { return g.shard.Range.Contains(p.hashes[i]) })
-		})
-	}
-	return groups, true
-}
-
-// past are the closed shards that may have taken records of an earlier try.
-func (p *put) past(st *Stream) (past []*model.Shard) {
-	if !p.req.Retry || p.req.Invocation.IsZero() {
-		return nil
-	}
-	since := p.service.nowMs() - putWindowMs
-	for i := range st.Spec.Shards {
-		if sh := &st.Spec.Shards[i]; !sh.Open() && sh.ClosedMs >= since {
-			past = append(past, sh)
-		}
-	}
-	return past
-}
-
-// shardFor is where the record goes next: to the shards that had its hash key,
-// from the oldest that matters to the open one.
-func (p *put) shardFor(st *Stream, past []*model.Shard, i int) *model.Shard {
-	for _, sh := range past { // ascending by number, as generations are
-		if sh.Number >= p.next[i] && sh.Range.Contains(p.hashes[i]) {
-			return sh
-		}
-	}
-	if sh := model.ShardOf(st.open, p.hashes[i]); sh.Number >= p.next[i] {
-		return sh
-	}
-	return nil
 }
 
 // putOverheadBytes is about what a record needs beside its key and data in a

@@ -376,8 +376,10 @@ func TestAWSLimits(t *testing.T) {
 		}
 	}
 	s.SetProfile(AWSProfile)
-	if failed() != 0 || failed() != 0 || failed() != 500 {
-		t.Error("1,500 records in a second")
+	for i, want := range []int{0, 0, 500} {
+		if n := failed(); n != want {
+			t.Errorf("records %d to %d of a second: %d failed", 500*i, 500*(i+1), n)
+		}
 	}
 	c.advance(time.Second)
 	req.Records = req.Records[:1]
