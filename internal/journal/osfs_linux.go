@@ -42,28 +42,24 @@ func holdingFdatasync(fd int) error {
 // no worse than a goroutine that computes for as long, which the runtime
 // interrupts after 10 ms, if syncs are quicker than that.
 type syncPace struct {
-	slow atomic.Int32 // syncs to go before one may hold a processor again
+	mean atomic.Int64 // a time.Duration: of the last syncs, the newest counts a sixteenth
 }
 
-const (
-	quickSync = 5 * time.Millisecond
-	// wary is how many syncs in a row must be quick after a slow one.
-	wary = 200
-)
+// quickSync is the mean time of syncs that may hold a processor.
+const quickSync = 5 * time.Millisecond
 
 // pace is that of all files: a node has one journal.
 var pace syncPace
 
 // quick reports whether the last syncs were, and there is another processor.
-func (p *syncPace) quick() bool { return p.slow.Load() == 0 && severalProcessors() }
+func (p *syncPace) quick() bool {
+	return p.mean.Load() < int64(quickSync) && severalProcessors()
+}
 
 // took notes how long a sync took.
 func (p *syncPace) took(d time.Duration) {
-	if d > quickSync {
-		p.slow.Store(wary)
-	} else if left := p.slow.Load(); left > 0 {
-		p.slow.CompareAndSwap(left, left-1)
-	}
+	mean := p.mean.Load()
+	p.mean.Store(mean + (int64(d)-mean)/16)
 }
 
 var severalProcessors = sync.OnceValue(func() bool { return runtime.GOMAXPROCS(0) > 1 })
