@@ -22,13 +22,13 @@ import (
 // world is a whole cluster in one process: its nodes, the network between
 // them, and their disks.
 type world struct {
-	seed    uint64
-	rng     *rand.Rand // of the nemesis
-	net     *network
-	watch   *asserter
-	cfg     Config
-	lastID  model.NodeID // of the node that was made last
-	began   time.Time
+	seed   uint64
+	rng    *rand.Rand // of the nemesis
+	net    *network
+	watch  *asserter
+	cfg    Config
+	lastID model.NodeID // of the node that was made last
+	began  time.Time
 
 	mu    sync.Mutex // guards what follows
 	nodes []*machineRoom

@@ -117,4 +117,3 @@ func (w *world) jumpClock(r *Report) {
 	r.ClockJumps++
 	w.anyRoom().skew = time.Duration(w.rng.Int64N(int64(2*maxSkew))) - maxSkew
 }
-
