@@ -16,6 +16,7 @@ import (
 	"weir.dev/weir/internal/pipe"
 	"weir.dev/weir/internal/service"
 	"weir.dev/weir/internal/storage"
+	"weir.dev/weir/internal/stream"
 	"weir.dev/weir/internal/transport"
 )
 
@@ -52,6 +53,7 @@ type liveNode struct {
 	node    *cluster.Node
 	service *service.Service
 	pipes   *pipe.Engine
+	streams *stream.Engine
 	db      *storage.DB
 	journal *journal.Journal
 }
@@ -128,6 +130,7 @@ func (w *world) start(live *liveNode) (err error) {
 	}
 	live.service = service.New(live.node, clock, random)
 	live.pipes = pipe.NewEngine(live.node, live.service, clock, random, w.logger(room))
+	live.streams = stream.NewEngine(live.service, clock, random, w.logger(room))
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	room.live = live
@@ -153,6 +156,7 @@ func (l *liveNode) close() error {
 	var errs []error
 	if l.pipes != nil {
 		l.pipes.Close()
+		l.streams.Close()
 	}
 	if l.node != nil {
 		errs = append(errs, l.node.Close())
