@@ -39,6 +39,7 @@ another one:
 		fs.BoolVar(&f.asJSON, "json", false, "print JSON")
 		fs.Var(&f.attributes, "attribute", "create: `NAME=VALUE` of a queue's attribute, as SQS names it; send: of a message's, as text; repeatable")
 		fs.Var(&f.tags, "tag", "create: `KEY=VALUE`; repeatable")
+		replicationFlag(fs, &f.tags)
 		fs.IntVar(&f.max, "max", 0, "peek, search: messages at most, 20 unless set; receive: 1 to 10, 1 unless set")
 		fs.StringVar(&f.group, "group", "", "peek, search: only this message group; send: the message's `GROUP`")
 		fs.StringVar(&f.start, "start", "", "peek: `PLACE` where the last page ended")

@@ -72,6 +72,8 @@ func New(admin Admin, pipes *pipe.Engine, queues *service.Service, authorize Aut
 	c.handle(mux, "POST /api/tokens", c.createToken)
 	c.handle(mux, "POST /api/nodes/{id}", c.changeNode)
 	c.handle(mux, "POST /api/settings", c.changeSettings)
+	c.handle(mux, "GET /api/replication", c.showReplication)
+	c.handle(mux, "POST /api/replication", c.setReplication)
 	c.handle(mux, "GET /api/pipes", c.listPipes)
 	c.handle(mux, "POST /api/pipes", c.createPipe)
 	c.handle(mux, "GET /api/pipes/{name}", c.describePipe)

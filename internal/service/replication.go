@@ -63,3 +63,35 @@ func (s *Service) SetReplication(ctx context.Context, kind model.ResourceKind, n
 	_, err = s.updateResource(ctx, r.ID, r.Version, *tags, spec.Append(nil))
 	return err
 }
+
+// Replication is what a table, queue or stream asks of its writes.
+type Replication struct {
+	Kind  model.ResourceKind
+	Name  string
+	Level model.Level
+}
+
+// GetReplication tells how durable the writes of one table, queue or stream are
+// at least. Errors: ErrNotFound.
+func (s *Service) GetReplication(ctx context.Context, kind model.ResourceKind, name string) (*Replication, error) {
+	r, err := s.resource(ctx, kind, name)
+	if err != nil {
+		return nil, err
+	}
+	return &Replication{Kind: kind, Name: name, Level: r.Level}, nil
+}
+
+// ListReplication tells it of all tables, queues and streams, by kind, then
+// name.
+func (s *Service) ListReplication(ctx context.Context) ([]Replication, error) {
+	if err := s.cluster.SyncCatalog(ctx); err != nil {
+		return nil, err
+	}
+	var list []Replication
+	for _, r := range s.cluster.Catalog().Resources {
+		if r.Kind != model.KindPipe {
+			list = append(list, Replication{Kind: r.Kind, Name: r.Name, Level: r.Level})
+		}
+	}
+	return list, nil
+}
