@@ -131,7 +131,7 @@ func (n *Node) proposeTo(r *replica, cmd *model.Command, level model.Level, done
 
 func addsData(k model.CommandKind) bool {
 	switch k {
-	case model.CmdPutItem, model.CmdUpdateItem, model.CmdBatchWrite, model.CmdSend:
+	case model.CmdPutItem, model.CmdUpdateItem, model.CmdBatchWrite, model.CmdSend, model.CmdApplyChanges:
 		return true
 	default:
 		return false

@@ -104,6 +104,18 @@ func TestGolden(t *testing.T) {
 		{"dedupe", "7400000000000000034400000005000000000000000900000001", "t/t3/dedupe/5/9.1", AppendDedupe(nil, 3, 5, 9, 1)},
 		{"dropped", "740000000000000003580000000000000007", "t/t3/dropped/r7", Dropped(3, 7)},
 		{"catalog", "740000000000000000636e0000000000000009", "t/t0/catalog/'n'/9", Catalog('n', 9)},
+		{"change", "7400000000000000034c0000000000000009", "t/t3/change/9", AppendChange(nil, 3, 9)},
+		{"change head", "74000000000000000348", "t/t3/changes", ChangeHead(3)},
+		{"reader", "740000000000000003520000000000000007", "t/t3/reader/r7", Reader(3, 7)},
+		{"watch", "7400000000000000035700000000000000070000000000000008", "t/t3/watch/r7/r8", Watch(3, 7, 8)},
+		{"tombstone's mark", "740000000000000003540000000000000009", "t/t3/tombstone/9", Tombstone(3, 9)},
+		{"conflict", "740000000000000003430000000000000009", "t/t3/conflict/9", Conflict(3, 9)},
+		{"item record with a past", "02010203040506070809010507016dac020102", "", AppendItemRecord(nil, &ItemRecord{
+			Stamp: 0x0102030405060708, Region: 9, History: model.History{{Stamp: 5, Region: 7}}, Merge: []byte("m"), Size: 300, Item: []byte{1, 2},
+		})},
+		{"tombstone", "0301020304050607080001050700", "", AppendItemRecord(nil, &ItemRecord{
+			Stamp: 0x0102030405060708, Tombstone: true, History: model.History{{Stamp: 5, Region: 7}},
+		})},
 		{"item record", "01010203040506070800ac020102", "", AppendItemRecord(nil, &ItemRecord{Stamp: 0x0102030405060708, Size: 300, Item: []byte{1, 2}})},
 	}
 	for _, g := range golden {
@@ -149,6 +161,8 @@ func FuzzSplit(f *testing.F) {
 	f.Add(AppendDedupe(nil, 3, 5, 9, 1))
 	f.Add(Catalog('r', 1))
 	f.Add(AppendItemRecord(nil, &ItemRecord{Size: 5, Item: []byte{0}}))
+	f.Add(AppendItemRecord(nil, &ItemRecord{Tombstone: true, History: model.History{{Stamp: 5, Region: 7}}}))
+	f.Add(Watch(3, 7, 8))
 	f.Fuzz(func(t *testing.T, key []byte) {
 		if String(key) == "" {
 			t.Error("a key prints as nothing")

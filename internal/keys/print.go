@@ -76,5 +76,28 @@ func tabletString(key []byte) string {
 	if kind, id, ok := SplitCatalog(key); ok {
 		return head + fmt.Sprintf("catalog/%q/%d", kind, id)
 	}
+	if s, ok := changeString(key); ok {
+		return head + s
+	}
 	return head + fmt.Sprintf("%q/%x", typ, rest)
+}
+
+// changeString prints what follows the tablet in a key of the change log.
+func changeString(key []byte) (string, bool) {
+	if n, ok := SplitChange(key); ok {
+		return fmt.Sprintf("change/%d", n), true
+	}
+	if r, ok := SplitReader(key); ok {
+		return fmt.Sprintf("reader/r%d", uint64(r)), true
+	}
+	if r, table, ok := SplitWatch(key); ok {
+		return fmt.Sprintf("watch/r%d/r%d", uint64(r), uint64(table)), true
+	}
+	if n, ok := SplitTombstone(key); ok {
+		return fmt.Sprintf("tombstone/%d", n), true
+	}
+	if n, ok := SplitConflict(key); ok {
+		return fmt.Sprintf("conflict/%d", n), true
+	}
+	return "changes", len(key) == tabletKeySize && key[tabletKeySize-1] == typeChangeHead
 }

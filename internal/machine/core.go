@@ -14,6 +14,7 @@ type Machine struct {
 	tablet  model.TabletID
 	lo, hi  uint32 // the tablet's slots: [lo, hi)
 	seen    dedupe
+	changes changeLog
 	queue   queue // what the command being applied works on, if it is one on a queue
 	dropped map[model.ResourceID]bool
 	catalog *model.Catalog // of tablet 0; nil elsewhere
@@ -30,6 +31,9 @@ func New(tablet model.TabletID, lo, hi uint32) *Machine {
 func (m *Machine) Load(r Reader) error {
 	if err := m.seen.load(r, m.tablet); err != nil {
 		return fmt.Errorf("cannot load the request ids of tablet %v: %w", m.tablet, err)
+	}
+	if err := m.changes.load(r, m.tablet); err != nil {
+		return fmt.Errorf("cannot load the change log of tablet %v: %w", m.tablet, err)
 	}
 	m.dropped = map[model.ResourceID]bool{}
 	lo, hi := keys.DroppedSpan(m.tablet)
@@ -119,6 +123,7 @@ func (m *Machine) dispatch(tx *Tx) (model.Result, error) {
 	if m.dropped[tx.Command.Resource] {
 		return model.Result{Status: model.StatusGone}, nil
 	}
+	tx.changes, tx.wanted = &m.changes, m.changes.of(tx.Command.Resource)
 	return apply(m, tx)
 }
 
@@ -153,7 +158,8 @@ func applyDropResource(m *Machine, tx *Tx) (model.Result, error) {
 	tx.Set(keys.Dropped(m.tablet, id), binary.BigEndian.AppendUint64(nil, uint64(tx.Command.Stamp)))
 	m.dropped[id] = true
 	tx.Wake = true
-	return model.Result{}, nil
+	m.changes.dropTable(tx, id)
+	return model.Result{}, m.changes.dropReader(tx, id)
 }
 
 // scan calls f for every key in [lo, hi).

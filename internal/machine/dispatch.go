@@ -29,6 +29,10 @@ var applies = map[model.CommandKind]applyFunc{
 	model.CmdTrimShard:   applyTrimShard,
 	model.CmdSetPosition: applySetPosition,
 
+	model.CmdWatch:        applyWatch,
+	model.CmdAdvance:      applyAdvance,
+	model.CmdApplyChanges: applyChanges,
+
 	model.CmdCatalog: applyCatalog,
 }
 
@@ -46,6 +50,11 @@ var queries = map[model.QueryKind]queryFunc{
 	model.QueryShard:     queryShard,
 	model.QueryShardAt:   queryShardAt,
 	model.QueryPositions: queryPositions,
+
+	model.QueryChanges:   queryChanges,
+	model.QueryReader:    queryReader,
+	model.QueryCopy:      queryCopy,
+	model.QueryConflicts: queryConflicts,
 }
 
 // readies names, for the queries that one can wait with, the function that

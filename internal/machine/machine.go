@@ -8,7 +8,7 @@
 // rebuilt by Load. The package starts no goroutine and opens no file.
 //
 // Start with Apply; each resource has its own files: table*.go, queue*.go,
-// pipe*.go, catalog*.go.
+// pipe*.go, change*.go, catalog*.go.
 package machine
 
 import "weir.dev/weir/internal/model"
@@ -53,6 +53,9 @@ type Tx struct {
 	// (Command.Resource, Command.Slot): messages became visible. It is advice
 	// for the leader and no part of the state.
 	Wake bool
+
+	wanted  wanted     // what the readers of the resource's changes want
+	changes *changeLog // where they find them
 }
 
 // applyFunc applies one kind of command. An error is an I/O error or

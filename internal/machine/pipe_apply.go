@@ -144,7 +144,7 @@ func applyEffects(m *Machine, tx *Tx, cmd *model.PipeApply) (*model.PipeApplyRes
 	for i := range cmd.Effects {
 		e := &cmd.Effects[i]
 		one := model.Command{Kind: e.Kind, Resource: tx.Command.Resource, Slot: tx.Command.Slot, Stamp: tx.Command.Stamp, Body: e.Body}
-		out, err := itemEffects[e.Kind](m, &Tx{Reader: items, Writer: items, Index: tx.Index, Command: &one})
+		out, err := itemEffects[e.Kind](m, &Tx{Reader: items, Writer: items, Index: tx.Index, Command: &one, wanted: tx.wanted, changes: tx.changes})
 		if err != nil {
 			return nil, err
 		}

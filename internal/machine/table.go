@@ -16,7 +16,8 @@ func slotOfItem(key []byte) (model.Slot, bool) {
 // something looks inside it: a plain put or get moves bytes.
 type storedItem struct {
 	keys.ItemRecord
-	found   bool
+	read    bool // it was looked for
+	found   bool // there is an item; with read and without found there may be a tombstone
 	decoded bool
 	item    model.Item // once decoded
 }
@@ -30,13 +31,13 @@ func readItem(r Reader, table model.ResourceID, key []byte) (storedItem, error) 
 	var buf [128]byte
 	value, found, err := r.Get(keys.AppendItem(buf[:0], table, slot, key))
 	if err != nil || !found {
-		return storedItem{}, err
+		return storedItem{read: err == nil}, err
 	}
 	record, ok := keys.SplitItemRecord(value)
 	if !ok {
 		return storedItem{}, model.ErrCorrupt
 	}
-	return storedItem{ItemRecord: record, found: true}, nil
+	return storedItem{ItemRecord: record, read: true, found: !record.Tombstone}, nil
 }
 
 // decode returns the item; the empty item when there is none, which is how
@@ -56,24 +57,39 @@ func decodeItem(encoded []byte) (model.Item, error) {
 	return item, d.Done()
 }
 
-// writeItem stores an item, given encoded, and its size.
-func writeItem(tx *Tx, key, item []byte, size uint64) error {
+// writeItem stores an item, given encoded, and its size, in the place of old,
+// which it reads first if somebody has to know it and nobody has.
+func writeItem(tx *Tx, old *storedItem, key, item []byte, size uint64) error {
+	record := keys.ItemRecord{Stamp: tx.Command.Stamp, Size: size, Item: item}
+	if tx.wanted != (wanted{}) {
+		if err := succeed(tx, &record, old, key); err != nil {
+			return err
+		}
+		tx.changes.note(tx, key, &record, old)
+	}
+	return setRecord(tx, key, &record)
+}
+
+func setRecord(tx *Tx, key []byte, record *keys.ItemRecord) error {
 	slot, ok := slotOfItem(key)
 	if !ok {
 		return model.ErrCorrupt
 	}
 	var keyBuf [128]byte
-	record := keys.ItemRecord{Stamp: tx.Command.Stamp, Size: size, Item: item}
-	value := keys.AppendItemRecord(make([]byte, 0, len(item)+24), &record)
+	value := keys.AppendItemRecord(make([]byte, 0, len(record.Item)+24), record)
 	tx.Set(keys.AppendItem(keyBuf[:0], tx.Command.Resource, slot, key), value)
 	return nil
 }
 
-// removeItem removes an item, if there is one.
-func removeItem(tx *Tx, key []byte) error {
+// removeItem removes an item, if there is one. Where other regions write the
+// table it leaves a tombstone.
+func removeItem(tx *Tx, old *storedItem, key []byte) error {
 	slot, ok := slotOfItem(key)
 	if !ok {
 		return model.ErrCorrupt
+	}
+	if tx.wanted != (wanted{}) {
+		return removeWatched(tx, old, key)
 	}
 	var buf [128]byte
 	tx.Delete(keys.AppendItem(buf[:0], tx.Command.Resource, slot, key))

@@ -140,6 +140,10 @@ func queryScan(r Reader, q *model.Query) (model.Result, error) {
 	return p.read(r, lo, hi, false)
 }
 
+// maxSkipped bounds the tombstones that one page passes over: a page may be
+// empty and name a key to go on behind, as at DynamoDB.
+const maxSkipped = 10_000
+
 // page is a page being read.
 type page struct {
 	filter     *expr.Condition  // nil: none
@@ -174,7 +178,7 @@ func (p *page) read(r Reader, lo, hi []byte, reverse bool) (model.Result, error)
 	if err != nil {
 		return model.Result{}, err
 	}
-	full := false
+	full, skipped := false, 0
 	var last []byte
 	for !full && it.Next() {
 		if keys.IsPipeRecord(it.Key()) {
@@ -185,6 +189,12 @@ func (p *page) read(r Reader, lo, hi []byte, reverse bool) (model.Result, error)
 		if !ok || !valid {
 			_ = it.Close() // the corruption is the error to report
 			return model.Result{}, model.ErrCorrupt
+		}
+		if record.Tombstone {
+			if skipped++; skipped == maxSkipped {
+				last, full = append(last[:0], rest...), true
+			}
+			continue
 		}
 		if p.res.Scanned > 0 && p.res.Size+record.Size > p.maxBytes {
 			full = true

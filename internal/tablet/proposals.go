@@ -81,6 +81,9 @@ func (t *Tablet) proposeWaiting() {
 		data := appendBatchHeader(make([]byte, 0, size+32), t.nonce, number)
 		for _, p := range t.proposals.waiting[:n] {
 			stamp = stamp.Next(now)
+			if p.Command.Kind == model.CmdApplyChanges {
+				stamp = max(stamp, p.Command.Stamp) // ahead of what other regions have stamped
+			}
 			p.Command.Stamp = stamp
 			data = p.Command.Append(data)
 		}
