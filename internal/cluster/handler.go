@@ -131,7 +131,7 @@ func (n *Node) proposeTo(r *replica, cmd *model.Command, level model.Level, done
 
 func addsData(k model.CommandKind) bool {
 	switch k {
-	case model.CmdPutItem, model.CmdUpdateItem, model.CmdBatchWrite, model.CmdSend, model.CmdApplyChanges:
+	case model.CmdPutItem, model.CmdUpdateItem, model.CmdBatchWrite, model.CmdSend, model.CmdPutRecords, model.CmdPipeApply, model.CmdApplyChanges:
 		return true
 	default:
 		return false

@@ -221,8 +221,10 @@ func TestDiskFull(t *testing.T) {
 			if kindOf(err) != model.ErrUnavailable || !strings.Contains(err.Error(), "nearly full") {
 				t.Errorf("asked node %v: %v", asked.id, err)
 			}
-			if err := asked.propose(sendCommand(1, 5, "m")); kindOf(err) != model.ErrUnavailable {
-				t.Errorf("asked node %v: %v", asked.id, err)
+			for _, kind := range []model.CommandKind{model.CmdSend, model.CmdPutRecords, model.CmdPipeApply} { // they are refused unread
+				if err := asked.propose(&model.Command{Kind: kind, Resource: testTable, Slot: 5}); kindOf(err) != model.ErrUnavailable {
+					t.Errorf("asked node %v for kind %d: %v", asked.id, kind, err)
+				}
 			}
 			del := model.DeleteItem{Key: keyOf("a")}
 			if err := asked.propose(&model.Command{Kind: model.CmdDeleteItem, Resource: testTable, Slot: 5, Body: del.Append(nil)}); err != nil {
