@@ -33,6 +33,8 @@ type bench struct {
 	against               []string // binaries to compare it with
 	rounds                int
 	only, operations      []string
+	peers                 []string // beside Weir in queues and streams
+	backlog               int64    // messages in the rows with a backlog
 	clients, nodes        []int
 	quick                 bool
 	warmUp, measureTime   time.Duration
@@ -68,11 +70,13 @@ func parse(args []string) (*bench, error) {
 	b := &bench{}
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.BoolVar(&b.quick, "quick", false, "short runs with 1 and 64 clients")
-	only := fs.String("only", "limits,weir,etcd,nats,dynalite,fauxqs,duels", "comma-separated `SYSTEMS`")
-	operations := fs.String("ops", "put,get,queue", "comma-separated beginnings of `OPERATIONS`")
+	only := fs.String("only", "limits,weir,etcd,nats,dynalite,duels,queues,streams", "comma-separated `SYSTEMS` and parts")
+	peers := fs.String("peers", "nats,rabbitmq,redis,fauxqs,elasticmq,sqslite", "comma-separated `SYSTEMS` beside Weir in queues and streams")
+	operations := fs.String("ops", "put,get,standard,fifo,append", "comma-separated beginnings of `OPERATIONS`")
 	nodes := fs.String("nodes", "1,3", "comma-separated `SIZES` of clusters")
 	seconds := fs.Float64("seconds", 0, "measured `SECONDS` of each run (3; quick: 1)")
 	clients := fs.String("clients", "", "comma-separated `NUMBERS` of clients (1,16,64,256; quick: 1,64)")
+	backlog := fs.Int64("backlog", 0, "`MESSAGES` in the queues of rows with a backlog (1000000; quick: 20000)")
 	fs.StringVar(&b.root, "root", "..", "Weir's source `DIR`")
 	fs.StringVar(&b.dir, "dir", "", "`DIR` for data, on the disk to be measured (a new one below the cache)")
 	fs.StringVar(&b.out, "out", "", "`DIR` for results (bench/results)")
@@ -83,8 +87,13 @@ func parse(args []string) (*bench, error) {
 		return nil, err
 	}
 	list, length, warmUp := "1,16,64,256", 3.0, time.Second
+	b.backlog = 1_000_000
 	if b.quick {
 		list, length, warmUp = "1,64", 1.0, 500*time.Millisecond
+		b.backlog = 20_000
+	}
+	if *backlog > 0 {
+		b.backlog = *backlog
 	}
 	if *clients != "" {
 		list = *clients
@@ -92,7 +101,7 @@ func parse(args []string) (*bench, error) {
 	if *seconds > 0 {
 		length = *seconds
 	}
-	b.only, b.operations = strings.Split(*only, ","), strings.Split(*operations, ",")
+	b.only, b.operations, b.peers = strings.Split(*only, ","), strings.Split(*operations, ","), strings.Split(*peers, ",")
 	if *against != "" {
 		b.against = strings.Split(*against, ",")
 	}
@@ -159,13 +168,19 @@ func (b *bench) runAll() error {
 			return err
 		}
 	}
-	for _, s := range []*system{weir(b), etcd(b), nats(b), dynalite(b), fauxqs(b)} {
+	for _, s := range []*system{weir(b), etcd(b), nats(b), dynalite(b)} {
 		if slices.Contains(b.only, s.name) {
 			b.measureSystem(s)
 		}
 	}
 	if slices.Contains(b.only, "weir") && slices.Contains(b.only, "duels") {
 		b.duels()
+	}
+	if slices.Contains(b.only, "queues") {
+		b.queues()
+	}
+	if slices.Contains(b.only, "streams") {
+		b.streams()
 	}
 	return b.report.write(b.out)
 }

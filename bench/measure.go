@@ -32,6 +32,7 @@ type system struct {
 // running is a started system.
 type running struct {
 	procs   []*proc.Process
+	addrs   []string     // that clients connect to
 	prepare func() error // makes data and fills workloads
 	work    []workload
 }
@@ -147,9 +148,21 @@ func (b *bench) measureIdle(s *system, r *running, nodes int) error {
 
 // measure runs one workload and reads what it cost the servers.
 func (b *bench) measure(procs []*proc.Process, clients int, dial func(int) (load.Client, error)) (*Row, error) {
+	return b.measureTailed(procs, clients, dial, nil)
+}
+
+// measureTailed is measure with subscribers, who count meanwhile.
+func (b *bench) measureTailed(procs []*proc.Process, clients int, dial func(int) (load.Client, error), tails *load.Tails) (*Row, error) {
 	var used []time.Duration
 	var edgeErr error
 	res, err := load.Run(load.Options{Clients: clients, WarmUp: b.warmUp, Measure: b.measureTime, Edge: func() {
+		switch {
+		case tails == nil:
+		case len(used) == 0:
+			tails.Begin()
+		default:
+			tails.End()
+		}
 		c, err := cpu(procs)
 		if err != nil {
 			edgeErr = err

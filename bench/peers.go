@@ -15,7 +15,7 @@ import (
 const (
 	natsVersion     = "v2.15.2"
 	dynaliteVersion = "4.0.0"
-	fauxqsVersion   = "1.9.2"
+	fauxqsVersion   = "1.9.2" // the last one for Node.js 20
 )
 
 func etcd(b *bench) *system {
@@ -91,6 +91,7 @@ func nats(b *bench) *system {
 				return r, err
 			}
 			clients, routes := addrs[:nodes], addrs[nodes:]
+			r.addrs = clients
 			for i := range nodes {
 				p, err := startNATS(binary, filepath.Join(dir, fmt.Sprint(i)), i, clients[i], routes)
 				if err != nil {
@@ -199,6 +200,7 @@ func startEmulator(name, home string, args func(host, port string) []string, tab
 	if err != nil {
 		return r, err
 	}
+	r.addrs = addrs
 	host, port, _ := strings.Cut(addrs[0], ":")
 	p, err := proc.Start(name, home, nil, "node", args(host, port)...)
 	if err != nil {

@@ -21,7 +21,10 @@ type Report struct {
 	Idle     []Idle        `json:"idle"`
 	Rows     []Row         `json:"rows"`
 	Duels    []Duel        `json:"duels"`
+	Queues   []Turns       `json:"queues"`
+	Streams  []Turns       `json:"streams"`
 	Settings []string      `json:"settings"`
+	Notes    []string      `json:"notes,omitempty"`
 	Skipped  []string      `json:"skipped"`
 	Targets  []Target      `json:"targets"`
 }
@@ -82,6 +85,8 @@ func (r *Report) judge() {
 		add("their p99, beside etcd's", "no worse", d.P99Micros[0] <= d.P99Micros[1], "%s beside %s", micros(d.P99Micros[0]), micros(d.P99Micros[1]))
 		add("server CPU of a put, all three nodes", "below 70 us", d.CPUMicros[0] < 70, "%.0f us (etcd: %.0f us)", d.CPUMicros[0], d.CPUMicros[1])
 	}
+	r.judgeQueues(add)
+	r.judgeStreams(add)
 	for _, idle := range r.Idle {
 		if idle.System == "weir" {
 			add(fmt.Sprintf("memory of an empty node, nodes=%d", idle.Nodes), "below 150 MiB", idle.RSSMiB < 150, "%.0f MiB", idle.RSSMiB)
@@ -117,6 +122,8 @@ func (r *Report) markdown() string {
 		fmt.Fprintf(&w, "| %s | %s | %s | %s |\n", t.What, t.Wanted, t.Measured, map[bool]string{true: "yes", false: "**no**"}[t.Met])
 	}
 	r.duels(&w)
+	r.queues(&w)
+	r.streams(&w)
 	r.ratios(&w)
 	if len(r.Disk) > 0 {
 		fmt.Fprint(&w, "\n## The disk\n\nRecords of 256 bytes made durable by one writer that takes all who wait at once.\n\n| callers | records/s | CPU |\n| --- | --- | --- |\n")
@@ -135,6 +142,7 @@ func (r *Report) markdown() string {
 		fmt.Fprintf(&w, "| %s | %d | %.0f MiB | %.1f %% |\n", i.System, i.Nodes, i.RSSMiB, i.CPUPercent)
 	}
 	paragraph(&w, "Settings", r.Settings)
+	paragraph(&w, "Notes", r.Notes)
 	paragraph(&w, "Not measured", r.Skipped)
 	return w.String()
 }

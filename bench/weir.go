@@ -64,6 +64,7 @@ func startWeir(binary, dir string, nodes int) (*running, error) {
 		members = append(members, node)
 		aws.Addrs = append(aws.Addrs, node.aws)
 	}
+	r.addrs = aws.Addrs
 	err := members[0].WaitFor(fmt.Sprintf("%d voters of every tablet", nodes), weirWait, func() bool {
 		return hasVoters(binary, members[0], nodes)
 	})

@@ -74,6 +74,9 @@ func Run(o Options, dial func(client int) (Client, error)) (*Result, error) {
 		wg.Go(func() {
 			var part Result
 			for phase.Load() != over {
+				if p, ok := c.(pacer); ok {
+					p.wait()
+				}
 				counted := phase.Load() == measuring
 				start := time.Now()
 				n, err := c.Do()

@@ -1,6 +1,8 @@
 package load
 
 import (
+	"encoding/base64"
+	"errors"
 	"math"
 	"testing"
 	"time"
@@ -57,4 +59,48 @@ func hexOf(b []byte) (s string) {
 		s += string(digits[c>>4]) + string(digits[c&15])
 	}
 	return s
+}
+
+// A stamp is read as it was written, and stands in a record's base64 text.
+func TestStamp(t *testing.T) {
+	now := time.UnixMicro(1_795_000_000_123_456)
+	text := recordText(1)
+	putStamp(text, now)
+	if got, ok := readStamp(text); !ok || got != now.UnixMicro() {
+		t.Errorf("the stamp is %d, %v", got, ok)
+	}
+	data, err := base64.StdEncoding.Strict().DecodeString(string(text))
+	if err != nil || len(data) != RecordBytes {
+		t.Errorf("the text is of %d bytes: %v", len(data), err)
+	}
+	if _, ok := readStamp(text[1:]); ok {
+		t.Error("what has no mark is read as a stamp")
+	}
+}
+
+// Groups come in turn, and no deduplication id twice.
+func TestGroups(t *testing.T) {
+	g := newGroups(2, 3)
+	g.id = 0xfe
+	body := g.appendTo(g.appendTo([]byte("{")))
+	g.patch(body)
+	g.patch(body)
+	const want = `{,"MessageGroupId":"g00000008","MessageDeduplicationId":"0000000000000100"` +
+		`,"MessageGroupId":"g00000006","MessageDeduplicationId":"0000000000000101"`
+	if string(body) != want {
+		t.Errorf("the body is %s", body)
+	}
+}
+
+func TestQuota(t *testing.T) {
+	q := NewQuota(25, time.Minute)
+	f := &quotaFiller{one: func() error { return nil }, units: 10, quota: q}
+	for range 2 {
+		if n, err := f.Do(); n != 10 || err != nil {
+			t.Fatalf("%d, %v", n, err)
+		}
+	}
+	if _, err := f.Do(); !errors.Is(err, ErrDone) || q.Done() != 20 {
+		t.Errorf("%v after %d", err, q.Done())
+	}
 }

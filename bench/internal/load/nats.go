@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -59,6 +58,11 @@ func (c *natsConn) request(subject, payload []byte) (reply, answer []byte, err e
 		return nil, nil, err
 	}
 	c.compact()
+	return c.next()
+}
+
+// next returns the next message.
+func (c *natsConn) next() (reply, answer []byte, err error) {
 	for {
 		line, err := c.until([]byte("\r\n"))
 		if err != nil {
@@ -83,17 +87,21 @@ func (c *natsConn) compact() { c.w, c.r = copy(c.buf, c.buf[c.r:c.w]), 0 }
 // message reads the payload of MSG subject sid [reply] size, or of HMSG with
 // the size of the headers before the whole size.
 func (c *natsConn) message(line []byte) (reply, answer []byte, err error) {
-	fields := strings.Fields(string(line))
-	size, err := strconv.Atoi(fields[len(fields)-1])
-	if err != nil {
-		return nil, nil, fmt.Errorf("nats: a bad size: %q", line)
+	line = bytes.TrimSpace(line)
+	last := bytes.LastIndexByte(line, ' ')
+	size := 0
+	for _, d := range line[last+1:] {
+		if d < '0' || d > '9' {
+			return nil, nil, fmt.Errorf("nats: a bad size: %q", line)
+		}
+		size = size*10 + int(d-'0')
 	}
-	plain := 4
-	if fields[0] == "HMSG" {
-		plain = 5
+	plain := 3 // spaces
+	if line[0] == 'H' {
+		plain, last = 4, bytes.LastIndexByte(line[:last], ' ')
 	}
-	if len(fields) > plain {
-		reply = []byte(fields[3])
+	if bytes.Count(line, []byte{' '}) > plain {
+		reply = line[bytes.LastIndexByte(line[:last], ' ')+1 : last]
 	}
 	answer, err = c.exactly(size + 2)
 	if err != nil {

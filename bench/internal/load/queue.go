@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -21,6 +22,7 @@ type cycle struct {
 	batch                 int
 	body                  []byte
 	handles               [][]byte
+	groups                *groups // nil: a standard queue
 }
 
 var receiptMark = []byte(`"ReceiptHandle":"`)
@@ -33,6 +35,16 @@ var errNoMessage = errors.New("sent messages, but received none")
 
 // Queue sends, receives and deletes; a unit is a message that went all the way.
 func (a *AWS) Queue(url string, batch int) func(client int) (Client, error) {
+	return a.queue(url, batch, 0)
+}
+
+// QueueFIFO is Queue for a FIFO queue: every client sends to that many message
+// groups of its own in turn.
+func (a *AWS) QueueFIFO(url string, batch, groups int) func(client int) (Client, error) {
+	return a.queue(url, batch, groups)
+}
+
+func (a *AWS) queue(url string, batch, groups int) func(client int) (Client, error) {
 	return func(client int) (Client, error) {
 		addr := a.Addrs[client%len(a.Addrs)]
 		conn, err := Dial(addr)
@@ -47,6 +59,9 @@ func (a *AWS) Queue(url string, batch int) func(client int) (Client, error) {
 			return newRequest(a.Credentials, addr, "sqs", json10, sqsTarget+operations[i], a.Invocation, rand.Uint64()&0xffffff)
 		}
 		c := &cycle{conn: conn, send: req(0), receive: req(1), remove: req(2), url: url, batch: batch}
+		if groups > 0 {
+			c.groups = newGroups(client, groups)
+		}
 		c.prebuild(Value(rand.New(rand.NewPCG(uint64(client), 3))))
 		return c, nil
 	}
@@ -56,7 +71,7 @@ func (c *cycle) prebuild(value []byte) {
 	open := `{"QueueUrl":"` + c.url + `"`
 	c.receiveBody = fmt.Appendf(nil, `%s,"MaxNumberOfMessages":%d,"WaitTimeSeconds":1}`, open, c.batch)
 	if c.batch == 1 {
-		c.sendBody = fmt.Appendf(nil, `%s,"MessageBody":"%s"}`, open, value)
+		c.sendBody = append(c.groups.appendTo(fmt.Appendf(nil, `%s,"MessageBody":"%s"`, open, value)), '}')
 		return
 	}
 	b := append([]byte(open), `,"Entries":[`...)
@@ -64,7 +79,7 @@ func (c *cycle) prebuild(value []byte) {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = fmt.Appendf(b, `{"Id":"%d","MessageBody":"%s"}`, i, value)
+		b = append(c.groups.appendTo(fmt.Appendf(b, `{"Id":"%d","MessageBody":"%s"`, i, value)), '}')
 	}
 	c.sendBody = append(b, "]}"...)
 }
@@ -79,9 +94,16 @@ func (c *cycle) call(r *request, body []byte) ([]byte, error) {
 	return answer, err
 }
 
+// sendBatch sends one batch.
+func (c *cycle) sendBatch() error {
+	c.groups.patch(c.sendBody)
+	_, err := c.call(c.send, c.sendBody)
+	return err
+}
+
 // Do sends a batch, and receives and deletes until as many messages are gone.
 func (c *cycle) Do() (int, error) {
-	if _, err := c.call(c.send, c.sendBody); err != nil {
+	if err := c.sendBatch(); err != nil {
 		return 0, err
 	}
 	done, empty := 0, 0
@@ -173,9 +195,13 @@ func (a *AWS) CreateTable(table string) error {
 	return nil
 }
 
-// CreateQueue makes a standard queue and returns its URL.
+// CreateQueue makes a queue, FIFO if its name says so, and returns its URL.
 func (a *AWS) CreateQueue(name string) (url string, err error) {
-	answer, err := a.Once("sqs", "CreateQueue", `{"QueueName":"`+name+`"}`)
+	attributes := ""
+	if strings.HasSuffix(name, ".fifo") {
+		attributes = `,"Attributes":{"FifoQueue":"true","DeduplicationScope":"messageGroup","FifoThroughputLimit":"perMessageGroupId"}`
+	}
+	answer, err := a.Once("sqs", "CreateQueue", `{"QueueName":"`+name+`"`+attributes+`}`)
 	if err != nil {
 		return "", err
 	}

@@ -61,7 +61,11 @@ func (a *AWS) open(client int, service, target string) (aws, error) {
 	if err != nil {
 		return aws{}, err
 	}
-	return aws{conn, newRequest(a.Credentials, addr, service, json10, target, a.Invocation, rand.Uint64()&0xffffff)}, nil
+	contentType := json10
+	if service == "kinesis" {
+		contentType = json11
+	}
+	return aws{conn, newRequest(a.Credentials, addr, service, contentType, target, a.Invocation, rand.Uint64()&0xffffff)}, nil
 }
 
 func (a *aws) Close() error { return a.conn.Close() }
@@ -74,13 +78,12 @@ func (a *aws) call(body []byte) ([]byte, error) {
 	return answer, err
 }
 
-// Once makes one call of a service ("dynamodb", "sqs"), for setting up.
+// targets are what names an operation of each service begins with.
+var targets = map[string]string{"dynamodb": dynamoTarget, "sqs": sqsTarget, "kinesis": kinesisTarget}
+
+// Once makes one call of a service ("dynamodb", "sqs", "kinesis"), for setting up.
 func (a *AWS) Once(service, operation, body string) ([]byte, error) {
-	target := dynamoTarget
-	if service == "sqs" {
-		target = sqsTarget
-	}
-	c, err := a.open(0, service, target+operation)
+	c, err := a.open(0, service, targets[service]+operation)
 	if err != nil {
 		return nil, err
 	}
