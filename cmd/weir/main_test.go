@@ -237,14 +237,15 @@ func TestParseRate(t *testing.T) {
 func TestPrintStatus(t *testing.T) {
 	s := &cluster.ClusterStatus{
 		ClusterID: "c1", Asked: 1,
-		Nodes: []cluster.NodeView{{ID: 1, Address: "a:1", State: "active", Up: true, Leads: 1, Holds: 2}, {ID: 2, Address: "b:2", State: "active"}},
+		Nodes: []cluster.NodeView{{ID: 1, Address: "a:1", State: "active", Up: true, Leads: 1, Holds: 2}, {ID: 2, Address: "b:2", State: "active", HeardMs: 1_000_000}},
+		NowMs: 1_090_000, Troubles: []cluster.Trouble{{Text: "it burns", Advice: "pour water"}},
 		Tablets: []cluster.TabletView{
-			{ID: 0, Leader: 1, Replicas: []cluster.ReplicaView{{Node: 1, Voter: true, Up: true}, {Node: 2, Voter: true}}},
+			{ID: 0, Leader: 1, Replicas: []cluster.ReplicaView{{Node: 1, Voter: true, Up: true}, {Node: 2, Voter: true, Doing: cluster.DoingDown}}},
 			{ID: 1, Hi: 65536, Replicas: []cluster.ReplicaView{{Node: 2, Up: true, Lag: 5}}},
 		},
 	}
-	text, _ := printed(t, func() error { printStatus(s); return nil })
-	for _, want := range []string{"cluster c1", "up (asked)", "down", "catalog", "0-65535", "none", "n0000000000000002 (down)", "n0000000000000002 learner (5)"} {
+	text, _ := printed(t, func() error { return printStatus(os.Stdout, s) })
+	for _, want := range []string{"cluster c1", "up (asked)", "down for 1m30s", "catalog", "0-65535", "none", "n0000000000000002 (down)", "n0000000000000002 learner (5)", "! it burns\n  what to do: pour water"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
 		}

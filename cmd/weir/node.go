@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -12,8 +13,11 @@ import (
 	"weir.dev/weir/internal/model"
 )
 
-var nodeVerb = verb{name: "node", usage: "list|drain|undrain|remove|replace-after [ID|DURATION]", summary: "show the members, and let them drain or leave",
-	long: `drain moves a node's replicas and leaders to other members, as far as they can
+var nodeVerb = verb{name: "node", usage: "list|show|drain|undrain|remove|replace-after [ID|DURATION]", summary: "show the members, and let them drain or leave",
+	long: `show tells what a node holds and leads, how far its replicas are behind, and what
+is the matter with it.
+
+drain moves a node's replicas and leaders to other members, as far as they can
 take them; undrain lets them come back. remove also ends the membership, once
 the node holds nothing: it never comes back under its id. Both work for a node
 that is lost too. With --wait they return when it is done, and report progress.
@@ -38,9 +42,11 @@ func (n *nodeCommand) run(args []string) error {
 		return n.list()
 	}
 	if len(args) != 2 {
-		return fmt.Errorf("say: weir node list, drain ID, undrain ID, remove ID or replace-after DURATION")
+		return fmt.Errorf("say: weir node list, show ID, drain ID, undrain ID, remove ID or replace-after DURATION")
 	}
 	switch args[0] {
+	case "show":
+		return n.show(args[1])
 	case "drain":
 		return n.change(args[1], nodeChange{Drain: true})
 	case "undrain":
@@ -74,13 +80,7 @@ func (n *nodeCommand) list() error {
 	if err != nil {
 		return err
 	}
-	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
-	fmt.Fprint(w, "NODE\tADDRESS\tZONE\tSTATE\tLEADS\tHOLDS\n")
-	for i := range s.Nodes {
-		v := &s.Nodes[i]
-		fmt.Fprintf(w, "%v\t%s\t%s\t%s\t%d\t%d\n", v.ID, v.Address, orDash(v.Zone), describeNode(v, s.Asked), v.Leads, v.Holds)
-	}
-	if err := w.Flush(); err != nil {
+	if err := printNodes(os.Stdout, &s); err != nil {
 		return err
 	}
 	if after := time.Duration(s.Settings.ReplaceAfterMs) * time.Millisecond; after > 0 {
@@ -88,6 +88,39 @@ func (n *nodeCommand) list() error {
 	} else {
 		fmt.Print("\na node that is away is never replaced by itself\n")
 	}
+	return nil
+}
+
+// show tells everything of one node.
+func (n *nodeCommand) show(text string) error {
+	s, err := n.status()
+	if err != nil {
+		return err
+	}
+	id, err := find(&s, text)
+	if err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
+	for i := range s.Nodes {
+		if v := &s.Nodes[i]; v.ID == id {
+			fmt.Fprintf(w, "node\t%v\naddress\t%s\nzone\t%s\nstate\t%s\nstarts\t%d\nleads\t%d tablets\nholds\t%d replicas\ndisk free\t%s\n",
+				v.ID, v.Address, orDash(v.Zone), describeNode(v, &s), v.Starts, v.Leads, v.Holds, diskFree(v))
+		}
+	}
+	fmt.Fprint(w, "\nTABLET\tROLE\tLEADER\tBEHIND\tWHY\n")
+	for i := range s.Tablets {
+		t := &s.Tablets[i]
+		for k := range t.Replicas {
+			if r := &t.Replicas[k]; r.Node == id {
+				fmt.Fprintf(w, "%v\t%s\t%s\t%s\t%s\n", t.ID, roleOf(t, r), leaderOf(t), behind(r), orDash(r.Behind(s.NowMs)))
+			}
+		}
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	printTroubles(os.Stdout, slices.DeleteFunc(s.Troubles, func(t cluster.Trouble) bool { return t.Node != id }))
 	return nil
 }
 

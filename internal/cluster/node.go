@@ -72,6 +72,7 @@ type Node struct {
 	log       *slog.Logger
 	lanes     []*lane
 	catalog   atomic.Pointer[model.Catalog]
+	startedMs int64 // Unix milliseconds
 
 	mu       sync.RWMutex // guards replicas and closed
 	replicas map[model.TabletID]*replica
@@ -80,6 +81,8 @@ type Node struct {
 	opening    sync.Mutex // held while a replica is made
 	fatalOnce  sync.Once
 	leads      hearsay
+	presence   presence
+	shipments  shipments
 	levels     levels
 	visits     visits
 	waitNumber atomic.Uint64 // of the last wait at another node
@@ -95,7 +98,7 @@ func Open(opts Options) (*Node, error) {
 	n := &Node{
 		opts: opts, db: opts.Storage, journal: opts.Journal, view: opts.Storage.View(),
 		clock: opts.Clock, rand: opts.Rand, log: opts.Logger,
-		replicas: map[model.TabletID]*replica{}, opened: make(chan struct{}), stopping: make(chan struct{}),
+		startedMs: opts.Clock.Now().UnixMilli(), replicas: map[model.TabletID]*replica{}, opened: make(chan struct{}), stopping: make(chan struct{}),
 	}
 	n.catalog.Store(&model.Catalog{ClusterID: opts.ClusterID, Nodes: opts.Seeds})
 	for i := range opts.Lanes {

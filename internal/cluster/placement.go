@@ -199,7 +199,8 @@ func moved(t *model.Tablet, from, to model.NodeID) model.Tablet {
 }
 
 // preferredLeaders spreads the tablets' leaders over their voters: each node
-// leads about as many as any other, and one that drains leads none.
+// leads about as many as any other, and one that drains leads none. Where an
+// operator has named a leader, that one comes before the balance.
 func preferredLeaders(c *model.Catalog) map[model.TabletID]model.NodeID {
 	leads := map[model.NodeID]int{}
 	preferred := make(map[model.TabletID]model.NodeID, len(c.Tablets))
@@ -211,6 +212,11 @@ func preferredLeaders(c *model.Catalog) map[model.TabletID]model.NodeID {
 		})
 		if len(voters) == 0 {
 			voters = t.Voters
+		}
+		if slices.Contains(voters, t.Lead) {
+			leads[t.Lead]++
+			preferred[t.ID] = t.Lead
+			continue
 		}
 		// Of those that lead the fewest, another one for each tablet.
 		best := voters[i%len(voters)]

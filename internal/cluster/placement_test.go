@@ -248,4 +248,18 @@ func TestPreferredLeaders(t *testing.T) {
 			t.Errorf("leaders %v, want %v", leads, c.want)
 		}
 	}
+	pinned := catalogOf(3, voters...)
+	for i := range pinned.Tablets {
+		pinned.Tablets[i].Lead = 2
+	}
+	for id, lead := range preferredLeaders(pinned) {
+		if lead != 2 {
+			t.Errorf("tablet %v, which node 2 shall lead, is led by %v", id, lead)
+		}
+	}
+	for id, lead := range preferredLeaders(with(pinned, drains, 2)) {
+		if lead == 2 {
+			t.Errorf("tablet %v is led by a node that drains", id)
+		}
+	}
 }

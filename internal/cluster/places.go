@@ -30,6 +30,7 @@ func (n *Node) keepPlaces() {
 
 // steer moves the tablets led here towards what the catalog wants.
 func (n *Node) steer() {
+	n.tellPresence()
 	c := n.Catalog()
 	preferred := preferredLeaders(c)
 	for _, r := range n.allReplicas() {
@@ -38,6 +39,7 @@ func (n *Node) steer() {
 			continue
 		}
 		r.lane.do(r, func(rt *tablet.Tablet) {
+			n.presence.note(rt)
 			rt.Steer(t.Voters, t.Learners)
 			rt.HandOver(preferred[t.ID])
 		})
@@ -97,7 +99,12 @@ func (p *places) place(improving bool) {
 }
 
 func (n *Node) setPlaces(id model.TabletID, voters, learners []model.NodeID) bool {
-	op := model.CatalogOp{Kind: model.OpSetTablet, Version: n.Catalog().Version, Tablet: model.Tablet{ID: id, Voters: voters, Learners: learners}}
+	c := n.Catalog()
+	t := model.Tablet{ID: id, Voters: voters, Learners: learners}
+	if old, ok := c.TabletByID(id); ok && slices.Contains(voters, old.Lead) {
+		t.Lead = old.Lead
+	}
+	op := model.CatalogOp{Kind: model.OpSetTablet, Version: c.Version, Tablet: t}
 	return n.proposeHousekeeping(&model.Command{Kind: model.CmdCatalog, Body: op.Append(nil)}, model.CatalogTablet)
 }
 

@@ -16,16 +16,28 @@ const statusTimeout = 2 * time.Second
 
 // NodeStatus is what one node tells of itself.
 type NodeStatus struct {
-	Node     model.NodeID
-	Replicas []tablet.Status
+	Node      model.NodeID
+	Replicas  []tablet.Status
+	StartedMs int64
+	Heard     map[model.NodeID]int64 // when it last heard from others, in Unix milliseconds
+	Disk      DiskStatus
+	Sending   []Shipment
+}
+
+// DiskStatus is how full the disk of a node's journal is.
+type DiskStatus struct {
+	Free, Total, Reserve uint64 // bytes; all 0 when it cannot be told
+	Full                 bool   // the reserve is touched: no new data is taken
 }
 
 // ClusterStatus is what is known of the cluster from one node.
 type ClusterStatus struct {
 	ClusterID string
 	Asked     model.NodeID
+	NowMs     int64 // Unix milliseconds, by the clock of the node that was asked
 	Nodes     []NodeView
 	Tablets   []TabletView
+	Troubles  []Trouble // the worst first
 	Settings  model.ClusterSettings
 }
 
@@ -39,6 +51,10 @@ type NodeView struct {
 	Up      bool   // it answered
 	Leads   int    // tablets
 	Holds   int    // replicas
+	// HeardMs is when a node that is up last heard from this one, in Unix
+	// milliseconds; 0 when none has since it started.
+	HeardMs int64
+	Disk    DiskStatus
 }
 
 // TabletView is one tablet.
@@ -46,6 +62,7 @@ type TabletView struct {
 	ID       model.TabletID
 	Lo, Hi   uint32
 	Leader   model.NodeID // zero: no leader answers, the tablet takes no writes
+	Wanted   model.NodeID // the leader that an operator asked for; zero: any
 	Term     model.Term
 	Last     model.Index
 	Replicas []ReplicaView
@@ -55,11 +72,28 @@ type TabletView struct {
 
 // ReplicaView is one copy of a tablet.
 type ReplicaView struct {
-	Node  model.NodeID
-	Voter bool
-	Up    bool
-	Lag   uint64 // entries behind the leader's log
+	Node     model.NodeID
+	Voter    bool
+	Up       bool
+	Lag      uint64 // entries behind the leader's log; of a node that is down, as far as the leader knows
+	LagBytes uint64 // about what these take
+	// Doing is why it is behind: down, snapshot, new, log, or nothing when it is
+	// not.
+	Doing    string
+	Snapshot *Shipment // under way to it
 }
+
+// What a replica that is behind is doing.
+const (
+	DoingDown     = "down"     // its node does not answer
+	DoingSnapshot = "snapshot" // it receives a snapshot
+	DoingNew      = "new"      // it holds nothing yet: it waits for a snapshot
+	DoingLog      = "log"      // it catches up from the log
+)
+
+// calmLag is how many entries a replica may be behind under load without being
+// called behind: they are on their way.
+const calmLag = 1000
 
 // Status asks every member and puts the answers together.
 func (n *Node) Status(ctx context.Context) *ClusterStatus {
@@ -73,28 +107,38 @@ func (n *Node) Status(ctx context.Context) *ClusterStatus {
 		}
 		n.ask(m.ID, &call{kind: callStatus}, statusTimeout, func(a answer) { answers[i] <- a })
 	}
-	s := &ClusterStatus{ClusterID: c.ClusterID, Asked: n.opts.Node, Settings: c.Settings}
+	s := &ClusterStatus{ClusterID: c.ClusterID, Asked: n.opts.Node, NowMs: n.clock.Now().UnixMilli(), Settings: c.Settings}
 	told := map[model.NodeID]*NodeStatus{}
 	for i, m := range c.Nodes {
 		v := NodeView{ID: m.ID, Address: m.PeerAddr, Zone: m.Zone, Starts: m.Start.Count(), State: stateOf(&m)}
 		a := n.await(ctx, answers[i], nil)
 		ns := &NodeStatus{}
 		if a.err == nil && json.Unmarshal(a.result.Body, ns) == nil {
-			told[m.ID], v.Up, v.Holds = ns, true, len(ns.Replicas)
+			told[m.ID], v.Up, v.Holds, v.Disk = ns, true, len(ns.Replicas), ns.Disk
 		}
 		s.Nodes = append(s.Nodes, v)
 	}
+	s.assemble(c, told)
+	return s
+}
+
+// assemble puts together what the nodes told.
+func (s *ClusterStatus) assemble(c *model.Catalog, told map[model.NodeID]*NodeStatus) {
 	for i := range c.Tablets {
 		s.Tablets = append(s.Tablets, viewTablet(&c.Tablets[i], told))
 	}
 	for i := range s.Nodes {
+		v := &s.Nodes[i]
 		for _, t := range s.Tablets {
-			if t.Leader == s.Nodes[i].ID {
-				s.Nodes[i].Leads++
+			if t.Leader == v.ID {
+				v.Leads++
 			}
 		}
+		for _, ns := range told {
+			v.HeardMs = max(v.HeardMs, ns.Heard[v.ID])
+		}
 	}
-	return s
+	s.Troubles = troubles(s)
 }
 
 // stateOf is what a member is there for.
@@ -113,7 +157,7 @@ func stateOf(m *model.Node) string {
 
 // viewTablet puts together what the nodes told of one tablet.
 func viewTablet(t *model.Tablet, told map[model.NodeID]*NodeStatus) TabletView {
-	v := TabletView{ID: t.ID, Lo: t.Lo, Hi: t.Hi}
+	v := TabletView{ID: t.ID, Lo: t.Lo, Hi: t.Hi, Wanted: t.Lead}
 	members := map[model.NodeID]tablet.Status{}
 	for id, ns := range told {
 		for _, r := range ns.Replicas {
@@ -127,11 +171,8 @@ func viewTablet(t *model.Tablet, told map[model.NodeID]*NodeStatus) TabletView {
 	}
 	add := func(ids []model.NodeID, voter bool) {
 		for _, id := range ids {
-			r, up := members[id]
-			rv := ReplicaView{Node: id, Voter: voter, Up: up}
-			if up && v.Last > r.Applied {
-				rv.Lag = uint64(v.Last - r.Applied)
-			}
+			rv := viewReplica(&v, id, members, told)
+			rv.Voter = voter
 			v.Replicas = append(v.Replicas, rv)
 		}
 	}
@@ -141,9 +182,45 @@ func viewTablet(t *model.Tablet, told map[model.NodeID]*NodeStatus) TabletView {
 	return v
 }
 
+// viewReplica is a node's copy of the tablet, as it and the leader tell of it.
+func viewReplica(v *TabletView, id model.NodeID, members map[model.NodeID]tablet.Status, told map[model.NodeID]*NodeStatus) ReplicaView {
+	own, holds := members[id]
+	lead := members[v.Leader]
+	_, up := told[id]
+	rv := ReplicaView{Node: id, Up: up && holds}
+	at := own.Applied
+	if !up {
+		at = lead.Matched[id]
+	}
+	if v.Last > at {
+		rv.Lag = uint64(v.Last - at)
+	}
+	rv.LagBytes = lead.LacksBytes[id]
+	if sender := told[v.Leader]; sender != nil {
+		for i := range sender.Sending {
+			if sh := &sender.Sending[i]; sh.Tablet == v.ID && sh.To == id {
+				rv.Snapshot = sh
+			}
+		}
+	}
+	switch {
+	case !up:
+		rv.Doing = DoingDown
+	case rv.Snapshot != nil:
+		rv.Doing = DoingSnapshot
+	case v.Leader != 0 && (lead.Snapshot[id] || own.Last == 0):
+		rv.Doing = DoingNew
+	case rv.Lag > calmLag:
+		rv.Doing = DoingLog
+	}
+	return rv
+}
+
 // statusAnswer is this node's own status.
 func (n *Node) statusAnswer() answer {
-	s := NodeStatus{Node: n.opts.Node}
+	s := NodeStatus{Node: n.opts.Node, StartedMs: n.startedMs, Heard: n.presence.times(), Sending: n.shipments.list()}
+	s.Disk.Free, s.Disk.Total, s.Disk.Reserve = n.journal.Space()
+	s.Disk.Full = n.journal.Full()
 	for _, r := range n.allReplicas() {
 		got := make(chan tablet.Status, 1)
 		r.lane.do(r, func(t *tablet.Tablet) { got <- t.Status() })

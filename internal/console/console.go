@@ -41,6 +41,8 @@ type Admin interface {
 	// also ends its membership.
 	DrainNode(ctx context.Context, id model.NodeID, drain, leave bool) error
 	SetSettings(ctx context.Context, s model.ClusterSettings) error
+	// TransferLeader makes a voter lead a tablet; zero lets the balance decide.
+	TransferLeader(ctx context.Context, id model.TabletID, to model.NodeID) error
 	// Healthy is nil while the node can serve requests; else it says why not.
 	Healthy() error
 	// Metrics writes the node's metrics in the Prometheus text format.
@@ -71,6 +73,7 @@ func New(admin Admin, pipes *pipe.Engine, queues *service.Service, authorize Aut
 	c.handle(mux, "GET /api/status", c.status)
 	c.handle(mux, "POST /api/tokens", c.createToken)
 	c.handle(mux, "POST /api/nodes/{id}", c.changeNode)
+	c.handle(mux, "POST /api/tablets/{id}", c.changeTablet)
 	c.handle(mux, "POST /api/settings", c.changeSettings)
 	c.handle(mux, "GET /api/replication", c.showReplication)
 	c.handle(mux, "POST /api/replication", c.setReplication)

@@ -44,6 +44,10 @@ func (n *node) SetSettings(_ context.Context, s model.ClusterSettings) error {
 	n.asked = fmt.Sprintf("%+v", s)
 	return n.sick
 }
+func (n *node) TransferLeader(_ context.Context, id model.TabletID, to model.NodeID) error {
+	n.asked = fmt.Sprintf("%v to %v", id, to)
+	return n.sick
+}
 func (n *node) Healthy() error      { return n.sick }
 func (n *node) Metrics(w io.Writer) { _, _ = io.WriteString(w, "weir_up 1\n") }
 
@@ -261,6 +265,10 @@ func TestNodesAndSettings(t *testing.T) {
 		{"/api/nodes/n00000000000000ff", `{}`, 200, "n00000000000000ff drain false leave false"},
 		{"/api/nodes/ff", `{}`, 400, ""},
 		{"/api/nodes/n00000000000000ff", `{`, 400, ""},
+		{"/api/tablets/t3", `{"lead":"n00000000000000ff"}`, 200, "t3 to n00000000000000ff"},
+		{"/api/tablets/3", `{}`, 200, "t3 to n0000000000000000"},
+		{"/api/tablets/3", `{"lead":"ff"}`, 400, ""},
+		{"/api/tablets/x", `{}`, 400, ""},
 		{"/api/settings", `{"replace_after_ms":60000}`, 200, "{ReplaceAfterMs:60000}"},
 		{"/api/settings", `{"replace_after_ms":-1}`, 400, ""},
 		{"/api/settings", `[]`, 400, ""},

@@ -108,6 +108,8 @@ type Journal struct {
 	metrics Metrics
 
 	full    atomic.Bool
+	free    atomic.Uint64 // of the file system, as CheckSpace found it
+	total   atomic.Uint64
 	spaceMu sync.Mutex // guards the ballast file
 	done    chan struct{}
 	w       writer

@@ -369,3 +369,24 @@ func TestOnDisk(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestSizeAbove: what a follower lacks is told to within an entry's overhead
+// for few entries, and by samples for many.
+func TestSizeAbove(t *testing.T) {
+	j := open(t, options(storage.NewCrashableFS()))
+	defer closeJournal(t, j)
+	l := j.Log(1)
+	const count = 5000
+	for i := uint64(1); i <= count; i += 500 {
+		var entries []*pb.Entry
+		for k := range uint64(500) {
+			entries = append(entries, entry(i+k, 1, strings.Repeat("x", 100)))
+		}
+		write(j, journal.Write{Tablet: 1, Entries: entries})
+	}
+	for above, entries := range map[uint64]uint64{0: count, 4000: count - 4000, count - 1: 1, count: 0, count + 7: 0} {
+		if got := l.SizeAbove(above); got < entries*100 || got > entries*160 {
+			t.Errorf("above %d: %d bytes in %d entries of 100 bytes", above, got, entries)
+		}
+	}
+}

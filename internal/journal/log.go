@@ -217,6 +217,28 @@ func uvarintLen(v uint64) uint64 {
 	return n
 }
 
+// sizeSamples is how many entries SizeAbove looks at.
+const sizeSamples = 1024
+
+// SizeAbove is about how many bytes the entries above index take. Entries that
+// the log has forgotten count as nothing.
+func (l *Log) SizeAbove(index uint64) uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	first := max(index, uint64(l.start.Index)) + 1
+	if first > l.last() {
+		return 0
+	}
+	count := l.last() - first + 1
+	stride := (count + sizeSamples - 1) / sizeSamples
+	var total, seen uint64
+	for i := first; i <= l.last(); i += stride {
+		total += l.slotOf(i).wireSize(i)
+		seen++
+	}
+	return total * count / seen
+}
+
 // entryReader reads records back, neighbours with one read.
 type entryReader struct {
 	segment *segment

@@ -20,6 +20,14 @@ func reserveOf(total uint64) uint64 {
 // node then refuses what adds data; the journal itself goes on while it can.
 func (j *Journal) Full() bool { return j.full.Load() }
 
+// Space is what CheckSpace found: the bytes that are free on the journal's file
+// system, all that it has, and how many are kept free. All are 0 when it cannot
+// tell.
+func (j *Journal) Space() (free, total, reserve uint64) {
+	total = j.total.Load()
+	return j.free.Load(), total, reserveOf(total)
+}
+
 // CheckSpace looks at the free space of the journal's file system. The owner
 // calls it about once per second, from a goroutine that may wait for the disk.
 //
@@ -35,6 +43,8 @@ func (j *Journal) CheckSpace() {
 	if err != nil || total == 0 {
 		return
 	}
+	j.free.Store(free)
+	j.total.Store(total)
 	reserve, ballast := reserveOf(total), uint64(max(j.opts.BallastBytes, 0))
 	held := j.ballastHeld()
 	switch {

@@ -61,6 +61,9 @@ type ClusterSettings struct {
 	// ReplaceAfterMs is how long a node may be away before the replicas that it
 	// holds are made anew on others, if there are any; zero is never.
 	ReplaceAfterMs int64
+	// RegionName is what the cluster is called among regions; "" is no name. What
+	// tells regions apart is Catalog.Region.
+	RegionName string
 }
 
 // DefaultReplaceAfterMs is long enough for a machine to be restarted.
@@ -73,6 +76,7 @@ type Tablet struct {
 	Hi       uint32   // one past the last slot; 0 for the catalog, which has none
 	Voters   []NodeID // wanted voters, ascending
 	Learners []NodeID // wanted learners, ascending
+	Lead     NodeID   // the voter that an operator wants to lead it; 0: any
 }
 
 // Catalog is one version of what every node knows about the cluster. It is

@@ -12,7 +12,7 @@ const (
 	OpAddNode        CatalogOpKind = 5  // Node, Token.Hash; StatusNotFound when the token is unknown, used or expired
 	OpSetNode        CatalogOpKind = 6  // Node: its address, zone, kind and start; StatusStale when a later start is known
 	OpAddToken       CatalogOpKind = 7  // Token
-	OpSetTablet      CatalogOpKind = 8  // Tablet: where its replicas shall be; Version of the catalog read; StatusStale
+	OpSetTablet      CatalogOpKind = 8  // Tablet: where its replicas shall be, and who shall lead; Version of the catalog read; StatusStale
 	OpDrainNode      CatalogOpKind = 9  // Node.ID, Draining, Leaving
 	OpRemoveNode     CatalogOpKind = 10 // Node.ID; StatusInvalid while a tablet is wanted there
 	OpSetSettings    CatalogOpKind = 11 // Settings
@@ -107,11 +107,13 @@ func (n *RemovedNode) Decode(d *Decoder) { n.ID, n.RemovedMs = NodeID(d.Uvarint(
 
 // Append appends the stored form.
 func (s *ClusterSettings) Append(dst []byte) []byte {
-	return AppendUvarint(dst, uint64(s.ReplaceAfterMs))
+	return AppendString(AppendUvarint(dst, uint64(s.ReplaceAfterMs)), s.RegionName)
 }
 
 // Decode reads what Append wrote.
-func (s *ClusterSettings) Decode(d *Decoder) { s.ReplaceAfterMs = int64(d.Uvarint()) }
+func (s *ClusterSettings) Decode(d *Decoder) {
+	s.ReplaceAfterMs, s.RegionName = int64(d.Uvarint()), d.String()
+}
 
 // Append appends the stored form.
 func (t *Tablet) Append(dst []byte) []byte {
@@ -119,7 +121,8 @@ func (t *Tablet) Append(dst []byte) []byte {
 	dst = AppendUvarint(dst, uint64(t.Lo))
 	dst = AppendUvarint(dst, uint64(t.Hi))
 	dst = appendNodeIDs(dst, t.Voters)
-	return appendNodeIDs(dst, t.Learners)
+	dst = appendNodeIDs(dst, t.Learners)
+	return AppendUvarint(dst, uint64(t.Lead))
 }
 
 // Decode reads what Append wrote.
@@ -129,6 +132,7 @@ func (t *Tablet) Decode(d *Decoder) {
 	t.Hi = uint32(d.Uvarint())
 	t.Voters = decodeNodeIDs(d)
 	t.Learners = decodeNodeIDs(d)
+	t.Lead = NodeID(d.Uvarint())
 }
 
 func appendNodeIDs(dst []byte, ids []NodeID) []byte {

@@ -115,7 +115,13 @@ func (a *admin) DrainNode(ctx context.Context, id model.NodeID, drain, leave boo
 
 // SetSettings implements console.Admin.
 func (a *admin) SetSettings(ctx context.Context, s model.ClusterSettings) error {
+	s.RegionName = a.node.Catalog().Settings.RegionName // has a request of its own
 	return a.node.SetSettings(ctx, s)
+}
+
+// TransferLeader implements console.Admin.
+func (a *admin) TransferLeader(ctx context.Context, id model.TabletID, to model.NodeID) error {
+	return a.node.TransferLeader(ctx, id, to)
 }
 
 // CreateToken implements console.Admin.

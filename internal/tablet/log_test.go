@@ -51,6 +51,7 @@ func (l *memLog) Entries(lo, hi, maxBytes uint64) ([]*pb.Entry, error) {
 }
 
 // HardState implements Log.
+func (l *memLog) SizeAbove(uint64) uint64  { return 0 }
 func (l *memLog) HardState() *pb.HardState { return l.hard }
 
 // append writes entries, over those from the first one's index on.

@@ -119,6 +119,19 @@ func (t *Tablet) Resign() bool {
 	return false
 }
 
+// Hears calls f with every other member that the leader has, and whether it
+// answered within about the last second.
+func (t *Tablet) Hears(f func(id model.NodeID, answers bool)) {
+	if !t.leads {
+		return
+	}
+	t.rn.WithProgress(func(id uint64, _ raft.ProgressType, pr tracker.Progress) {
+		if id != uint64(t.node) {
+			f(model.NodeID(id), pr.RecentActive)
+		}
+	})
+}
+
 // Status is a replica as an operator sees it.
 type Status struct {
 	Tablet  model.TabletID
@@ -131,6 +144,10 @@ type Status struct {
 	// and Active whether it answered lately.
 	Matched map[model.NodeID]model.Index
 	Active  map[model.NodeID]bool
+	// LacksBytes is, on the leader, about how many bytes of log a member that is
+	// behind still lacks, and Snapshot those that need a snapshot for it.
+	LacksBytes map[model.NodeID]uint64
+	Snapshot   map[model.NodeID]bool
 }
 
 // Status tells where the replica stands.
@@ -141,9 +158,16 @@ func (t *Tablet) Status() Status {
 	}
 	if t.leads {
 		s.Matched, s.Active = map[model.NodeID]model.Index{}, map[model.NodeID]bool{}
+		s.LacksBytes, s.Snapshot = map[model.NodeID]uint64{}, map[model.NodeID]bool{}
 		t.rn.WithProgress(func(id uint64, _ raft.ProgressType, pr tracker.Progress) {
 			s.Matched[model.NodeID(id)] = model.Index(pr.Match)
 			s.Active[model.NodeID(id)] = pr.RecentActive || id == uint64(t.node)
+			if lacks := t.log.SizeAbove(pr.Match); lacks > 0 {
+				s.LacksBytes[model.NodeID(id)] = lacks
+			}
+			if pr.State == tracker.StateSnapshot {
+				s.Snapshot[model.NodeID(id)] = true
+			}
 		})
 	}
 	return s

@@ -78,6 +78,8 @@ type Log interface {
 	Term(index uint64) (uint64, error)
 	Entries(lo, hi, maxBytes uint64) ([]*pb.Entry, error)
 	HardState() *pb.HardState
+	// SizeAbove is about how many bytes the entries above an index take.
+	SizeAbove(index uint64) uint64
 }
 
 // Config says what a Tablet is.
