@@ -5,9 +5,11 @@ import (
 	"weir.dev/weir/internal/model"
 )
 
-// applyDeleteMessages deletes messages by receipt, wherever they are. A receipt
+// applyDeleteMessages deletes messages by receipt. In a standard queue a receipt
 // counts until its message is received again, also when the message has become
-// visible meanwhile: who holds it has done the work.
+// visible meanwhile: who holds it has done the work. In a FIFO queue, where the
+// next of the group may be with another consumer then, it counts while the message
+// is in flight by it.
 func applyDeleteMessages(m *Machine, tx *Tx) (model.Result, error) {
 	cmd, err := bodyOf[model.DeleteMessages](tx.Command.Body)
 	if err != nil {
@@ -20,18 +22,32 @@ func applyDeleteMessages(m *Machine, tx *Tx) (model.Result, error) {
 	if len(cmd.Receipts) > 1 {
 		q.remember()
 	}
+	outcomes := make(model.EntryStatuses, len(cmd.Receipts))
+	refused := false
 	for i := range cmd.Receipts {
-		if err := q.deleteMessage(&cmd.Receipts[i]); err != nil {
+		if outcomes[i], err = q.deleteMessage(&cmd.Receipts[i]); err != nil {
 			return model.Result{}, err
 		}
+		refused = refused || outcomes[i] != model.EntryOK
 	}
-	return model.Result{}, q.flush()
+	var res model.Result
+	if refused {
+		res.Body = outcomes.Append(nil)
+	}
+	return res, q.flush()
 }
 
-func (q *queue) deleteMessage(r *model.Receipt) error {
+func (q *queue) deleteMessage(r *model.Receipt) (model.EntryStatus, error) {
 	st, err := q.state(r.Seq)
-	if err != nil || st == nil || !isLatest(st, r) {
-		return err
+	if err != nil || st == nil {
+		return model.EntryOK, err
+	}
+	latest := isLatest(st, r)
+	if st.Fifo && (!latest || st.Place != keys.PlaceInFlight || int64(st.At) <= q.nowMs) {
+		return model.EntryNotInflight, nil
+	}
+	if !latest {
+		return model.EntryOK, nil
 	}
 	switch st.Place {
 	case keys.PlaceInFlight:
@@ -57,7 +73,7 @@ func (q *queue) deleteMessage(r *model.Receipt) error {
 		q.comeBack(&st.QueueEntry)
 	}
 	q.drop(&st.QueueEntry)
-	return nil
+	return model.EntryOK, nil
 }
 
 // applyPurge deletes all messages. Claims stay, without messages, until they

@@ -298,15 +298,33 @@ func (m *groupModel) pick() *groupKnown {
 
 func (m *groupModel) deleteSome() {
 	var handles []string
+	var want model.EntryStatuses
 	for range 1 + m.rng.IntN(4) {
 		if len(m.old) > 0 && m.rng.IntN(3) == 0 {
-			handles = append(handles, m.old[m.rng.IntN(len(m.old))])
+			old := m.old[m.rng.IntN(len(m.old))]
+			seq := m.receipts(5, []string{old})[0].Seq
+			handles = append(handles, old)
+			if m.settings.Fifo && slices.ContainsFunc(m.live, func(k *groupKnown) bool { return k.seq == seq }) {
+				want = append(want, model.EntryNotInflight)
+			} else {
+				want = append(want, model.EntryOK)
+			}
 		} else if k := m.pick(); k != nil && k.receipt != "" {
 			handles = append(handles, k.receipt)
+			if m.settings.Fifo && (k.claimed != 0 || k.dead || !k.inFlight || k.hiddenMs <= m.nowMs) {
+				want = append(want, model.EntryNotInflight)
+				continue
+			}
+			want = append(want, model.EntryOK)
 			m.remove(k)
 		}
 	}
-	m.delete(5, handles...)
+	if !slices.Contains(want, model.EntryNotInflight) {
+		want = nil
+	}
+	if got := m.delete(5, handles...); !slices.Equal(got, want) {
+		m.t.Fatalf("deleting at %d: %v, want %v", m.nowMs, got, want)
+	}
 }
 
 func (m *groupModel) changeSome() {

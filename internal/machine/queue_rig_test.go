@@ -104,12 +104,18 @@ func (r *queueRig) receipts(id model.ResourceID, handles []string) (rs []model.R
 	return rs
 }
 
-func (r *queueRig) delete(id model.ResourceID, handles ...string) {
+// delete returns what became of the receipts; nil when they are all EntryOK.
+func (r *queueRig) delete(id model.ResourceID, handles ...string) model.EntryStatuses {
 	r.t.Helper()
 	cmd := model.DeleteMessages{Receipts: r.receipts(id, handles)}
-	if res := r.do(model.CmdDeleteMessages, id, cmd.Append(nil)); res.Status != model.StatusOK {
+	res := r.do(model.CmdDeleteMessages, id, cmd.Append(nil))
+	if res.Status != model.StatusOK {
 		r.t.Fatalf("delete: status %d", res.Status)
 	}
+	if len(res.Body) == 0 {
+		return nil
+	}
+	return decodeAs[model.EntryStatuses](r.t, res.Body)
 }
 
 func (r *queueRig) changeVisibility(id model.ResourceID, ms int64, handles ...string) model.EntryStatuses {

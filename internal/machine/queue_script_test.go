@@ -81,7 +81,9 @@ func (s *queueScript) command(td *datadriven.TestData) string {
 		for _, name := range strings.Fields(td.Input) {
 			handles = append(handles, s.handles[name])
 		}
-		s.delete(id, handles...)
+		if refused := s.delete(id, handles...); refused != nil {
+			return fmt.Sprintln(refused)
+		}
 		return ""
 	case "visibility":
 		return s.visibilityShown(td, id) + s.woken()

@@ -139,10 +139,12 @@ func (r *ReceiveResult) Decode(d *Decoder) {
 	r.Messages = decodeReceived(d)
 }
 
-// DeleteMessages is the body of a CmdDeleteMessages. The result is StatusOK:
-// to delete a message that is gone succeeds, and so does, without effect, to
-// delete one by a receipt when it was received again since. Both are SQS's
-// behaviour for standard queues.
+// DeleteMessages is the body of a CmdDeleteMessages. The result is StatusOK,
+// with EntryStatuses when not every entry is EntryOK. To delete a message that is
+// gone is EntryOK, and so is, without effect, to delete one of a standard queue
+// by a receipt when it was received again since. In a FIFO queue a receipt counts
+// only while the message is in flight by it: else it is EntryNotInflight, and the
+// message stays. All this is SQS's behaviour.
 type DeleteMessages struct {
 	Receipts []Receipt
 }
@@ -222,7 +224,9 @@ const (
 	// Reason: Message does not exist or is not available for visibility timeout
 	// change."
 	EntryNotFound EntryStatus = 1
-	// EntryNotInflight: the message is visible. SQS: MessageNotInflight.
+	// EntryNotInflight: the message is visible. SQS: MessageNotInflight. Of a
+	// delete: the message is not in flight by this receipt. SQS: "The receipt handle
+	// has expired."
 	EntryNotInflight EntryStatus = 2
 	// EntryOverLimit: it would be hidden for more than MaxVisibilityMs since its
 	// receive. SQS: InvalidParameterValue, "... Reason: Total VisibilityTimeout

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"time"
 
 	"weir.dev/weir/internal/model"
 )
@@ -68,4 +69,51 @@ func TestSendRules(t *testing.T) {
 			t.Errorf("%s %+v: %v, want %q", c.queue, c.m, err, c.want)
 		}
 	}
+}
+
+// TestExpiredReceipts: a message of a FIFO queue is deleted by a receipt while it
+// is in flight by it; later that is refused in SQS's words, and the message stays.
+func TestExpiredReceipts(t *testing.T) {
+	s, c := newFake(t, 2)
+	ctx := context.Background()
+	attrs := fifoAttrs(QueueAttribute{"ContentBasedDeduplication", "true"}, QueueAttribute{"VisibilityTimeout", "5"})
+	if _, err := s.CreateQueue(ctx, &CreateQueueRequest{Name: "f.fifo", Attributes: attrs}); err != nil {
+		t.Fatal(err)
+	}
+	take := func() (handles []string) {
+		t.Helper()
+		got, err := s.ReceiveMessages(ctx, &ReceiveRequest{Queue: "f.fifo", Max: 10})
+		if err != nil || len(got) != 2 {
+			t.Fatal(got, err)
+		}
+		return []string{got[0].Receipt, got[1].Receipt}
+	}
+	remove := func(want string, handles ...string) {
+		t.Helper()
+		errs, err := s.DeleteMessages(ctx, &DeleteMessagesRequest{Queue: "f.fifo", Handles: handles})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, err := range errs {
+			switch {
+			case want == "" && err != nil:
+				t.Error(err)
+			case want != "":
+				wantError(t, err, model.ErrValidation, "Value "+handles[i]+" for parameter ReceiptHandle is invalid. Reason: "+want)
+			}
+		}
+	}
+	for _, body := range []string{"a", "b"} {
+		if err := sendOne(t, s, "f.fifo", OutgoingMessage{Body: body, Group: "g"}).Err; err != nil {
+			t.Fatal(err)
+		}
+	}
+	first := take()
+	c.advance(5 * time.Second)
+	remove("The receipt handle has expired.", first...)
+	second := take()
+	remove("The receipt handle has expired.", first...)
+	remove("", second...)
+	remove("", second...) // they are gone
+	remove("", first...)
 }

@@ -58,7 +58,8 @@ func shortHandle(h string) string {
 }
 
 // DeleteMessages deletes received messages. The errors are in the order of the
-// handles: ErrReceiptInvalid or nil. To delete a message again is no error.
+// handles: ErrReceiptInvalid, *QueueError (the handle of a FIFO queue's message
+// has expired) or nil. To delete a message again is no error.
 func (s *Service) DeleteMessages(ctx context.Context, req *DeleteMessagesRequest) (errs []error, err error) {
 	err = s.onQueue(ctx, req.Queue, func(q *Queue) error {
 		if err := s.spend(q, deleteCalls, len(req.Handles)); err != nil {
@@ -66,16 +67,44 @@ func (s *Service) DeleteMessages(ctx context.Context, req *DeleteMessagesRequest
 		}
 		errs = make([]error, len(req.Handles))
 		for _, p := range receiptParts(q, len(req.Handles), func(i int) string { return req.Handles[i] }, errs) {
-			d := newRequestDigest(queueCall{model.CmdDeleteMessages, req.Invocation}, q.ID)
-			body := (&model.DeleteMessages{Receipts: p.list}).Append(nil)
-			d.add(body)
-			if _, err := s.propose(ctx, q, p.at, model.CmdDeleteMessages, d.sum(s).at(q.slots[p.at], 0), body); err != nil {
+			if err := s.deletePart(ctx, q, req, &p, errs); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
 	return errs, err
+}
+
+func (s *Service) deletePart(ctx context.Context, q *Queue, req *DeleteMessagesRequest, p *receiptPart, errs []error) error {
+	d := newRequestDigest(queueCall{model.CmdDeleteMessages, req.Invocation}, q.ID)
+	body := (&model.DeleteMessages{Receipts: p.list}).Append(nil)
+	d.add(body)
+	res, err := s.propose(ctx, q, p.at, model.CmdDeleteMessages, d.sum(s).at(q.slots[p.at], 0), body)
+	if err != nil || len(res.Body) == 0 {
+		return err
+	}
+	statuses, err := p.statuses(res)
+	if err != nil {
+		return err
+	}
+	for k, i := range p.good {
+		if statuses[k] != model.EntryOK {
+			errs[i] = badParameter("ReceiptHandle", shortHandle(req.Handles[i]), "The receipt handle has expired.")
+		}
+	}
+	return nil
+}
+
+// statuses reads what became of the part's receipts.
+func (p *receiptPart) statuses(res model.Result) (statuses model.EntryStatuses, err error) {
+	if err := decodeResult(res, &statuses); err != nil {
+		return nil, err
+	}
+	if len(statuses) != len(p.good) {
+		return nil, errMiscounted
+	}
+	return statuses, nil
 }
 
 // ChangeVisibility changes for how long received messages stay invisible. The
@@ -111,12 +140,9 @@ func (s *Service) changePart(ctx context.Context, q *Queue, req *ChangeVisibilit
 	if err != nil {
 		return err
 	}
-	var statuses model.EntryStatuses
-	if err := decodeResult(res, &statuses); err != nil {
+	statuses, err := p.statuses(res)
+	if err != nil {
 		return err
-	}
-	if len(statuses) != len(p.good) {
-		return errMiscounted
 	}
 	for k, i := range p.good {
 		errs[i] = visibilityError(statuses[k], &req.Changes[i])

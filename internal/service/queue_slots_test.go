@@ -215,23 +215,28 @@ func TestRetriedSends(t *testing.T) {
 	for seed := range uint64(100) {
 		inCluster(t, func(t *testing.T, nodes []*Service, seen []*liveCluster) {
 			rng := rand.New(rand.NewPCG(seed, 1))
+			var mu sync.Mutex // guards rng and ids
+			dice := func(n int) int {
+				mu.Lock()
+				defer mu.Unlock()
+				return rng.IntN(n)
+			}
 			for _, c := range seen {
 				c.gate = func(*model.Command) error {
-					time.Sleep(time.Duration(1+rng.IntN(50)) * time.Millisecond)
-					if rng.IntN(4) == 0 {
+					time.Sleep(time.Duration(1+dice(50)) * time.Millisecond)
+					if dice(4) == 0 {
 						return model.Errorf(model.ErrUnavailable, "refused")
 					}
 					return nil
 				}
 			}
 			seen[0].fault = func(model.TabletID) (error, bool) {
-				if rng.IntN(3) == 0 {
+				if dice(3) == 0 {
 					return model.Errorf(model.ErrUnknownOutcome, "lost"), true
 				}
 				return nil, false
 			}
 			ids := map[model.MessageID]bool{}
-			var mu sync.Mutex
 			var tries sync.WaitGroup
 			try := func(node *Service, first bool) {
 				sent, err := node.SendMessages(context.Background(), &SendRequest{Invocation: model.RequestID{1}, First: first, Queue: "q",
@@ -243,8 +248,8 @@ func TestRetriedSends(t *testing.T) {
 				}
 			}
 			for i := range 5 {
-				tries.Go(func() { try(nodes[rng.IntN(3)], i == 0) })
-				time.Sleep(time.Duration(1+rng.IntN(60)) * time.Millisecond)
+				tries.Go(func() { try(nodes[dice(3)], i == 0) })
+				time.Sleep(time.Duration(1+dice(60)) * time.Millisecond)
 			}
 			tries.Wait()
 			for _, c := range seen {
