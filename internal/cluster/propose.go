@@ -154,7 +154,7 @@ func (n *Node) attempt(ctx context.Context, c *call) answer {
 	n.ask(to, c, attemptTimeout+c.wait, func(a answer) { done <- a })
 	a := n.await(ctx, done, changed)
 	if !r.member() {
-		n.leads.learn(c.tablet, to, &a)
+		n.leads.learn(c.tablet, n.opts.Node, to, &a)
 	}
 	if c.kind.waits() && errors.Is(a.err, tablet.ErrUnknown) {
 		n.ask(to, &call{kind: callLeave, tablet: c.tablet, number: c.number}, attemptTimeout, func(answer) {})
@@ -226,7 +226,7 @@ func (n *Node) leaderOf(r *replica, id model.TabletID) (model.NodeID, bool) {
 		return lead, lead != 0 && lead != n.opts.Node
 	}
 	if to := n.leads.of(id); to != 0 {
-		return to, to != n.opts.Node
+		return to, true
 	}
 	var members []model.NodeID
 	if t, ok := n.Catalog().TabletByID(id); ok {
@@ -257,8 +257,8 @@ func (h *hearsay) of(id model.TabletID) model.NodeID {
 }
 
 // learn takes from an answer who leads: the one that was asked, another, or
-// nobody knows.
-func (h *hearsay) learn(id model.TabletID, asked model.NodeID, a *answer) {
+// nobody knows. This node does not, whatever others still believe.
+func (h *hearsay) learn(id model.TabletID, self, asked model.NodeID, a *answer) {
 	lead := asked
 	if a.err != nil {
 		lead = a.leader
@@ -268,7 +268,7 @@ func (h *hearsay) learn(id model.TabletID, asked model.NodeID, a *answer) {
 	if h.leads == nil {
 		h.leads = map[model.TabletID]model.NodeID{}
 	}
-	if lead == 0 || lead == asked && a.err != nil {
+	if lead == 0 || lead == self || lead == asked && a.err != nil {
 		delete(h.leads, id)
 		return
 	}

@@ -260,3 +260,31 @@ func TestSyncCatalog(t *testing.T) {
 		}
 	})
 }
+
+// TestHearsay: what a node hears of a leader that it cannot ask itself, and what
+// makes it forget it again.
+func TestHearsay(t *testing.T) {
+	var h hearsay
+	says := func(leader model.NodeID) *answer { return &answer{err: tablet.ErrNotLeader, leader: leader} }
+	for _, c := range []struct {
+		name  string
+		asked model.NodeID
+		a     *answer
+		want  model.NodeID
+	}{
+		{"the one that was asked leads", 2, &answer{}, 2},
+		{"another leads", 2, says(3), 3},
+		{"it does not, and says that it does", 3, says(3), 0},
+		{"again another", 2, says(4), 4},
+		{"nobody knows", 4, says(0), 0},
+		{"again", 2, says(4), 4},
+		{"a node that is behind believes in this one", 4, says(1), 0},
+		{"again", 2, says(4), 4},
+		{"the outcome is not known", 4, &answer{err: tablet.ErrUnknown}, 0},
+	} {
+		h.learn(7, 1, c.asked, c.a)
+		if got := h.of(7); got != c.want {
+			t.Errorf("%s: %v leads, want %v", c.name, got, c.want)
+		}
+	}
+}
