@@ -48,6 +48,9 @@ func main() {
 	if len(os.Args) == 4 && os.Args[1] == "serve-empty" {
 		exitOn(serveEmpty(os.Args[2], os.Args[3]))
 	}
+	if len(os.Args) > 1 && os.Args[1] == "scale" {
+		exitOn(runScale(os.Args[2:]))
+	}
 	b, err := parse(os.Args[1:])
 	if err == nil {
 		err = b.runAll()
@@ -150,15 +153,7 @@ func (b *bench) paths() (err error) {
 }
 
 func (b *bench) runAll() error {
-	defer os.RemoveAll(b.dir)
-	stop := make(chan os.Signal, 1)
-	signal.Notify(stop, os.Interrupt, syscall.SIGTERM)
-	go func() {
-		<-stop
-		// The servers are killed by the kernel as this process ends.
-		_ = os.RemoveAll(b.dir)
-		os.Exit(130)
-	}()
+	defer b.removeOnSignal()()
 	if len(b.against) > 0 {
 		return b.compare()
 	}
@@ -183,6 +178,20 @@ func (b *bench) runAll() error {
 		b.streams()
 	}
 	return b.report.write(b.out)
+}
+
+// removeOnSignal removes the data when the run is interrupted, and returns what
+// removes it at the end.
+func (b *bench) removeOnSignal() (remove func()) {
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-stop
+		// The servers are killed by the kernel as this process ends.
+		_ = os.RemoveAll(b.dir)
+		os.Exit(130)
+	}()
+	return func() { _ = os.RemoveAll(b.dir) } // what is left is in a directory for that
 }
 
 func (b *bench) limits() error {

@@ -175,10 +175,10 @@ func readyWeirQueues(c *contestant) error {
 	}
 	c.add(withBacklog(opFIFO(load.MaxBatch)), aws.QueueFIFO(full, load.MaxBatch, groupsPerClient))
 	c.fill = func(q *load.Quota) error {
-		if err := load.Fill(fillClients, aws.FillQueue(url, 0, q)); err != nil {
+		if err := load.Fill(fillClients, aws.FillQueue(url, 0, "", q)); err != nil {
 			return err
 		}
-		return load.Fill(fillClients, aws.FillQueue(full, groupsPerClient, load.NewQuota(q.Done()/10, fillTime)))
+		return load.Fill(fillClients, aws.FillQueue(full, groupsPerClient, "", load.NewQuota(q.Done()/10, fillTime)))
 	}
 	return nil
 }

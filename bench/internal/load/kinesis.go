@@ -81,25 +81,39 @@ type putRecords struct {
 
 // PutRecords puts batches of records under random keys; a unit is a record.
 func (a *AWS) PutRecords(stream string, batch int) func(client int) (Client, error) {
-	return func(client int) (Client, error) {
-		c, err := a.open(client, "kinesis", kinesisTarget+"PutRecords")
-		if err != nil {
-			return nil, err
-		}
-		p := &putRecords{aws: c, batch: batch}
-		text := recordText(client)
-		p.body = append(p.body, `{"StreamName":"`+stream+`","Records":[`...)
-		for i := range batch {
-			if i > 0 {
-				p.body = append(p.body, ',')
-			}
-			p.body = append(p.body, `{"Data":"`...)
-			p.at = append(p.at, len(p.body))
-			p.body = fmt.Appendf(p.body, `%s","PartitionKey":"%012d"}`, text, rand.Uint64N(1e12))
-		}
-		p.body = append(p.body, "]}"...)
-		return p, nil
+	return func(client int) (Client, error) { return a.putRecords(client, stream, batch, 1) }
+}
+
+// FillStream puts batches of 500 records of times as many bytes as RecordBytes.
+func (a *AWS) FillStream(stream string, times int, q *Quota) func(client, clients int) (Client, error) {
+	return func(client, _ int) (Client, error) {
+		const batch = 500
+		p, err := a.putRecords(client, stream, batch, times)
+		return &quotaFiller{p, func() error { _, err := p.Do(); return err }, batch, q}, err
 	}
+}
+
+func (a *AWS) putRecords(client int, stream string, batch, times int) (*putRecords, error) {
+	c, err := a.open(client, "kinesis", kinesisTarget+"PutRecords")
+	if err != nil {
+		return nil, err
+	}
+	p := &putRecords{aws: c, batch: batch}
+	text := recordText(client)
+	if times > 1 {
+		text = append(bytes.Repeat(text[:len(text)-4], times), text[len(text)-4:]...)
+	}
+	p.body = append(p.body, `{"StreamName":"`+stream+`","Records":[`...)
+	for i := range batch {
+		if i > 0 {
+			p.body = append(p.body, ',')
+		}
+		p.body = append(p.body, `{"Data":"`...)
+		p.at = append(p.at, len(p.body))
+		p.body = fmt.Appendf(p.body, `%s","PartitionKey":"%012d"}`, text, rand.Uint64N(1e12))
+	}
+	p.body = append(p.body, "]}"...)
+	return p, nil
 }
 
 var noneFailed = []byte(`"FailedRecordCount":0`)
@@ -166,6 +180,34 @@ func (p *pollReader) Read(on func([]byte)) error {
 	time.Sleep(pollPause)
 	return err
 }
+
+// Laggard reads a shard from its beginning, as fast as it can, and again from
+// there when it has come to the end.
+func (a *AWS) Laggard(client int, stream, shard string) (Reader, error) {
+	r, err := a.Poll(client, stream, shard, "TRIM_HORIZON")
+	if err != nil {
+		return nil, err
+	}
+	p := r.(*pollReader)
+	return &laggard{p, bytes.Clone(p.iterator)}, nil
+}
+
+type laggard struct {
+	*pollReader
+	first []byte // iterator
+}
+
+func (l *laggard) Read(on func([]byte)) error {
+	size, err := l.read(on)
+	if size < laggardBack {
+		l.iterator = append(l.iterator[:0], l.first...)
+	}
+	return err
+}
+
+// laggardBack is the size of an answer, in bytes, that says that a laggard is
+// at the end.
+const laggardBack = 256 << 10
 
 // read makes one request.
 func (p *pollReader) read(on func([]byte)) (size int, err error) {

@@ -23,6 +23,7 @@ type cycle struct {
 	body                  []byte
 	handles               [][]byte
 	groups                *groups // nil: a standard queue
+	extra                 string  // more members of every message that is sent
 }
 
 var receiptMark = []byte(`"ReceiptHandle":"`)
@@ -45,33 +46,35 @@ func (a *AWS) QueueFIFO(url string, batch, groups int) func(client int) (Client,
 }
 
 func (a *AWS) queue(url string, batch, groups int) func(client int) (Client, error) {
-	return func(client int) (Client, error) {
-		addr := a.Addrs[client%len(a.Addrs)]
-		conn, err := Dial(addr)
-		if err != nil {
-			return nil, err
-		}
-		operations := [3]string{"SendMessage", "ReceiveMessage", "DeleteMessage"}
-		if batch > 1 {
-			operations[0], operations[2] = "SendMessageBatch", "DeleteMessageBatch"
-		}
-		req := func(i int) *request {
-			return newRequest(a.Credentials, addr, "sqs", json10, sqsTarget+operations[i], a.Invocation, rand.Uint64()&0xffffff)
-		}
-		c := &cycle{conn: conn, send: req(0), receive: req(1), remove: req(2), url: url, batch: batch}
-		if groups > 0 {
-			c.groups = newGroups(client, groups)
-		}
-		c.prebuild(Value(rand.New(rand.NewPCG(uint64(client), 3))))
-		return c, nil
+	return func(client int) (Client, error) { return a.cycle(client, url, batch, groups, "") }
+}
+
+func (a *AWS) cycle(client int, url string, batch, groups int, extra string) (*cycle, error) {
+	addr := a.Addrs[client%len(a.Addrs)]
+	conn, err := Dial(addr)
+	if err != nil {
+		return nil, err
 	}
+	operations := [3]string{"SendMessage", "ReceiveMessage", "DeleteMessage"}
+	if batch > 1 {
+		operations[0], operations[2] = "SendMessageBatch", "DeleteMessageBatch"
+	}
+	req := func(i int) *request {
+		return newRequest(a.Credentials, addr, "sqs", json10, sqsTarget+operations[i], a.Invocation, rand.Uint64()&0xffffff)
+	}
+	c := &cycle{conn: conn, send: req(0), receive: req(1), remove: req(2), url: url, batch: batch, extra: extra}
+	if groups > 0 {
+		c.groups = newGroups(client, groups)
+	}
+	c.prebuild(Value(rand.New(rand.NewPCG(uint64(client), 3))))
+	return c, nil
 }
 
 func (c *cycle) prebuild(value []byte) {
 	open := `{"QueueUrl":"` + c.url + `"`
 	c.receiveBody = fmt.Appendf(nil, `%s,"MaxNumberOfMessages":%d,"WaitTimeSeconds":1}`, open, c.batch)
 	if c.batch == 1 {
-		c.sendBody = append(c.groups.appendTo(fmt.Appendf(nil, `%s,"MessageBody":"%s"`, open, value)), '}')
+		c.sendBody = append(c.groups.appendTo(fmt.Appendf(nil, `%s,"MessageBody":"%s"%s`, open, value, c.extra)), '}')
 		return
 	}
 	b := append([]byte(open), `,"Entries":[`...)
@@ -79,7 +82,7 @@ func (c *cycle) prebuild(value []byte) {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = append(c.groups.appendTo(fmt.Appendf(b, `{"Id":"%d","MessageBody":"%s"`, i, value)), '}')
+		b = append(c.groups.appendTo(fmt.Appendf(b, `{"Id":"%d","MessageBody":"%s"%s`, i, value, c.extra)), '}')
 	}
 	c.sendBody = append(b, "]}"...)
 }
@@ -131,6 +134,19 @@ func (c *cycle) Do() (int, error) {
 		return 0, errNoMessage
 	}
 	return done, nil
+}
+
+// takeAll receives and deletes one batch; it is zero when none came.
+func (c *cycle) takeAll() (int, error) {
+	answer, err := c.call(c.receive, c.receiveBody)
+	if err != nil {
+		return 0, err
+	}
+	n := c.takeHandles(answer)
+	if n > 0 {
+		_, err = c.call(c.remove, c.removeBody())
+	}
+	return n, err
 }
 
 // takeHandles copies the receipt handles out of an answer.

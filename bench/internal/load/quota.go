@@ -41,13 +41,65 @@ func (f *quotaFiller) Do() (int, error) {
 	return int(f.units), nil
 }
 
-// FillQueue sends batches to a queue; with groups it is a FIFO queue.
-func (a *AWS) FillQueue(url string, groups int, q *Quota) func(client, clients int) (Client, error) {
+// FillQueue sends batches to a queue; with groups it is a FIFO queue. extra are
+// more members of every message, each after a comma.
+func (a *AWS) FillQueue(url string, groups int, extra string, q *Quota) func(client, clients int) (Client, error) {
 	return func(client, _ int) (Client, error) {
-		c, err := a.queue(url, MaxBatch, groups)(client)
+		c, err := a.cycle(client, url, MaxBatch, groups, extra)
 		if err != nil {
 			return nil, err
 		}
-		return &quotaFiller{c, c.(*cycle).sendBatch, MaxBatch, q}, nil
+		return &quotaFiller{c, c.sendBatch, MaxBatch, q}, nil
 	}
+}
+
+// Send only sends batches.
+func (a *AWS) Send(url string) func(client int) (Client, error) {
+	return func(client int) (Client, error) {
+		c, err := a.cycle(client, url, MaxBatch, 0, "")
+		return &part{c, func() (int, error) { return MaxBatch, c.sendBatch() }}, err
+	}
+}
+
+// Take only receives batches and deletes them; messages must be there.
+func (a *AWS) Take(url string) func(client int) (Client, error) {
+	return func(client int) (Client, error) {
+		c, err := a.cycle(client, url, MaxBatch, 0, "")
+		return &part{c, c.takeAll}, err
+	}
+}
+
+// part does a part of what a client does.
+type part struct {
+	Client
+	do func() (int, error)
+}
+
+func (p *part) Do() (int, error) { return p.do() }
+
+// drainer takes messages until nothing comes or the time is up.
+type drainer struct {
+	*cycle
+	quota *Quota
+}
+
+// Drain receives and deletes until the queue is empty. Its quota only bounds
+// the time and counts.
+func (a *AWS) Drain(url string, q *Quota) func(client, clients int) (Client, error) {
+	return func(client, _ int) (Client, error) {
+		c, err := a.cycle(client, url, MaxBatch, 0, "")
+		return &drainer{c, q}, err
+	}
+}
+
+func (d *drainer) Do() (int, error) {
+	if time.Now().After(d.quota.until) {
+		return 0, ErrDone
+	}
+	n, err := d.takeAll() // it waits a second for a message
+	d.quota.done.Add(int64(n))
+	if err == nil && n == 0 {
+		err = ErrDone
+	}
+	return n, err
 }

@@ -72,6 +72,12 @@ func (p *Process) Stop() {
 	}
 }
 
+// Kill ends the process at once, as a crash does.
+func (p *Process) Kill() {
+	_ = p.cmd.Process.Kill() // it may have ended
+	<-p.done
+}
+
 // Log is what the process has printed.
 func (p *Process) Log() string {
 	text, _ := os.ReadFile(p.log) // an unreadable log is an empty one
