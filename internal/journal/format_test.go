@@ -150,3 +150,28 @@ func FuzzRecord(f *testing.F) {
 		}
 	})
 }
+
+// TestFill: the room behind a small batch is filled once, within the file.
+func TestFill(t *testing.T) {
+	s := &segment{size: 2*fillBytes + 10}
+	at := int64(0)
+	for i, c := range []struct {
+		batch, zeros int
+		filled       int64
+	}{
+		{100, fillBytes, fillBytes + 100},
+		{fillBytes, 0, fillBytes + 100},
+		{200, fillBytes - 290, 2*fillBytes + 10},
+		{fillBytes / 2, 0, 2*fillBytes + 10},
+	} {
+		batch := make([]byte, c.batch)
+		if got := s.fill(batch, at); len(got) != c.batch+c.zeros || s.filled != c.filled {
+			t.Errorf("batch %d: %d zeros, filled to %d; want %d and %d", i, len(got)-c.batch, s.filled, c.zeros, c.filled)
+		}
+		at += int64(c.batch)
+	}
+	s = &segment{size: 1 << 20}
+	if got := s.fill(make([]byte, fillBytes), 0); len(got) != fillBytes || s.filled != fillBytes {
+		t.Errorf("a large batch: %d bytes, filled to %d", len(got), s.filled)
+	}
+}
