@@ -18,7 +18,7 @@ import (
 
 // scriptTimeout bounds one script in another language. The AWS CLI takes half
 // a second for each command, and more on a busy machine.
-const scriptTimeout = 3 * time.Minute
+const scriptTimeout = 5 * time.Minute
 
 // installed finds all programs of a name in PATH and in the places where
 // packages put them, each once, for which the probe succeeds.

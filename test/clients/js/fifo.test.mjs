@@ -127,13 +127,13 @@ test("the same attempt gets the same messages", async (t) => {
   assert.deepEqual(await receive(url, { ReceiveRequestAttemptId: "attempt-2", WaitTimeSeconds: 0 }), []);
 });
 
-test("an older handle deletes nothing", async (t) => {
+test("a handle that has expired deletes nothing", async (t) => {
   const url = await fifo(t, "expired", content);
   await sqs.sendMessage({ QueueUrl: url, MessageBody: "m", MessageGroupId: "g" });
   const [m] = await receive(url, { VisibilityTimeout: 0 });
   const [again] = await receive(url);
   assert.equal(again.MessageId, m.MessageId);
-  await sqs.deleteMessage({ QueueUrl: url, ReceiptHandle: m.ReceiptHandle }); // it succeeds, says the API reference
+  await fails("InvalidParameterValue", sqs.deleteMessage({ QueueUrl: url, ReceiptHandle: m.ReceiptHandle }), /The receipt handle has expired/);
   assert.deepEqual(await counts(url), [0, 1, 0]);
   await sqs.deleteMessage({ QueueUrl: url, ReceiptHandle: again.ReceiptHandle });
   assert.deepEqual(await counts(url), [0, 0, 0]);

@@ -69,8 +69,8 @@ export async function fails(name, call, message) {
   });
 }
 
-// eventually asks until it is told true, at most for ten seconds unless told.
-export async function eventually(what, ask, milliseconds = 10_000) {
+// eventually asks until it is told true, at most for half a minute unless told.
+export async function eventually(what, ask, milliseconds = 30_000) {
   const last = performance.now() + milliseconds;
   for (;;) {
     if (await ask()) return;

@@ -95,7 +95,7 @@ class Kinesis(Case):
         name = self.make("fanout")
         arn = self.c.describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]["StreamARN"]
         consumer = self.c.register_stream_consumer(StreamARN=arn, ConsumerName="reader")["Consumer"]["ConsumerARN"]
-        last = time.monotonic() + 10
+        last = time.monotonic() + 30
         while self.c.describe_stream_consumer(ConsumerARN=consumer)["ConsumerDescription"]["ConsumerStatus"] != "ACTIVE":
             self.assertLess(time.monotonic(), last)
             time.sleep(0.1)

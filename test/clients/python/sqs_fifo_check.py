@@ -34,7 +34,7 @@ class Queues(Case):
         ).get("Messages", [])
 
     def eventually(self, what, ask):
-        last = time.monotonic() + 10
+        last = time.monotonic() + 30
         while not ask():
             self.assertLess(time.monotonic(), last, what + " did not come true")
             time.sleep(0.05)
@@ -87,6 +87,15 @@ class Fifo(Queues):
         again = self.receive(url, ReceiveRequestAttemptId="attempt")
         self.assertEqual([m["MessageId"] for m in again], [m["MessageId"] for m in first])
         self.assertEqual(self.receive(url, wait=0, ReceiveRequestAttemptId="other"), [])
+
+    def test_expired_handle(self):
+        url = self.fifo("expired")
+        self.send(url, "1", dedup="1")
+        (m,) = self.receive(url, VisibilityTimeout=0)
+        (again,) = self.receive(url)
+        answer = self.fails("InvalidParameterValue", self.c.delete_message, QueueUrl=url, ReceiptHandle=m["ReceiptHandle"])
+        self.assertIn("The receipt handle has expired", answer["Error"]["Message"])
+        self.c.delete_message(QueueUrl=url, ReceiptHandle=again["ReceiptHandle"])
 
     def test_dead_letters(self):
         dead = self.fifo("fifo-dead")
