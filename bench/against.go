@@ -74,11 +74,13 @@ func (b *bench) sayCompared(binary string, nodes int, operation string, clients 
 	p50 := func(r *Row) float64 { return r.P50Micros }
 	p99 := func(r *Row) float64 { return r.P99Micros }
 	cost := func(r *Row) float64 { return r.CPUMicros }
-	errors := 0
+	errors, example := uint64(0), ""
 	for i := range mine {
-		errors += int(mine[i].Errors)
+		if errors += mine[i].Errors; example == "" {
+			example = mine[i].FirstError
+		}
 	}
-	fmt.Printf("%-16s nodes=%d %-15s clients=%-3d %7.0f/s (%.2fx)  p50 %s (%.2fx)  p99 %s (%.2fx)  cpu %.1f us (%.2fx)  errors %d\n",
+	fmt.Printf("%-16s nodes=%d %-15s clients=%-3d %7.0f/s (%.2fx)  p50 %s (%.2fx)  p99 %s (%.2fx)  cpu %.1f us (%.2fx)  errors %d %s\n",
 		filepath.Base(binary), nodes, operation, clients, median(mine, rate), ratio(rate), micros(median(mine, p50)), ratio(p50),
-		micros(median(mine, p99)), ratio(p99), median(mine, cost), ratio(cost), errors)
+		micros(median(mine, p99)), ratio(p99), median(mine, cost), ratio(cost), errors, example)
 }
