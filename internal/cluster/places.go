@@ -148,11 +148,11 @@ func atRest(s *ClusterStatus) bool {
 	return true
 }
 
-// letLeave ends the membership of nodes that are to leave and that no tablet
-// has among its members any more.
+// letLeave ends the membership of nodes that are to leave, when every tablet is
+// settled without them.
 func (n *Node) letLeave(s *ClusterStatus) {
 	for _, m := range n.Catalog().Nodes {
-		if !m.Leaving || slices.ContainsFunc(s.Tablets, func(t TabletView) bool { return t.Leader == 0 || t.Members.Has(m.ID) }) {
+		if !m.Leaving || slices.ContainsFunc(s.Tablets, func(t TabletView) bool { return t.Leader == 0 || !t.Settled || t.Members.Has(m.ID) }) {
 			continue
 		}
 		op := model.CatalogOp{Kind: model.OpRemoveNode, Node: model.Node{ID: m.ID}}

@@ -67,7 +67,7 @@ type TabletView struct {
 	Last     model.Index
 	Replicas []ReplicaView
 	Members  tablet.Members // as the leader has them now
-	Settled  bool           // they are the wanted ones
+	Settled  bool           // they are the wanted ones, and most of its voters follow that leader
 }
 
 // ReplicaView is one copy of a tablet.
@@ -178,8 +178,21 @@ func viewTablet(t *model.Tablet, told map[model.NodeID]*NodeStatus) TabletView {
 	}
 	add(t.Voters, true)
 	add(t.Learners, false)
-	v.Settled = v.Members.Are(t.Voters, t.Learners)
+	v.Settled = v.Members.Are(t.Voters, t.Learners) && v.followed(members)
 	return v
+}
+
+// followed reports whether most voters are in the leader's term: one that has
+// been deposed and does not know it yet, and so may tell of members of the past,
+// has no majority.
+func (v *TabletView) followed(members map[model.NodeID]tablet.Status) bool {
+	n := 0
+	for _, id := range v.Members.Voters {
+		if m, ok := members[id]; ok && m.Term == v.Term {
+			n++
+		}
+	}
+	return 2*n > len(v.Members.Voters)
 }
 
 // viewReplica is a node's copy of the tablet, as it and the leader tell of it.
@@ -252,8 +265,8 @@ func (n *Node) Counts() (c Counts) {
 	return c
 }
 
-// Healthy is nil when the node can serve requests: it holds the catalog and
-// every tablet that it holds has a leader.
+// Healthy is nil when the node can serve requests: it holds the catalog, and
+// some tablet that it holds has a leader.
 func (n *Node) Healthy() error {
 	if n.isClosed() {
 		return errors.New("the node is stopping")
@@ -261,8 +274,8 @@ func (n *Node) Healthy() error {
 	if r := n.replica(model.CatalogTablet); r == nil || !r.ready.Load() {
 		return errors.New("the node has not received the catalog yet")
 	}
-	if c := n.Counts(); c.Leaderless > 0 {
-		return fmt.Errorf("%d of the %d tablets held here have no leader", c.Leaderless, c.Held)
+	if c := n.Counts(); c.Leaderless == c.Held {
+		return fmt.Errorf("none of the %d tablets held here has a leader", c.Held)
 	}
 	return nil
 }
