@@ -57,6 +57,7 @@ Exits with status 0 when a signal stops it, and 3 when it cannot go on.`,
 		fs.StringVar(&c.Zone, "zone", "", "`NAME` of what fails together with this node, a rack or a data centre: voters are spread over zones")
 		fs.BoolVar(&c.ReadOnly, "read-only", false, "hold a copy of everything and never a vote: the node answers eventual reads")
 		fs.IntVar(&c.SnapshotRate, "snapshot-rate", server.DefaultSnapshotRate, "`BYTES` per second of all snapshots that this node sends to others")
+		fs.DurationVar(&c.ShutdownGrace, "shutdown-grace", 0, "`DURATION` to go on serving after SIGTERM while the readiness check says no, for load balancers")
 		fs.StringVar(&c.Region, "region", server.DefaultRegion, "the AWS region, `NAME`, shown in ARNs")
 		fs.StringVar(&c.Account, "account", server.DefaultAccount, "the AWS account, `ID`, shown in ARNs and queue URLs")
 		fs.StringVar(&f.limits, "limits", "none", "`NAME` of limits that Weir does not need: none, or aws for the quotas of AWS, on each node")
@@ -129,6 +130,7 @@ func runServer(cfg server.Config) error {
 	banner(os.Stdout, s, cfg)
 	<-ctx.Done()
 	stop() // a second signal ends the process at once
+	s.Drain(context.Background(), cfg.ShutdownGrace)
 	end, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()
 	return s.Shutdown(end)

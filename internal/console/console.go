@@ -87,6 +87,19 @@ func New(admin Admin, pipes *pipe.Engine, queues *service.Service, authorize Aut
 	return http.MaxBytesHandler(mux, maxBodyBytes)
 }
 
+// Starting is the handler until the node is open: it lives, and is not ready.
+func Starting() http.Handler { return closed(errors.New("the node is starting")) }
+
+// Stopping is the handler from when the node closes.
+func Stopping() http.Handler { return closed(errors.New("the node is stopping")) }
+
+func closed(why error) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { health(w, nil) })
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { health(w, why) })
+	return mux
+}
+
 func health(w http.ResponseWriter, err error) {
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusServiceUnavailable)

@@ -181,6 +181,16 @@ func TestSickNode(t *testing.T) {
 	}
 }
 
+// TestStarting: before the node is open there is an answer all the same.
+func TestStarting(t *testing.T) {
+	h := Starting()
+	for path, want := range map[string]int{"/healthz": 200, "/readyz": 503, "/metrics": 503, "/api/status": 503} {
+		if w := ask(h, "GET", path, ""); w.Code != want || want == 503 && !strings.Contains(w.Body.String(), "starting") {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
+	}
+}
+
 // TestOtherSites: a web page cannot make a browser change anything.
 func TestOtherSites(t *testing.T) {
 	n := &node{}

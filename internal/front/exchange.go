@@ -33,12 +33,15 @@ type exchange struct {
 	req    awsapi.Request
 	terms  *terms.Terms // nil when the request names none
 	status int          // of the answer, once there is one
+	routed bool         // there is a door for it
 
 	body     *[]byte
 	reserved int64 // of Server.bodyBytes
 
 	// Strings that are mostly the same from request to request.
 	service, operation, host, path memo
+
+	metered lastMeter
 
 	log  *slog.Logger // carries req.RequestID
 	hash []byte       // scratch of invocation
@@ -106,6 +109,7 @@ func connOf(c interface{ Close() error }) *conn {
 // body, verify who sent it, call the door, answer.
 func (x *exchange) handle() {
 	s := x.srv
+	begun := time.Now()
 	s.requests.Add(1)
 	x.req.RequestID = s.newRequestID()
 	if fault := x.perform(); fault != nil {
@@ -116,6 +120,9 @@ func (x *exchange) handle() {
 		x.log.Debug("request", "operation", x.req.Operation, "service", x.req.Service, "status", x.status,
 			"principal", x.req.Principal, "duration", time.Since(since), "client", addr.String())
 	}
+	if x.routed {
+		s.meter.observe(&x.metered, operationName{x.req.Service, x.req.Operation}, x.status, time.Since(begun))
+	}
 	x.release()
 }
 
@@ -123,7 +130,7 @@ func (x *exchange) release() {
 	x.releaseBody()
 	x.signed.Reset()
 	x.req, x.head, x.query, x.terms = awsapi.Request{}, head{}, nil, nil
-	x.via, x.one = nil, http1{}
+	x.via, x.one, x.routed = nil, http1{}, false
 	x.srv.exchanges.Put(x)
 }
 
@@ -147,6 +154,7 @@ func (x *exchange) perform() *awsapi.Error {
 		x.via.hangUpIfBody()
 		return fault
 	}
+	x.routed = true
 	if fault := x.readBody(); fault != nil {
 		x.via.hangUp()
 		return fault

@@ -131,6 +131,7 @@ type Server struct {
 	http   *fasthttp.Server
 	dates  dateCache
 	panics panicLog
+	meter  meter
 
 	http2     *http.Server
 	http2Once sync.Once // starts http2

@@ -107,6 +107,9 @@ type Journal struct {
 	failed  error
 	metrics Metrics
 
+	opened  time.Time
+	latency base.Histogram // of writes with their syncs
+	writing atomic.Int64   // when the write under way began, in nanoseconds after opened; 0: none
 	full    atomic.Bool
 	free    atomic.Uint64 // of the file system, as CheckSpace found it
 	total   atomic.Uint64
@@ -161,7 +164,7 @@ func Open(o Options) (*Journal, error) {
 		o.Rand = base.NewSystemRand()
 	}
 	base.Check(o.SegmentBytes <= maxSegmentBytes, "segments of %d bytes", o.SegmentBytes)
-	j := &Journal{opts: o, logs: map[model.TabletID]*Log{}, done: make(chan struct{})}
+	j := &Journal{opts: o, opened: time.Now(), logs: map[model.TabletID]*Log{}, done: make(chan struct{})}
 	j.arrived.L = &j.mu
 	j.w.journal = j
 	if err := j.w.open(); err != nil {

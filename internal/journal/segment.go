@@ -199,6 +199,7 @@ func (w *writer) put(s *segment, buf []byte) error {
 	at := s.written.Load()
 	end := at + int64(len(buf))
 	w.buf = s.fill(buf, at)
+	begun := w.journal.began()
 	if _, err := s.file.WriteAt(w.buf, at); err != nil {
 		return fmt.Errorf("cannot write journal file %s: %w", s.name, err)
 	}
@@ -207,6 +208,7 @@ func (w *writer) put(s *segment, buf []byte) error {
 			return fmt.Errorf("cannot sync journal file %s: %w", s.name, err)
 		}
 	}
+	w.journal.ended(begun)
 	s.written.Store(end)
 	s.size = max(s.size, end)
 	w.bytes += uint64(len(buf))

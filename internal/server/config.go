@@ -43,6 +43,10 @@ type Config struct {
 	// sends to others, so that moving data does not stall requests.
 	SnapshotRate int
 
+	// ShutdownGrace is how long whoever runs the node lets it serve on, not ready,
+	// before Shutdown: see Drain.
+	ShutdownGrace time.Duration
+
 	Profile service.Profile // limits that Weir does not need and AWS has
 
 	Tablets     int           // data tablets of a new cluster

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
-	"io"
 	"net/http"
 	"time"
 
@@ -39,7 +38,7 @@ func (s *Server) openDoors(context.Context) error {
 	srv := front.New(front.Options{
 		Doors:    []awsapi.Door{dynamo.New(s.service), sqs.New(s.service), kinesis.New(s.service)},
 		Verifier: verifier, Rand: s.rand, Clock: s.clock, Log: s.cfg.Logger, TLS: secure,
-		Region: s.cfg.Region, Account: s.cfg.Account, LocalOnly: open && !s.cfg.Insecure, Health: s.node.Healthy,
+		Region: s.cfg.Region, Account: s.cfg.Account, LocalOnly: open && !s.cfg.Insecure, Health: s.Ready,
 	})
 	s.front = &frontDoor{srv}
 	s.tasks.Go(func() {
@@ -47,16 +46,10 @@ func (s *Server) openDoors(context.Context) error {
 			s.cfg.Fatal(err)
 		}
 	})
-	admin := &http.Server{
-		Handler:           console.New((*admin)(s), s.pipes, s.service, s.authorizeAdmin(verifier)),
-		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second, MaxHeaderBytes: 16 << 10,
-	}
-	s.later(admin.Close)
-	s.tasks.Go(func() {
-		if err := admin.Serve(s.listen.console); err != http.ErrServerClosed {
-			s.cfg.Fatal(err)
-		}
-	})
+	admin := console.New((*admin)(s), s.pipes, s.service, s.authorizeAdmin(verifier))
+	s.console.Store(&admin)
+	stopped := console.Stopping()
+	s.later(func() error { s.console.Store(&stopped); return nil })
 	return nil
 }
 
@@ -105,9 +98,6 @@ type admin Server
 // Status implements console.Admin.
 func (a *admin) Status(ctx context.Context) *cluster.ClusterStatus { return a.node.Status(ctx) }
 
-// Healthy implements console.Admin.
-func (a *admin) Healthy() error { return a.node.Healthy() }
-
 // DrainNode implements console.Admin.
 func (a *admin) DrainNode(ctx context.Context, id model.NodeID, drain, leave bool) error {
 	return a.node.DrainNode(ctx, id, drain, leave)
@@ -129,9 +119,6 @@ func (a *admin) CreateToken(ctx context.Context, ttl time.Duration) (string, err
 	text, hash := a.identity.NewToken()
 	return text, a.node.AddToken(ctx, hash, a.clock.Now().Add(ttl))
 }
-
-// Metrics implements console.Admin.
-func (a *admin) Metrics(w io.Writer) { (*Server)(a).writeMetrics(w) }
 
 // Addresses are where the node listens.
 type Addresses struct{ AWS, Console, Peer string }

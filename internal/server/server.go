@@ -15,9 +15,11 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/http"
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -50,6 +52,8 @@ type Server struct {
 	service *service.Service
 	pipes   *pipe.Engine
 	front   *frontDoor
+	console atomic.Pointer[http.Handler] // of the console listener
+	ready   readiness
 
 	stop     chan struct{}
 	stopOnce sync.Once
@@ -63,8 +67,9 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{cfg: cfg, clock: base.SystemClock{Offset: cfg.ClockOffset}, rand: base.NewSystemRand(), stop: make(chan struct{})}
+	s.ready.begun = s.clock.Now()
 	for _, step := range []func(context.Context) error{
-		s.openDirectory, s.openListeners, s.openIdentity, s.openState, s.openNode, s.openDoors,
+		s.openDirectory, s.openListeners, s.serveConsole, s.openIdentity, s.openState, s.openNode, s.openDoors,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, s.Shutdown(ctx))
