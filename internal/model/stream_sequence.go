@@ -2,9 +2,7 @@ package model
 
 import (
 	"cmp"
-	"encoding/binary"
 	"fmt"
-	"math/big"
 	"math/bits"
 )
 
@@ -27,6 +25,7 @@ type Sequence struct {
 const (
 	sequenceTop     = 2       // the first digit
 	sequenceVersion = 2       // the last digit
+	sequenceDigits  = 56      // of the decimal form
 	maxSequencePart = 1 << 36 // Epoch and Secs are below
 )
 
@@ -38,20 +37,29 @@ func (s Sequence) words() (hi, mid, lo uint64) {
 	return hi, mid, lo
 }
 
-// String is the decimal form.
+// String is the decimal form. Every record that is put or read has one, so it
+// is taken off in groups of digits that fit a word.
 func (s Sequence) String() string {
-	var b [24]byte
+	const group, digits = 1e19, 19
+	var out [sequenceDigits]byte
 	hi, mid, lo := s.words()
-	binary.BigEndian.PutUint64(b[:], hi)
-	binary.BigEndian.PutUint64(b[8:], mid)
-	binary.BigEndian.PutUint64(b[16:], lo)
-	return new(big.Int).SetBytes(b[:]).String()
+	for at := len(out); at > 0; at -= digits {
+		var rest uint64
+		hi, rest = hi/group, hi%group
+		mid, rest = bits.Div64(rest, mid, group)
+		lo, rest = bits.Div64(rest, lo, group)
+		for i := at - 1; i >= max(at-digits, 0); i-- {
+			out[i] = '0' + byte(rest%10)
+			rest /= 10
+		}
+	}
+	return string(out[:])
 }
 
 // ParseSequence reads what String wrote and nothing else.
 func ParseSequence(text string) (Sequence, error) {
 	wrong := fmt.Errorf("%.64q is not a sequence number", text)
-	if len(text) != 56 {
+	if len(text) != sequenceDigits {
 		return Sequence{}, wrong
 	}
 	var w [3]uint64 // the least first
