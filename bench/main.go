@@ -31,7 +31,7 @@ type bench struct {
 	root, cache, dir, out string
 	weirBinary            string
 	against               []string // binaries to compare it with
-	rounds                int
+	rounds, turns         int
 	only, operations      []string
 	peers                 []string // beside Weir in queues and streams
 	backlog               int64    // messages in the rows with a backlog
@@ -85,6 +85,7 @@ func parse(args []string) (*bench, error) {
 	fs.StringVar(&b.out, "out", "", "`DIR` for results (bench/results)")
 	fs.StringVar(&b.weirBinary, "weir", "", "measure this `BINARY` of Weir instead of building one")
 	against := fs.String("against", "", "only compare Weir with these other `BINARIES` of it, by turns")
+	fs.IntVar(&b.turns, "turns", 0, "`TURNS` of each in queues and streams (3; quick: 1); odd numbers have a median")
 	fs.IntVar(&b.rounds, "rounds", 5, "`TURNS` of each with --against; odd numbers have a median")
 	if err := fs.Parse(args); err != nil {
 		return nil, err
@@ -94,6 +95,12 @@ func parse(args []string) (*bench, error) {
 	if b.quick {
 		list, length, warmUp = "1,64", 1.0, 500*time.Millisecond
 		b.backlog = 20_000
+	}
+	if b.turns == 0 {
+		b.turns = 3
+		if b.quick {
+			b.turns = 1
+		}
 	}
 	if *backlog > 0 {
 		b.backlog = *backlog

@@ -15,7 +15,8 @@ import (
 type Turns struct {
 	Row
 	// Ratio is the median of Weir's throughput to this one's, turn by turn; of
-	// Weir it is 1. Worst and Best are the smallest and the largest.
+	// Weir it is 1, and without Weir's turns zero. Worst and Best are the
+	// smallest and the largest.
 	Ratio float64 `json:"weir_ratio"`
 	Worst float64 `json:"worst_weir_ratio"`
 	Best  float64 `json:"best_weir_ratio"`
@@ -90,7 +91,7 @@ func (b *bench) byTurns(all []*contestant, nodes int, operation string, clients 
 		return nil
 	}
 	runs := make([][]Turns, len(all))
-	for range b.turns() {
+	for range b.turns {
 		for i, c := range all {
 			dial := c.dial(operation)
 			if dial == nil {
@@ -109,18 +110,14 @@ func (b *bench) byTurns(all []*contestant, nodes int, operation string, clients 
 	}
 	for i, c := range all {
 		if len(runs[i]) > 0 && !c.out {
-			list = append(list, medians(runs[i], runs[0]))
+			first := runs[0] // Weir's
+			if all[0].out {
+				first = nil
+			}
+			list = append(list, medians(runs[i], first))
 		}
 	}
 	return list
-}
-
-// turns is odd, so that there is a median.
-func (b *bench) turns() int {
-	if b.quick {
-		return 1
-	}
-	return 3
 }
 
 func (b *bench) turn(c *contestant, operation string, clients int, dial func(int) (load.Client, error)) (*Turns, error) {
@@ -233,7 +230,9 @@ func writeTurns(w *strings.Builder, list []Turns, received bool) {
 	for i := range list {
 		t := &list[i]
 		ratio := "1"
-		if t.System != "weir" {
+		if t.Ratio == 0 {
+			ratio = "-"
+		} else if t.System != "weir" {
 			ratio = fmt.Sprintf("%.2fx (%.2f to %.2f)", t.Ratio, t.Worst, t.Best)
 		}
 		fmt.Fprintf(w, "| %s | %d | %s | %.0f | %s | %s | %s | %.1f us | %.0f MiB | %d |", t.Operation, t.Nodes, t.System, t.PerSecond, ratio,
