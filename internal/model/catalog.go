@@ -112,6 +112,13 @@ func (c *Catalog) Resource(kind ResourceKind, name string) (*Resource, bool) {
 	return nil, false
 }
 
+// Of returns the resources of a kind, by name. The slice is the catalog's own.
+func (c *Catalog) Of(kind ResourceKind) []Resource {
+	lo := sort.Search(len(c.Resources), func(i int) bool { return c.Resources[i].Kind >= kind })
+	hi := lo + sort.Search(len(c.Resources)-lo, func(i int) bool { return c.Resources[lo+i].Kind > kind })
+	return c.Resources[lo:hi:hi]
+}
+
 // TabletOf returns the tablet that owns the slot.
 func (c *Catalog) TabletOf(slot Slot) (*Tablet, bool) {
 	for i := range c.Tablets {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"sync/atomic"
 
 	"weir.dev/weir/internal/model"
 )
@@ -138,22 +137,9 @@ func decodeResult(res model.Result, into interface{ Decode(d *model.Decoder) }) 
 // errMiscounted is a broken promise of the machine.
 var errMiscounted = errors.New("a queue's answer has another number of entries than the request")
 
-// queueCache holds the decoded queues, so that a request does not decode a
-// spec. Readers take no lock; a miss makes a new map of the queues that still
-// exist, which bounds it by the catalog. Its zero value is ready.
-type queueCache struct {
-	queues atomic.Pointer[map[model.ResourceID]*Queue]
-}
-
-// of returns the queue of a resource in the catalog.
-func (c *queueCache) of(cat *model.Catalog, r *model.Resource) (*Queue, error) {
-	var known map[model.ResourceID]*Queue
-	if p := c.queues.Load(); p != nil {
-		known = *p
-	}
-	if q, ok := known[r.ID]; ok && q.version == r.Version {
-		return q, nil
-	}
+// decodeQueue decodes a queue's spec. before is the queue in another version, nil
+// when there is none.
+func decodeQueue(r *model.Resource, before *Queue) (*Queue, error) {
 	q := &Queue{ID: r.ID, Name: r.Name, CreatedMs: r.CreatedMs, version: r.Version}
 	var spec model.QueueSpec
 	d := model.NewDecoder(r.Spec)
@@ -162,23 +148,15 @@ func (c *queueCache) of(cat *model.Catalog, r *model.Resource) (*Queue, error) {
 		return nil, fmt.Errorf("cannot decode the spec of queue %s: %w", r.Name, err)
 	}
 	q.Spec, q.slots = &spec, model.QueueSlots(r.ID, spec.Partitions)
-	if old, ok := known[r.ID]; ok {
-		q.traffic = old.traffic
+	if before != nil {
+		q.traffic = before.traffic
 	} else {
 		q.traffic = newTraffic(len(q.slots))
 	}
-	next := make(map[model.ResourceID]*Queue, len(known)+1)
-	for i := range cat.Resources {
-		if old, ok := known[cat.Resources[i].ID]; ok {
-			next[old.ID] = old
-		}
-	}
-	next[r.ID] = q
-	c.queues.Store(&next) // two misses at once may lose one; it is decoded again
 	return q, nil
 }
 
 // queueOf is the queue that the catalog's resource describes.
 func (s *Service) queueOf(r *model.Resource) (*Queue, error) {
-	return s.queues.of(s.cluster.Catalog(), r)
+	return s.queues.of(s.cluster.Catalog(), r, func(before *Queue) (*Queue, error) { return decodeQueue(r, before) })
 }

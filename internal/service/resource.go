@@ -22,18 +22,13 @@ func (s *Service) resource(ctx context.Context, kind model.ResourceKind, name st
 	return nil, model.Errorf(model.ErrNotFound, "%s not found", name)
 }
 
-// resources returns the resources of a kind that are in use, by name.
+// resources returns the resources of a kind that are in use, by name. The slice
+// is the catalog's own.
 func (s *Service) resources(ctx context.Context, kind model.ResourceKind) ([]model.Resource, error) {
 	if err := s.cluster.SyncCatalog(ctx); err != nil {
 		return nil, err
 	}
-	var found []model.Resource
-	for _, r := range s.cluster.Catalog().Resources {
-		if r.Kind == kind {
-			found = append(found, r)
-		}
-	}
-	return found, nil
+	return s.cluster.Catalog().Of(kind), nil
 }
 
 // createResource creates a resource; tags are those in its spec. When the name

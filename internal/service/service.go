@@ -63,7 +63,7 @@ type Service struct {
 	clock   base.Clock
 	rand    *base.Rand
 	tables  tableCache
-	queues  queueCache
+	queues  specCache[*Queue]
 	profile Profile
 	streams streamRoom
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"strconv"
-	"sync/atomic"
 
 	"weir.dev/weir/internal/model"
 )
@@ -27,35 +26,14 @@ const (
 
 // streamRoom is what a Service keeps about streams. Its zero value is ready.
 type streamRoom struct {
-	specs  atomic.Pointer[map[model.ResourceID]*Stream]
+	specs  specCache[*Stream]
 	finish flights
 	meters shardMeters
 }
 
-// of returns the stream of a resource in the catalog. Readers take no lock; a
-// miss makes a new map of the streams that still exist, which bounds it by the
-// catalog.
+// of returns the stream of a resource in the catalog.
 func (c *streamRoom) of(cat *model.Catalog, r *model.Resource) (*Stream, error) {
-	var known map[model.ResourceID]*Stream
-	if p := c.specs.Load(); p != nil {
-		known = *p
-	}
-	if st, ok := known[r.ID]; ok && st.version == r.Version {
-		return st, nil
-	}
-	st, err := newStream(r)
-	if err != nil {
-		return nil, err
-	}
-	next := make(map[model.ResourceID]*Stream, len(known)+1)
-	for i := range cat.Resources {
-		if old, ok := known[cat.Resources[i].ID]; ok {
-			next[old.ID] = old
-		}
-	}
-	next[r.ID] = st
-	c.specs.Store(&next) // two misses at once may lose one; it is decoded again
-	return st, nil
+	return c.specs.of(cat, r, func(*Stream) (*Stream, error) { return newStream(r) })
 }
 
 func newStream(r *model.Resource) (*Stream, error) {
@@ -129,16 +107,27 @@ func (s *Service) stream(ctx context.Context, ref *StreamRef) (*Stream, error) {
 
 // resourceByID is the stream of that id, or ErrNotFound.
 func (s *Service) resourceByID(ctx context.Context, id model.ResourceID) (*model.Resource, error) {
-	if r, ok := s.cluster.Catalog().ResourceByID(id); ok && r.Kind == model.KindStream {
+	if r := s.streamByID(id); r != nil {
 		return r, nil
 	}
 	if err := s.cluster.SyncCatalog(ctx); err != nil {
 		return nil, err
 	}
-	if r, ok := s.cluster.Catalog().ResourceByID(id); ok && r.Kind == model.KindStream {
+	if r := s.streamByID(id); r != nil {
 		return r, nil
 	}
 	return nil, model.Errorf(model.ErrNotFound, "the stream does not exist")
+}
+
+// streamByID is the stream of that id as this node's catalog has it, or nil.
+func (s *Service) streamByID(id model.ResourceID) *model.Resource {
+	streams := s.cluster.Catalog().Of(model.KindStream)
+	for i := range streams {
+		if streams[i].ID == id {
+			return &streams[i]
+		}
+	}
+	return nil
 }
 
 // streamOf is the stream of that id; a *StreamError says that there is none.

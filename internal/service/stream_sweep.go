@@ -13,11 +13,9 @@ import (
 func (s *Service) Streams() ([]*Stream, error) {
 	c := s.cluster.Catalog()
 	var all []*Stream
-	for i := range c.Resources {
-		if c.Resources[i].Kind != model.KindStream {
-			continue
-		}
-		st, err := s.streams.of(c, &c.Resources[i])
+	streams := c.Of(model.KindStream)
+	for i := range streams {
+		st, err := s.streams.of(c, &streams[i])
 		if err != nil {
 			return nil, err
 		}

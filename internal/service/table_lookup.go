@@ -3,7 +3,6 @@ package service
 import (
 	"context"
 	"fmt"
-	"sync/atomic"
 
 	"weir.dev/weir/internal/model"
 )
@@ -15,35 +14,12 @@ type table struct {
 	spec     model.TableSpec
 }
 
-// tableCache holds the decoded tables, so that a request does not decode a
-// spec. Readers take no lock; a miss makes a new map of the tables that still
-// exist, which bounds it by the catalog. Its zero value is ready.
-type tableCache struct {
-	tables atomic.Pointer[map[model.ResourceID]*table]
-}
+// tableCache holds the decoded tables. Its zero value is ready.
+type tableCache struct{ specs specCache[*table] }
 
 // of returns the table of a resource in the catalog.
 func (c *tableCache) of(cat *model.Catalog, r *model.Resource) (*table, error) {
-	var known map[model.ResourceID]*table
-	if p := c.tables.Load(); p != nil {
-		known = *p
-	}
-	if t, ok := known[r.ID]; ok && t.resource.Version == r.Version {
-		return t, nil
-	}
-	t, err := newTable(r)
-	if err != nil {
-		return nil, err
-	}
-	next := make(map[model.ResourceID]*table, len(known)+1)
-	for i := range cat.Resources {
-		if old, ok := known[cat.Resources[i].ID]; ok {
-			next[old.resource.ID] = old
-		}
-	}
-	next[r.ID] = t
-	c.tables.Store(&next) // two misses at once may lose one; it is decoded again
-	return t, nil
+	return c.specs.of(cat, r, func(*table) (*table, error) { return newTable(r) })
 }
 
 func newTable(r *model.Resource) (*table, error) {
