@@ -126,9 +126,9 @@ func (w *worker) targetQueues(j *job) (parts []part) {
 	if j.spec.Target != 0 {
 		add(j.spec.Target, max(j.spec.TargetSlots, 1))
 	} else {
-		for _, r := range w.engine.cluster.Catalog().Resources {
-			if m, ok := moverJob(w.engine.cluster.Catalog(), &r); r.Kind == model.KindQueue && ok && m.spec.Target == j.spec.Source {
-				add(r.ID, m.spec.SourceSlots)
+		for _, m := range moverJobs(w.engine.cluster.Catalog()) {
+			if m.spec.Target == j.spec.Source {
+				add(m.id, m.spec.SourceSlots)
 			}
 		}
 	}

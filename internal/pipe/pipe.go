@@ -39,7 +39,10 @@ type Engine struct {
 	stop  context.CancelFunc
 	tasks sync.WaitGroup
 
-	workers map[model.ResourceID]*worker // of the supervisor's goroutine only
+	// What follows is the supervisor's goroutine's only.
+	workers map[model.ResourceID]*worker
+	plan    []job          // the work of all nodes by the catalog planned
+	planned *model.Catalog // nil at first
 }
 
 // superviseEvery is how soon a change of leader or of a pipe is noticed.
@@ -93,10 +96,24 @@ type job struct {
 	ending  bool               // the pipe was deleted: roll forward, then forget it
 }
 
-// jobs lists the work of this node, in the catalog's order: a worker runs where
+// jobs lists the work of this node, in the order of the plan: a worker runs where
 // the first of its source's slots is led.
 func (e *Engine) jobs() (jobs []job) {
-	c := e.cluster.Catalog()
+	if c := e.cluster.Catalog(); c != e.planned {
+		e.plan, e.planned = e.planOf(c), c
+	}
+	for i := range e.plan {
+		if e.cluster.Leads(e.plan[i].slots[0]) {
+			jobs = append(jobs, e.plan[i])
+		}
+	}
+	return jobs
+}
+
+// planOf is the work of all nodes: movers and pipes in the catalog's order, then
+// what is left of deleted pipes.
+func (e *Engine) planOf(c *model.Catalog) []job {
+	plan := moverJobs(c)
 	add := func(r *model.Resource, ending bool) {
 		p, err := service.NewPipe(r)
 		if err != nil {
@@ -104,9 +121,6 @@ func (e *Engine) jobs() (jobs []job) {
 			return
 		}
 		j := job{id: r.ID, name: r.Name, spec: p.Spec, slots: p.Spec.Slots(), version: r.Version, ending: ending}
-		if !e.cluster.Leads(j.slots[0]) {
-			return
-		}
 		if service.IsMoveTask(r.Name) {
 			if j.move, err = service.ReadMoveState(&p.Spec); err != nil {
 				e.log.Error("cannot read a task that moves messages", "pipe", r.Name, "error", err)
@@ -116,40 +130,47 @@ func (e *Engine) jobs() (jobs []job) {
 				return
 			}
 		}
-		jobs = append(jobs, j)
+		plan = append(plan, j)
 	}
-	for i := range c.Resources {
-		switch r := &c.Resources[i]; r.Kind {
-		case model.KindPipe:
-			add(r, false)
-		case model.KindQueue:
-			if j, ok := moverJob(c, r); ok && e.cluster.Leads(j.slots[0]) {
-				jobs = append(jobs, j)
-			}
-		}
+	pipes := c.Of(model.KindPipe)
+	for i := range pipes {
+		add(&pipes[i], false)
 	}
 	for i := range c.Deleted {
 		if r := &c.Deleted[i]; r.Kind == model.KindPipe {
 			add(r, true)
 		}
 	}
-	return jobs
+	return plan
 }
 
-// moverJob is the work of moving a queue's dead messages, if it has a redrive
-// policy. It is a pipe of its own kind, claimed under the queue's own id.
-func moverJob(c *model.Catalog, r *model.Resource) (j job, ok bool) {
-	var q model.QueueSpec
-	d := model.NewDecoder(r.Spec)
-	q.Decode(d)
-	if d.Done() != nil || q.Redrive.MaxReceives == 0 {
-		return j, false
+// moverJobs is the work of moving the dead messages of queues that have a
+// redrive policy. Each is a pipe of its own kind, claimed under the queue's own
+// id.
+func moverJobs(c *model.Catalog) (movers []job) {
+	queues := c.Of(model.KindQueue)
+	partitions := make(map[model.ResourceID]uint32, len(queues))
+	for i := range queues {
+		r := &queues[i]
+		var q model.QueueSpec
+		d := model.NewDecoder(r.Spec)
+		q.Decode(d)
+		if d.Done() != nil {
+			continue
+		}
+		partitions[r.ID] = q.Partitions
+		if q.Redrive.MaxReceives == 0 {
+			continue
+		}
+		spec := model.PipeSpec{Source: r.ID, SourceSlots: q.Partitions, Target: q.Redrive.DeadLetters, TargetKind: model.KindQueue, TargetSlots: 1}
+		movers = append(movers, job{id: r.ID, name: r.Name, spec: spec, slots: spec.Slots(), version: r.Version, mover: true})
 	}
-	spec := model.PipeSpec{Source: r.ID, SourceSlots: q.Partitions, Target: q.Redrive.DeadLetters, TargetKind: model.KindQueue, TargetSlots: 1}
-	if n, ok := partitionsOf(c, spec.Target); ok {
-		spec.TargetSlots = n
+	for i := range movers {
+		if n, ok := partitions[movers[i].spec.Target]; ok {
+			movers[i].spec.TargetSlots = n
+		}
 	}
-	return job{id: r.ID, name: r.Name, spec: spec, slots: spec.Slots(), version: r.Version, mover: true}, true
+	return movers
 }
 
 // partitionsOf is over how many slots a queue is spread; ok is false when there
