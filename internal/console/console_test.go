@@ -30,7 +30,7 @@ type node struct {
 }
 
 func (n *node) Status(context.Context) *cluster.ClusterStatus {
-	return &cluster.ClusterStatus{ClusterID: "c1", Asked: 7}
+	return &cluster.ClusterStatus{ClusterID: "c1", Asked: 7, Settings: model.ClusterSettings{RegionName: "east"}}
 }
 func (n *node) CreateToken(_ context.Context, ttl time.Duration) (string, error) {
 	n.ttl = ttl
@@ -279,7 +279,7 @@ func TestNodesAndSettings(t *testing.T) {
 		{"/api/tablets/3", `{}`, 200, "t3 to n0000000000000000"},
 		{"/api/tablets/3", `{"lead":"ff"}`, 400, ""},
 		{"/api/tablets/x", `{}`, 400, ""},
-		{"/api/settings", `{"replace_after_ms":60000}`, 200, "{ReplaceAfterMs:60000}"},
+		{"/api/settings", `{"replace_after_ms":60000}`, 200, "{ReplaceAfterMs:60000 RegionName:east}"},
 		{"/api/settings", `{"replace_after_ms":-1}`, 400, ""},
 		{"/api/settings", `[]`, 400, ""},
 	} {

@@ -26,14 +26,16 @@ func (c *console) changeNode(ctx context.Context, r *http.Request, body []byte) 
 
 // changeSettings changes the cluster's settings.
 func (c *console) changeSettings(ctx context.Context, _ *http.Request, body []byte) (any, error) {
-	var settings struct {
+	var change struct {
 		ReplaceAfterMs int64 `json:"replace_after_ms"`
 	}
-	if err := json.Unmarshal(body, &settings); err != nil {
+	if err := json.Unmarshal(body, &change); err != nil {
 		return nil, model.Errorf(model.ErrValidation, "cannot read the request: %v", err)
 	}
-	if settings.ReplaceAfterMs < 0 {
+	if change.ReplaceAfterMs < 0 {
 		return nil, model.Errorf(model.ErrValidation, "a time cannot be negative")
 	}
-	return struct{}{}, c.admin.SetSettings(ctx, model.ClusterSettings{ReplaceAfterMs: settings.ReplaceAfterMs})
+	settings := c.admin.Status(ctx).Settings // the others stay as they are
+	settings.ReplaceAfterMs = change.ReplaceAfterMs
+	return struct{}{}, c.admin.SetSettings(ctx, settings)
 }
