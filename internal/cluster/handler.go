@@ -123,6 +123,7 @@ func (h *handler) Call(from model.NodeID, req []byte, reply func([]byte, error))
 // for what it adds. Deletes still go through: they make room.
 func (n *Node) proposeTo(r *replica, cmd *model.Command, level model.Level, done func(answer)) {
 	if addsData(cmd.Kind) && n.journal.Full() {
+		r.refused.note(errDiskFull)
 		done(answer{err: errDiskFull})
 		return
 	}
@@ -144,6 +145,9 @@ var errDiskFull = model.Errorf(model.ErrUnavailable, "the disk of the node that 
 // propose hands a command to the replica's lane.
 func (r *replica) propose(cmd *model.Command, level model.Level, done func(answer)) {
 	r.lane.post(event{kind: evPropose, replica: r, proposal: tablet.Proposal{Command: cmd, Level: level, Done: func(res model.Result, at model.Index, err error) {
+		if err != nil {
+			r.refused.note(err)
+		}
 		done(proposed(level, res, at, err))
 	}}})
 }

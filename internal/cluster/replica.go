@@ -46,6 +46,8 @@ type replica struct {
 	fresh   atomic.Int64  // Unix ms: what was committed then is applied, as far as anybody asked
 	stray   atomic.Bool   // the catalog wants it elsewhere: it may know no leader any more
 	ready   atomic.Bool   // the state may be read: the replica has had its first snapshot
+	won     atomic.Uint64 // elections
+	refused refusals
 	waits   waits
 	marks   marks
 	leaders leaderWatch
@@ -182,7 +184,11 @@ func (r *replica) publish() {
 	r.stamp.Store(uint64(r.tablet.Stamp()))
 	r.members.Store(int64(r.tablet.Voters()))
 	leads := r.tablet.Leads()
-	if r.leads.Swap(leads) && !leads {
+	led := r.leads.Swap(leads)
+	if leads && !led {
+		r.won.Add(1)
+	}
+	if led && !leads {
 		r.waits.wakeAll() // they must look for the new leader
 	}
 }

@@ -30,6 +30,13 @@ type Members struct {
 	AutoLeave    bool
 }
 
+// All are the members in any role, ascending.
+func (m *Members) All() []model.NodeID {
+	all := slices.Concat(m.Voters, m.Learners, m.Outgoing, m.LearnersNext)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
 // Has reports whether the node is a member in any role.
 func (m *Members) Has(id model.NodeID) bool {
 	for _, ids := range [][]model.NodeID{m.Voters, m.Learners, m.Outgoing, m.LearnersNext} {

@@ -134,12 +134,14 @@ func (t *Tablet) Hears(f func(id model.NodeID, answers bool)) {
 
 // Status is a replica as an operator sees it.
 type Status struct {
-	Tablet  model.TabletID
-	Leader  model.NodeID
-	Term    model.Term
-	Last    model.Index // of the log
-	Applied model.Index
-	Members Members
+	Tablet model.TabletID
+	Leader model.NodeID
+	Term   model.Term
+	Last   model.Index // of the log
+	// LogEntries and LogBytes are what the log holds, the latter about.
+	LogEntries, LogBytes uint64
+	Applied              model.Index
+	Members              Members
 	// Matched is, on the leader, how far each member's log is known to agree,
 	// and Active whether it answered lately.
 	Matched map[model.NodeID]model.Index
@@ -155,6 +157,9 @@ func (t *Tablet) Status() Status {
 	s := Status{Tablet: t.id, Leader: t.lead, Term: model.Term(t.rn.BasicStatus().GetTerm()), Applied: t.applied.Index, Members: MembersOf(t.conf)}
 	if last, err := t.log.LastIndex(); err == nil {
 		s.Last = model.Index(last)
+		if first, err := t.log.FirstIndex(); err == nil {
+			s.LogEntries, s.LogBytes = last+1-first, t.log.SizeAbove(first-1)
+		}
 	}
 	if t.leads {
 		s.Matched, s.Active = map[model.NodeID]model.Index{}, map[model.NodeID]bool{}

@@ -1,0 +1,137 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"weir.dev/weir/internal/cluster"
+	"weir.dev/weir/internal/service"
+)
+
+// tabletMetrics are about the tablets that this node holds.
+func (s *Server) tabletMetrics() []metric {
+	c, snaps := s.node.Counts(), s.node.SnapshotMetrics()
+	leader := metric{"weir_tablet_leader", "gauge", "1 where this node leads the tablet, 0 where another does, -1 where nobody is known to", nil}
+	term := metric{"weir_tablet_term", "gauge", "the tablet's raft term as this node knows it", nil}
+	applied := metric{"weir_tablet_applied_index", "gauge", "the log entry up to which the state is", nil}
+	lag := metric{"weir_tablet_lag_entries", "gauge", "by how many log entries another member is behind; only the leader tells", nil}
+	entries := metric{"weir_tablet_log_entries", "gauge", "log entries kept", nil}
+	bytes := metric{"weir_tablet_log_bytes", "gauge", "about how many bytes these take", nil}
+	won := metric{"weir_tablet_elections_won_total", "counter", "how often this node became the tablet's leader", nil}
+	refused := metric{"weir_tablet_refused_total", "counter", "proposals that this node did not take, by reason", nil}
+	add := func(m *metric, labels string, v float64) {
+		m.samples = append(m.samples, sample{labels: labels, value: v})
+	}
+	tablets := s.node.TabletMetrics()
+	for i := range tablets {
+		t := &tablets[i]
+		id := label("tablet", t.Tablet.String())
+		add(&leader, id, leadership(t))
+		add(&term, id, float64(t.Term))
+		add(&applied, id, float64(t.Applied))
+		add(&entries, id, float64(t.LogEntries))
+		add(&bytes, id, float64(t.LogBytes))
+		add(&won, id, float64(t.Won))
+		for _, l := range t.Lags {
+			add(&lag, id+","+label("node", l.Node.String()), float64(l.Entries))
+		}
+		add(&refused, id+`,reason="not-leader"`, float64(t.Refused.NotLeader))
+		add(&refused, id+`,reason="busy"`, float64(t.Refused.Busy))
+		add(&refused, id+`,reason="disk-full"`, float64(t.Refused.DiskFull))
+	}
+	return []metric{
+		{"weir_tablets_held", "gauge", "tablets with a replica here", one(c.Held)},
+		{"weir_tablets_led", "gauge", "tablets led from here", one(c.Led)},
+		{"weir_tablets_leaderless", "gauge", "tablets held here whose leader is not known", one(c.Leaderless)},
+		leader, term, applied, lag, entries, bytes, won, refused,
+		{"weir_snapshots_sent_total", "counter", "snapshots sent to other nodes", one(snaps.Sent)},
+		{"weir_snapshots_failed_total", "counter", "snapshots whose sending failed", one(snaps.Failed)},
+		{"weir_snapshots_received_total", "counter", "snapshots received and installed", one(snaps.Received)},
+		{"weir_snapshots_sending", "gauge", "snapshots being sent now", one(snaps.UnderWay)},
+		{"weir_snapshot_sent_bytes_total", "counter", "bytes of snapshots sent", one(snaps.BytesSent)},
+	}
+}
+
+func leadership(t *cluster.TabletMetrics) float64 {
+	switch {
+	case t.Leads:
+		return 1
+	case t.Leaderless:
+		return -1
+	default:
+		return 0
+	}
+}
+
+// Bounds of the series about queues and streams: what has the most waiting is
+// told by name, and all together as a total.
+const (
+	backlogsCounted = 500
+	backlogsShown   = 20
+)
+
+// backlogMetrics are about the queues and streams that this node looks after.
+func (s *Server) backlogMetrics() []metric {
+	ctx, cancel := context.WithTimeout(context.Background(), scrapeTime)
+	defer cancel()
+	return append(s.queueMetrics(ctx), s.streamMetrics(ctx)...)
+}
+
+func (s *Server) queueMetrics(ctx context.Context) []metric {
+	list, all := s.service.QueueBacklogs(ctx, backlogsCounted)
+	slices.SortStableFunc(list, func(a, b service.QueueBacklog) int {
+		return cmp.Compare(b.Counts.Visible+b.Counts.InFlight, a.Counts.Visible+a.Counts.InFlight)
+	})
+	now := s.clock.Now().UnixMilli()
+	visible := metric{"weir_queue_visible", "gauge", "messages that can be received, of the queues with the most messages", nil}
+	inFlight := metric{"weir_queue_in_flight", "gauge", "messages with consumers or pipes, of the same queues", nil}
+	oldest := metric{"weir_queue_oldest_seconds", "gauge", "age of the oldest message that can be received, of the same queues", nil}
+	var visibles, inFlights, delayed uint64
+	var eldest float64
+	for i := range list {
+		n := &list[i].Counts
+		age := 0.0
+		if n.OldestMs > 0 {
+			age = max(0, float64(now-n.OldestMs)/1000)
+		}
+		visibles, inFlights, delayed, eldest = visibles+n.Visible, inFlights+n.InFlight+n.Claimed, delayed+n.Delayed, max(eldest, age)
+		if i < backlogsShown {
+			name := label("queue", list[i].Name)
+			visible.samples = append(visible.samples, sample{labels: name, value: float64(n.Visible)})
+			inFlight.samples = append(inFlight.samples, sample{labels: name, value: float64(n.InFlight + n.Claimed)})
+			oldest.samples = append(oldest.samples, sample{labels: name, value: age})
+		}
+	}
+	return []metric{
+		{"weir_queues", "gauge", "queues that this node looks after", one(all)},
+		{"weir_queues_visible", "gauge", "messages of these that can be received", one(visibles)},
+		{"weir_queues_delayed", "gauge", "messages of these that cannot be received yet", one(delayed)},
+		{"weir_queues_in_flight", "gauge", "messages of these that are with consumers or pipes", one(inFlights)},
+		{"weir_queues_oldest_seconds", "gauge", "age of the oldest message of these that can be received", one(eldest)},
+		visible, inFlight, oldest,
+	}
+}
+
+func (s *Server) streamMetrics(ctx context.Context) []metric {
+	list, all := s.service.ConsumerBacklogs(ctx, backlogsCounted)
+	slices.SortStableFunc(list, func(a, b service.ConsumerBacklog) int { return cmp.Compare(b.Records, a.Records) })
+	records := metric{"weir_stream_consumer_lag_records", "gauge", "records still to be read, of the named consumers with the most", nil}
+	seconds := metric{"weir_stream_consumer_lag_seconds", "gauge", "how long the oldest of these has been there", nil}
+	var total uint64
+	var longest int64
+	for i, c := range list {
+		total, longest = total+c.Records, max(longest, c.LagMs)
+		if i < backlogsShown {
+			names := label("stream", c.Stream) + "," + label("consumer", c.Consumer)
+			records.samples = append(records.samples, sample{labels: names, value: float64(c.Records)})
+			seconds.samples = append(seconds.samples, sample{labels: names, value: float64(c.LagMs) / 1000})
+		}
+	}
+	return []metric{
+		{"weir_stream_consumers", "gauge", "named consumers of the streams that this node looks after", one(all)},
+		{"weir_stream_consumers_lag_records", "gauge", "records that these have still to read", one(total)},
+		{"weir_stream_consumers_lag_seconds", "gauge", "how long the oldest of these has been there", one(float64(longest) / 1000)},
+		records, seconds,
+	}
+}
