@@ -105,6 +105,7 @@ const maxRunBytes = 1 << 20
 // run, or in several when there is much to change.
 func (a *applier) applyEntries(r *replica, apply *tablet.Apply) (*applyDone, error) {
 	done := &applyDone{apply: apply}
+	before := r.state.Index
 	for _, e := range apply.Entries {
 		if model.Index(e.GetIndex()) <= r.state.Index {
 			continue
@@ -119,8 +120,10 @@ func (a *applier) applyEntries(r *replica, apply *tablet.Apply) (*applyDone, err
 			r.state.Conf = m // stored with the index it holds from
 		}
 	}
-	if err := a.commit(r); err != nil {
-		return nil, err
+	if r.state.Index > before {
+		if err := a.commit(r); err != nil {
+			return nil, err
+		}
 	}
 	done.state = r.state
 	return done, nil

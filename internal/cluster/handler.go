@@ -35,6 +35,9 @@ func (h *handler) Join(ctx context.Context, req *transport.JoinRequest) (*transp
 // Raft implements transport.Handler.
 func (h *handler) Raft(_ model.NodeID, id model.TabletID, m *pb.Message) {
 	n := (*Node)(h)
+	if tablet.AsksForVote(m) && n.replica(id) == nil {
+		return // an empty replica would not vote
+	}
 	r, err := n.replicaFor(id)
 	if err != nil {
 		n.fatal(err)
@@ -47,8 +50,8 @@ func (h *handler) Raft(_ model.NodeID, id model.TabletID, m *pb.Message) {
 
 // replicaFor returns the replica of a tablet, which it makes, empty, when
 // another member speaks to it: the tablet's leader has made this node a
-// learner and will send a snapshot. Tablet ids are never used again and nodes
-// are never members twice, so an empty replica is never a forgotten one.
+// learner and will send a snapshot. Where a replica was removed before, the new
+// one keeps its term, and does not vote until it has the snapshot.
 func (n *Node) replicaFor(id model.TabletID) (*replica, error) {
 	if r := n.replica(id); r != nil {
 		return r, nil

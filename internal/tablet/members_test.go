@@ -128,3 +128,17 @@ func TestElectionByTicks(t *testing.T) {
 		t.Fatal("nobody leads after 20 seconds")
 	}
 }
+
+// TestEmptyReplicaDoesNotVote: a node that held a replica and removed it makes
+// an empty one when a member of the past asks it for a vote. Its vote would
+// make a leader that lacks what was agreed since.
+func TestEmptyReplicaDoesNotVote(t *testing.T) {
+	g := newGroup(t)
+	past := g.add(1, []model.NodeID{1, 3})
+	g.add(3, nil)
+	past.tablet.Campaign()
+	g.settle(nil)
+	if past.tablet.Leads() {
+		t.Error("a replica leads by the vote of one that knows nothing")
+	}
+}

@@ -16,6 +16,7 @@
 //	    after the read arrived.
 //	T4. A proposal is answered once: with its result, as surely not applied, or
 //	    as unknown.
+//	T5. A replica that holds no state does not vote.
 //
 // Start with Effects, then proposals.go and reads.go.
 package tablet
@@ -188,7 +189,22 @@ func (t *Tablet) TransferLeader(to model.NodeID) { t.rn.TransferLeader(uint64(to
 
 // Step takes a message from another replica. Messages that make no sense in
 // the current state are dropped, as the network might have done.
-func (t *Tablet) Step(m *pb.Message) { _ = t.rn.Step(m) }
+//
+// So are requests for a vote while the replica is empty (T5). It becomes a voter
+// only after its first snapshot; who counts on its vote is a replica of the past
+// that has not heard of its own removal, and asks where another one has been
+// removed since. With that vote it would lead without the entries of the others.
+func (t *Tablet) Step(m *pb.Message) {
+	if t.applied.Index == 0 && AsksForVote(m) {
+		return
+	}
+	_ = t.rn.Step(m)
+}
+
+// AsksForVote reports whether a message is for replicas that can vote.
+func AsksForVote(m *pb.Message) bool {
+	return m.GetType() == pb.MsgVote || m.GetType() == pb.MsgPreVote
+}
 
 // SnapshotSent tells how sending a snapshot (Effects.Snapshots) ended. It must
 // be called once for each.
