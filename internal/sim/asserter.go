@@ -1,9 +1,11 @@
 package sim
 
 import (
+	"encoding/binary"
 	"fmt"
 	"hash/fnv"
 	"sync"
+	"time"
 
 	"weir.dev/weir/internal/machine"
 	"weir.dev/weir/internal/model"
@@ -18,6 +20,7 @@ type asserter struct {
 	failures []string
 	applied  int
 	repeats  int // commands whose request id had been applied before
+	trace    uint64
 }
 
 // seen is what the first replica made of a command.
@@ -58,6 +61,7 @@ func (r *run) onApply(t model.TabletID, at machine.Position, cmd *model.Command,
 	if out.Repeated {
 		r.repeats++
 	}
+	r.extendTrace(t, at, sum)
 	where := place{t, at}
 	now := seen{sum, r.node, fmt.Sprintf("kind %d, stamp %d, status %d, %d bytes %.40x, repeated %v", cmd.Kind, cmd.Stamp, out.Result.Status, len(out.Result.Body), out.Result.Body, out.Repeated)}
 	if first, ok := r.agreed[where]; !ok {
@@ -74,6 +78,16 @@ func (r *run) onApply(t model.TabletID, at machine.Position, cmd *model.Command,
 		}
 	}
 	r.last[t] = at
+}
+
+// extendTrace adds to the trace what was applied, where and when: two runs with
+// one trace have done the same.
+func (r *run) extendTrace(t model.TabletID, at machine.Position, sum uint64) {
+	h := fnv.New64a()
+	for _, n := range []uint64{r.trace, uint64(time.Now().UnixNano()), uint64(r.node), uint64(t), uint64(at.Index), uint64(at.Ordinal), sum} {
+		_, _ = h.Write(binary.LittleEndian.AppendUint64(nil, n)) // a hash never fails
+	}
+	r.trace = h.Sum64()
 }
 
 func (a *asserter) fail(format string, args ...any) {

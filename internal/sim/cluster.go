@@ -58,6 +58,9 @@ type liveNode struct {
 	journal *journal.Journal
 }
 
+// journalSegment is small, so that journals are cut in the middle of a run.
+const journalSegment = 64 << 10
+
 const clusterID = "00000000000000000000000000000001"
 
 func newWorld(seed uint64, cfg Config) *world {
@@ -104,7 +107,7 @@ func (w *world) start(live *liveNode) (err error) {
 		return err
 	}
 	live.journal, err = journal.Open(journal.Options{
-		FS: room.disk, Dir: "journal", SegmentBytes: 64 << 10, CacheBytes: 64 << 10, Rand: random, Fatal: fatal,
+		FS: room.disk, Dir: "journal", SegmentBytes: journalSegment, CacheBytes: journalSegment, Rand: random, Fatal: fatal,
 		Delay: func() time.Duration {
 			return 50*time.Microsecond + time.Duration(delays.Int64N(int64(time.Millisecond)+int64(w.slowness(room))))
 		},
@@ -147,7 +150,10 @@ func (w *world) crash(room *machineRoom, keepPercent int) error {
 	if live == nil {
 		return nil
 	}
-	room.disk = room.disk.CrashClone(keepPercent, w.rng)
+	disk := room.disk.CrashClone(keepPercent, w.rng)
+	w.mu.Lock()
+	room.disk = disk
+	w.mu.Unlock()
 	return live.close()
 }
 

@@ -9,13 +9,16 @@ import (
 )
 
 // TestMain starts the tests again with what a repeatable run needs: one
-// processor, no collections and no preemption, whose moments differ from run
-// to run. The memory of a few dozen seeds is the price.
+// processor, no collections but between runs, and no preemption: their moments
+// differ from run to run.
 func TestMain(m *testing.M) {
 	const noPreemption = "asyncpreemptoff=1"
 	if !strings.Contains(os.Getenv("GODEBUG"), noPreemption) {
 		env := append(os.Environ(), "GOMAXPROCS=1", "GOGC=off", "GODEBUG="+noPreemption)
 		self, err := os.Executable()
+		if err == nil {
+			err = stopMonitor()
+		}
 		if err == nil {
 			err = syscall.Exec(self, os.Args, env)
 		}

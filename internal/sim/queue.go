@@ -13,8 +13,9 @@ import (
 )
 
 // queueLoad is the workload of producers and consumers of a standard queue.
-// Its promises: every acknowledged message is delivered, none after its
-// deletion was acknowledged, and none to two consumers within its visibility.
+// Its promises: every acknowledged message is delivered, and comes back until it
+// is deleted, none after its deletion was acknowledged, and none to two
+// consumers within its visibility.
 type queueLoad struct {
 	w *world
 
@@ -23,6 +24,7 @@ type queueLoad struct {
 	maybe    int // sends whose outcome stayed unknown
 	received map[string][]delivery
 	deleted  map[string]time.Duration // when the deletion was acknowledged
+	asked    map[string]bool          // deletion was asked for, whatever became of it
 	failures []string
 }
 
@@ -35,7 +37,7 @@ const (
 )
 
 func newQueueLoad(w *world) *queueLoad {
-	return &queueLoad{w: w, sent: map[string]time.Duration{}, received: map[string][]delivery{}, deleted: map[string]time.Duration{}}
+	return &queueLoad{w: w, sent: map[string]time.Duration{}, received: map[string][]delivery{}, deleted: map[string]time.Duration{}, asked: map[string]bool{}}
 }
 
 // createQueues makes the queues of all workloads.
@@ -142,6 +144,9 @@ func (q *queueLoad) delete(rng *rand.Rand, m model.Received, received time.Durat
 	if node == nil {
 		return
 	}
+	q.mu.Lock()
+	q.asked[string(m.Body)] = true
+	q.mu.Unlock()
 	ctx, cancel := contextFor(4 * time.Second)
 	defer cancel()
 	errs, err := node.service.DeleteMessages(ctx, &service.DeleteMessagesRequest{Invocation: randomID(rng), Queue: simQueue, Handles: []string{m.Receipt}})
@@ -193,13 +198,20 @@ func (q *queueLoad) finish() error {
 func (q *queueLoad) check() []string {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	var lost []string
+	var lost, stuck []string
 	for body := range q.sent {
-		if len(q.received[body]) == 0 {
+		switch {
+		case len(q.received[body]) == 0:
 			lost = append(lost, body)
+		case !q.asked[body]:
+			stuck = append(stuck, body)
 		}
 	}
 	slices.Sort(lost)
+	slices.Sort(stuck)
+	if len(stuck) > 0 {
+		q.fail("%d messages were received, not deleted, and never came back, the first is %s", len(stuck), stuck[0])
+	}
 	if len(lost) > 0 {
 		q.fail("%d acknowledged messages were never delivered, the first is %s sent at %v", len(lost), lost[0], q.sent[lost[0]])
 	}

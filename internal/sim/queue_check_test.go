@@ -75,3 +75,61 @@ func wantFailure(t *testing.T, failures []string, want string) {
 		t.Errorf("failures %q, want %q", all, want)
 	}
 }
+
+// TestQueueChecks: the checks of the standard queue's workload can fail.
+func TestQueueChecks(t *testing.T) {
+	at := func(called, returned time.Duration) delivery {
+		return delivery{called * time.Second, returned * time.Second}
+	}
+	for _, c := range []struct {
+		want string
+		run  func(q *queueLoad)
+	}{
+		{"", func(q *queueLoad) {
+			q.sent["a"], q.asked["a"] = 1, true
+			q.noteReceived("a", at(1, 1))
+			q.noteReceived("a", at(10, 10))
+		}},
+		{"never delivered", func(q *queueLoad) { q.sent["a"] = 1 }},
+		{"never came back", func(q *queueLoad) {
+			q.sent["a"] = 1
+			q.noteReceived("a", at(1, 1))
+		}},
+		{"after its deletion was acknowledged", func(q *queueLoad) {
+			q.sent["a"], q.asked["a"], q.deleted["a"] = 1, true, 2*time.Second
+			q.noteReceived("a", at(3, 3))
+		}},
+		{"within its visibility", func(q *queueLoad) {
+			q.sent["a"], q.asked["a"] = 1, true
+			q.noteReceived("a", at(1, 1))
+			q.noteReceived("a", at(2, 3))
+		}},
+		{"never sent", func(q *queueLoad) { q.noteReceived("a", at(1, 1)) }},
+	} {
+		q := newQueueLoad(nil)
+		c.run(q)
+		wantFailure(t, q.check(), c.want)
+	}
+}
+
+// TestSessionChecks: the checks of what requests ask for can fail.
+func TestSessionChecks(t *testing.T) {
+	const ms = time.Millisecond
+	for _, c := range []struct {
+		want string
+		run  func(l *sessions)
+	}{
+		{"", func(l *sessions) { l.checkLag(0, 1, 500*ms, 300*ms, 100*ms) }},
+		{"", func(l *sessions) { l.checkLag(0, 1, 500*ms, 0, 350*ms) }},
+		{"whose 2 had been acknowledged", func(l *sessions) { l.checkLag(0, 1, 500*ms, 300*ms, 50*ms) }},
+		{"asked for a lag of 300ms at most", func(l *sessions) { l.checkLag(0, 2, 500*ms, 300*ms, 400*ms) }},
+		{"", func(l *sessions) { l.checkFinal(0, 3) }},
+		{"item 0 ends with 1", func(l *sessions) { l.checkFinal(0, 1) }},
+		{"item 0 ends with 4", func(l *sessions) { l.checkFinal(0, 4) }},
+	} {
+		l := &sessions{}
+		l.acked[0], l.tried[0] = []ackedAt{{1, 100 * ms}, {2, 400 * ms}}, 3
+		c.run(l)
+		wantFailure(t, l.check(), c.want)
+	}
+}

@@ -11,7 +11,7 @@
 // Start with Run; cluster.go holds nodes and disks, network.go the network,
 // nemesis.go the faults, members.go nodes that come and go, asserter.go the
 // always-on check of every applied command; kv.go, queue.go, fifo.go, dead.go,
-// likes.go and stream*.go are the workloads with their checks.
+// likes.go, stream*.go and sessions.go are the workloads with their checks.
 package sim
 
 import (
@@ -38,14 +38,17 @@ type Config struct {
 // Report is what a run did and what it found.
 type Report struct {
 	Crashes, Partitions, SlowDisks, ClockJumps int
-	Joined, Removed                            int // nodes; those asked to leave
-	KV, KVUnknown                              int // operations
-	Sent, Received, Deleted                    int // messages
-	Likes                                      int // messages through the pipe
-	Ordered, Rescued, Moves                    int // messages of the FIFO queue; dead letters moved; tasks that moved them
-	Records, RecordsRead, Reshardings          int // of the stream: put, read by all its consumers, begun
-	Applied, Repeated                          int // commands on all nodes; those that the dedupe table held back
-	Traffic                                    int // network deliveries
+	Joined, Removed                            int           // nodes; those asked to leave
+	KV, KVUnknown                              int           // operations
+	Sent, Received, Deleted                    int           // messages
+	Likes                                      int           // messages through the pipe
+	Ordered, Rescued, Moves                    int           // messages of the FIFO queue; dead letters moved; tasks that moved them
+	Records, RecordsRead, Reshardings          int           // of the stream: put, read by all its consumers, begun
+	Applied, Repeated                          int           // commands on all nodes; those that the dedupe table held back
+	SessionReads, LagReads, OnAllDisks         int           // eventual reads; those held to a lag; writes found on all disks
+	Traffic                                    int           // network deliveries
+	Simulated                                  time.Duration // how long the cluster ran
+	Trace                                      uint64        // of all commands, where and when they were applied
 	Failures                                   []string
 }
 
@@ -76,6 +79,7 @@ func Run(seed uint64, cfg Config) (r Report) {
 	}
 	// Deliveries that are still under way end here, not in the next run.
 	time.Sleep(time.Minute)
+	r.Simulated, r.Trace = w.elapsed(), w.watch.trace
 	r.Applied, r.Repeated, r.Traffic = w.watch.applied, w.watch.repeats, w.net.traffic.sent
 	r.Failures = append(append(r.Failures, w.watch.failures...), w.fatal...)
 	return r
@@ -88,7 +92,7 @@ func (w *world) run(r *Report) error {
 	if err := w.grow(); err != nil {
 		return fmt.Errorf("cannot grow the cluster: %w", err)
 	}
-	loads := []workload{&kv{w: w}, newQueueLoad(w), newLikes(w), newFifoLoad(w), newDeadLoad(w), newStreamLoad(w)}
+	loads := []workload{&kv{w: w}, newQueueLoad(w), newLikes(w), newFifoLoad(w), newDeadLoad(w), newStreamLoad(w), &sessions{w: w}}
 	if err := retry(w.createResources); err != nil {
 		return fmt.Errorf("cannot create the resources: %w", err)
 	}
@@ -142,7 +146,7 @@ func (w *world) healAll() error {
 // createResources makes the tables, queues and streams of all workloads.
 func (w *world) createResources() error {
 	s := w.nodes[0].live.service
-	for _, name := range []string{kvTable, likesTable} {
+	for _, name := range []string{kvTable, likesTable, sessionTable} {
 		ctx, cancel := contextFor(10 * time.Second)
 		_, err := s.CreateTable(ctx, &service.CreateTableRequest{
 			Name: name, Attributes: []model.KeyAttr{{Name: "id", Kind: model.KindS}},

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"runtime"
 	"testing"
 	"testing/cryptotest"
 	"testing/synctest"
@@ -32,11 +33,12 @@ func TestSeeds(t *testing.T) {
 			t.Errorf("seed %d: %s\n\treplay with: make sim SEED=%d", seed, f, seed)
 		}
 	}
-	fmt.Printf("%d seeds, %v each: %+v\n", *seeds, *length, total)
+	fmt.Printf("%d seeds, %.2f simulated cluster-hours, %d crashes, %d membership changes: %+v\n", *seeds, total.Simulated.Hours(), total.Crashes, total.Joined+total.Removed, total)
 	if *wantBug {
 		t.Fatalf("%d seeds did not catch the planted bug", *seeds)
 	}
-	if total.KV == 0 || total.Sent == 0 || total.Likes == 0 || total.Ordered == 0 || total.Moves == 0 || total.Rescued == 0 || total.Records == 0 || total.Reshardings == 0 || total.Crashes == 0 {
+	if total.KV == 0 || total.Sent == 0 || total.Likes == 0 || total.Ordered == 0 || total.Moves == 0 || total.Rescued == 0 || total.Records == 0 || total.Reshardings == 0 ||
+		total.Crashes == 0 || total.SessionReads == 0 || total.LagReads == 0 || total.OnAllDisks == 0 {
 		t.Error("the runs did nothing: the simulator is broken")
 	}
 }
@@ -73,6 +75,8 @@ func runSeed(t *testing.T, seed uint64, cfg Config) (r Report) {
 	if *logs {
 		cfg.Log = os.Stderr
 	}
+	// Collections come only between runs, where their moment is always the same.
+	runtime.GC()
 	cryptotest.SetGlobalRandom(t, seed)
 	synctest.Test(t, func(*testing.T) { r = Run(seed, cfg) })
 	return r
@@ -99,5 +103,10 @@ func (r *Report) add(o *Report) {
 	r.Reshardings += o.Reshardings
 	r.Applied += o.Applied
 	r.Repeated += o.Repeated
+	r.SessionReads += o.SessionReads
+	r.LagReads += o.LagReads
+	r.OnAllDisks += o.OnAllDisks
 	r.Traffic += o.Traffic
+	r.Simulated += o.Simulated
+	r.Trace ^= o.Trace
 }
