@@ -116,7 +116,7 @@ func (a *applier) applyEntries(r *replica, apply *tablet.Apply) (*applyDone, err
 			}
 		}
 		r.state.Index, r.state.Term, r.state.Ordinal = model.Index(e.GetIndex()), model.Term(e.GetTerm()), 0
-		if m, ok := apply.Members[e.GetIndex()]; ok {
+		if m, ok := apply.Members[e.GetIndex()]; ok && !bugOldMembers {
 			r.state.Conf = m // stored with the index it holds from
 		}
 	}

@@ -34,7 +34,7 @@ func (n *Node) dropStrays() {
 		status := n.Status(ctx)
 		for i := range status.Tablets {
 			t := &status.Tablets[i]
-			sure[t.ID] = t.Leader != 0 && t.Settled && !t.Members.Has(n.opts.Node)
+			sure[t.ID] = bugDropUnasked || t.Leader != 0 && t.Settled && !t.Members.Has(n.opts.Node)
 		}
 	}
 	still := n.strays()

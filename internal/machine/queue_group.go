@@ -3,6 +3,7 @@ package machine
 import (
 	"bytes"
 	"cmp"
+	"maps"
 	"slices"
 
 	"weir.dev/weir/internal/keys"
@@ -193,13 +194,16 @@ func (q *queue) shown(e *keys.QueueEntry) bool {
 
 // gives reports whether the list has something to give now.
 func (q *queue) gives(g *group, l *keys.GroupList) bool {
-	blocked := g.Fifo && g.Out+g.Dead > 0
+	blocked := g.Fifo && g.Out+g.Dead > 0 && !bugGroupOpen
 	return !blocked && g.WaitMs == 0 && len(l.Front) > 0 && q.shown(&l.Front[0])
 }
 
 // arrange gives turns to the groups that this command made able to give
 // something, and takes them from the others.
 func (q *queue) arrange() {
+	if bugMapOrder {
+		q.order = slices.Collect(maps.Values(q.groups))
+	}
 	for _, g := range q.order {
 		for i := range g.Lists {
 			l := &g.Lists[i]

@@ -58,10 +58,17 @@ func (q *queue) deliver(e *keys.QueueEntry, cmd *model.Receive) {
 	st := &keys.StateRecord{QueueEntry: *e, ReceivedMs: q.nowMs, Nonce: cmd.Nonce}
 	if cmd.VisibilityMs <= 0 {
 		q.comeBack(e)
+		if bugUncounted {
+			e.Receives--
+		}
 		q.show(e, st)
 		return
 	}
-	q.hide(st, q.nowMs+min(cmd.VisibilityMs, model.MaxVisibilityMs))
+	from := q.nowMs
+	if bugFirstReceive {
+		from = e.FirstReceiveMs
+	}
+	q.hide(st, from+min(cmd.VisibilityMs, model.MaxVisibilityMs))
 	q.head.InFlight++
 }
 

@@ -53,6 +53,9 @@ func (q *queue) showHidden(s *model.QueueSettings) (more bool, err error) {
 		q.tx.Delete(it.Key())
 	}
 	q.head.LowHiddenMs, q.head.LowHiddenSeq = q.nowMs+1, 0
+	if bugLowMark {
+		q.head.LowHiddenMs += 2000
+	}
 	return false, it.Close()
 }
 

@@ -31,6 +31,9 @@ type dead struct {
 // or the worker stops. Each step may have been done before, by this worker or
 // another; the target and the source know (docs/format/pipe.md).
 func (w *worker) rollForward(c *claim) {
+	if bugSettleEarly {
+		w.settle(c, false)
+	}
 	release, err := w.applyClaim(c)
 	if err != nil {
 		if !errors.Is(err, errStale) && w.ctx.Err() == nil {

@@ -204,6 +204,9 @@ func (s *Service) finishRound(ctx context.Context, st *Stream) error {
 		n := plan.Closing[i]
 		body := model.CloseShard{Shard: n}
 		cmd := &model.Command{Kind: model.CmdCloseShard, Resource: st.ID, Slot: model.ShardSlot(st.ID, n), Body: body.Append(nil)}
+		if bugChildEarly {
+			cmd.Kind, cmd.Body = model.CmdTrimShard, (&model.TrimShard{Shard: n}).Append(nil)
+		}
 		res, err := s.cluster.Propose(ctx, cmd)
 		if err != nil {
 			return err

@@ -163,7 +163,7 @@ func (t *Tablet) answerHeld() {
 	n := 0
 	for _, h := range t.proposals.held {
 		switch {
-		case h.index <= all:
+		case h.index <= all || bugAllAtQuorum:
 			h.proposal.Done(h.result, h.index, nil)
 		case t.ticks >= h.until:
 			h.proposal.Done(h.result, h.index, ErrNotOnAll)

@@ -1,0 +1,5 @@
+//go:build weirbug_cutearly
+
+package cluster
+
+const bugCutEarly = true

@@ -1,0 +1,5 @@
+//go:build weirbug_dropunasked
+
+package cluster
+
+const bugDropUnasked = true

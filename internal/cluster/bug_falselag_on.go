@@ -1,0 +1,5 @@
+//go:build weirbug_falselag
+
+package cluster
+
+const bugFalseLag = true

@@ -1,0 +1,5 @@
+//go:build weirbug_ignoretoken
+
+package cluster
+
+const bugIgnoreToken = true

@@ -1,0 +1,5 @@
+//go:build weirbug_oldmembers
+
+package cluster
+
+const bugOldMembers = true

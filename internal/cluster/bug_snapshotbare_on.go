@@ -1,0 +1,5 @@
+//go:build weirbug_snapshotbare
+
+package cluster
+
+const bugSnapshotBare = true

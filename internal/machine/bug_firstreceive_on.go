@@ -1,0 +1,5 @@
+//go:build weirbug_firstreceive
+
+package machine
+
+const bugFirstReceive = true

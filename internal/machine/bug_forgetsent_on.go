@@ -1,0 +1,5 @@
+//go:build weirbug_forgetsent
+
+package machine
+
+const bugForgetSent = true

@@ -1,0 +1,5 @@
+//go:build weirbug_groupopen
+
+package machine
+
+const bugGroupOpen = true

@@ -1,0 +1,5 @@
+//go:build weirbug_lowmark
+
+package machine
+
+const bugLowMark = true

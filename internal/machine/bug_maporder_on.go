@@ -1,0 +1,5 @@
+//go:build weirbug_maporder
+
+package machine
+
+const bugMapOrder = true

@@ -1,0 +1,5 @@
+//go:build weirbug_uncounted
+
+package machine
+
+const bugUncounted = true

@@ -1,0 +1,5 @@
+//go:build weirbug_settleearly
+
+package pipe
+
+const bugSettleEarly = true

@@ -1,0 +1,5 @@
+//go:build weirbug_childearly
+
+package service
+
+const bugChildEarly = true

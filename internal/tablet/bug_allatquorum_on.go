@@ -1,0 +1,5 @@
+//go:build weirbug_allatquorum
+
+package tablet
+
+const bugAllAtQuorum = true
