@@ -152,7 +152,8 @@ func createResource(c *model.Catalog, tx *Tx, op *model.CatalogOp) model.Result 
 	r.ID, r.CreatedMs, r.Version, r.Deleting = c.NextID, tx.Command.Stamp.Millis(), 1, false
 	c.NextID++
 	at, _ := slices.BinarySearchFunc(c.Resources, r, compareResources)
-	c.Resources = slices.Insert(slices.Clone(c.Resources), at, r)
+	all := make([]model.Resource, 0, len(c.Resources)+1) // copied once: there may be many
+	c.Resources = append(append(append(all, c.Resources[:at]...), r), c.Resources[at:]...)
 	return model.Result{Body: writeResource(tx, &r)}
 }
 
@@ -179,7 +180,8 @@ func deleteResource(c *model.Catalog, tx *Tx, op *model.CatalogOp) model.Result 
 	}
 	r := c.Resources[at]
 	r.Deleting = true
-	c.Resources = slices.Delete(slices.Clone(c.Resources), at, at+1)
+	left := make([]model.Resource, 0, len(c.Resources)-1)
+	c.Resources = append(append(left, c.Resources[:at]...), c.Resources[at+1:]...)
 	c.Deleted = append(slices.Clone(c.Deleted), r)
 	return model.Result{Body: writeResource(tx, &r)}
 }

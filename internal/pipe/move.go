@@ -126,7 +126,8 @@ func (w *worker) targetQueues(j *job) (parts []part) {
 	if j.spec.Target != 0 {
 		add(j.spec.Target, max(j.spec.TargetSlots, 1))
 	} else {
-		for _, m := range moverJobs(w.engine.cluster.Catalog()) {
+		movers, _ := moverJobs(w.engine.cluster.Catalog(), nil)
+		for _, m := range movers {
 			if m.spec.Target == j.spec.Source {
 				add(m.id, m.spec.SourceSlots)
 			}

@@ -43,6 +43,7 @@ type Engine struct {
 	workers map[model.ResourceID]*worker
 	plan    []job          // the work of all nodes by the catalog planned
 	planned *model.Catalog // nil at first
+	queues  knownQueues    // of that catalog
 }
 
 // superviseEvery is how soon a change of leader or of a pipe is noticed.
@@ -113,7 +114,8 @@ func (e *Engine) jobs() (jobs []job) {
 // planOf is the work of all nodes: movers and pipes in the catalog's order, then
 // what is left of deleted pipes.
 func (e *Engine) planOf(c *model.Catalog) []job {
-	plan := moverJobs(c)
+	var plan []job
+	plan, e.queues = moverJobs(c, e.queues)
 	add := func(r *model.Resource, ending bool) {
 		p, err := service.NewPipe(r)
 		if err != nil {
@@ -144,33 +146,47 @@ func (e *Engine) planOf(c *model.Catalog) []job {
 	return plan
 }
 
+// knownQueues are what a plan needs of queues, so that a change of the catalog
+// does not decode the specs of all.
+type knownQueues map[model.ResourceID]knownQueue
+
+type knownQueue struct {
+	version    uint64
+	partitions uint32
+	redrive    model.RedrivePolicy
+}
+
 // moverJobs is the work of moving the dead messages of queues that have a
 // redrive policy. Each is a pipe of its own kind, claimed under the queue's own
-// id.
-func moverJobs(c *model.Catalog) (movers []job) {
+// id. before are the queues of an older catalog; now are this one's.
+func moverJobs(c *model.Catalog, before knownQueues) (movers []job, now knownQueues) {
 	queues := c.Of(model.KindQueue)
-	partitions := make(map[model.ResourceID]uint32, len(queues))
+	now = make(knownQueues, len(queues))
 	for i := range queues {
 		r := &queues[i]
-		var q model.QueueSpec
-		d := model.NewDecoder(r.Spec)
-		q.Decode(d)
-		if d.Done() != nil {
+		k, ok := before[r.ID]
+		if !ok || k.version != r.Version {
+			var q model.QueueSpec
+			d := model.NewDecoder(r.Spec)
+			q.Decode(d)
+			if d.Done() != nil {
+				continue
+			}
+			k = knownQueue{r.Version, q.Partitions, q.Redrive}
+		}
+		now[r.ID] = k
+		if k.redrive.MaxReceives == 0 {
 			continue
 		}
-		partitions[r.ID] = q.Partitions
-		if q.Redrive.MaxReceives == 0 {
-			continue
-		}
-		spec := model.PipeSpec{Source: r.ID, SourceSlots: q.Partitions, Target: q.Redrive.DeadLetters, TargetKind: model.KindQueue, TargetSlots: 1}
+		spec := model.PipeSpec{Source: r.ID, SourceSlots: k.partitions, Target: k.redrive.DeadLetters, TargetKind: model.KindQueue, TargetSlots: 1}
 		movers = append(movers, job{id: r.ID, name: r.Name, spec: spec, slots: spec.Slots(), version: r.Version, mover: true})
 	}
 	for i := range movers {
-		if n, ok := partitions[movers[i].spec.Target]; ok {
-			movers[i].spec.TargetSlots = n
+		if target, ok := now[movers[i].spec.Target]; ok {
+			movers[i].spec.TargetSlots = target.partitions
 		}
 	}
-	return movers
+	return movers, now
 }
 
 // partitionsOf is over how many slots a queue is spread; ok is false when there
