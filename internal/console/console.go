@@ -23,6 +23,7 @@ import (
 	"weir.dev/weir/internal/cluster"
 	"weir.dev/weir/internal/model"
 	"weir.dev/weir/internal/pipe"
+	"weir.dev/weir/internal/region"
 	"weir.dev/weir/internal/service"
 )
 
@@ -43,6 +44,9 @@ type Admin interface {
 	SetSettings(ctx context.Context, s model.ClusterSettings) error
 	// TransferLeader makes a voter lead a tablet; zero lets the balance decide.
 	TransferLeader(ctx context.Context, id model.TabletID, to model.NodeID) error
+	// InviteRegion makes a token with which another region may open a link to
+	// this one, for ttl, and the inbound link of that name which waits for it.
+	InviteRegion(ctx context.Context, name string, ttl time.Duration) (text string, err error)
 	// Healthy is nil while the node can serve requests; else it says why not.
 	Healthy() error
 	// Metrics writes the node's metrics in the Prometheus text format.
@@ -57,12 +61,13 @@ type console struct {
 	admin     Admin
 	pipes     *pipe.Engine
 	queues    *service.Service
+	regions   *region.Engine
 	authorize Authorize
 }
 
 // New returns the handler of the admin listener.
-func New(admin Admin, pipes *pipe.Engine, queues *service.Service, authorize Authorize) http.Handler {
-	c := &console{admin: admin, pipes: pipes, queues: queues, authorize: authorize}
+func New(admin Admin, pipes *pipe.Engine, queues *service.Service, regions *region.Engine, authorize Authorize) http.Handler {
+	c := &console{admin: admin, pipes: pipes, queues: queues, regions: regions, authorize: authorize}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { health(w, nil) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) { health(w, admin.Healthy()) })
@@ -83,6 +88,7 @@ func New(admin Admin, pipes *pipe.Engine, queues *service.Service, authorize Aut
 	c.handle(mux, "PATCH /api/pipes/{name}", c.updatePipe)
 	c.handle(mux, "DELETE /api/pipes/{name}", c.deletePipe)
 	c.handleQueues(mux)
+	c.handleRegions(mux)
 	c.handleStreams(mux)
 	return http.MaxBytesHandler(mux, maxBodyBytes)
 }

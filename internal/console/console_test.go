@@ -40,6 +40,10 @@ func (n *node) DrainNode(_ context.Context, id model.NodeID, drain, leave bool) 
 	n.asked = fmt.Sprintf("%v drain %v leave %v", id, drain, leave)
 	return n.sick
 }
+func (n *node) InviteRegion(context.Context, string, time.Duration) (string, error) {
+	return "", errors.ErrUnsupported
+}
+
 func (n *node) SetSettings(_ context.Context, s model.ClusterSettings) error {
 	n.asked = fmt.Sprintf("%+v", s)
 	return n.sick
@@ -96,7 +100,7 @@ func newConsole(t *testing.T, n *node, authorize Authorize) http.Handler {
 	if authorize == nil {
 		authorize = func(*http.Request, []byte) error { return nil }
 	}
-	return New(n, e, s, authorize)
+	return New(n, e, s, nil, authorize)
 }
 
 // ask sends a request as the weir command does; header lines are NAME: VALUE.

@@ -37,6 +37,14 @@ func String(key []byte) string {
 	return fmt.Sprintf("unknown/%x", key)
 }
 
+// ItemString prints the encoded key of an item for people.
+func ItemString(key []byte) string {
+	if s, ok := itemString(key); ok {
+		return s
+	}
+	return fmt.Sprintf("malformed/%x", key)
+}
+
 func itemString(rest []byte) (string, bool) {
 	var parts []string
 	for len(rest) > 0 {

@@ -67,12 +67,12 @@ func (a *merging) apply(c *model.Change) error {
 		History: c.History, Merge: c.Merge, Size: c.Size, Item: c.Item,
 	}
 	switch {
+	case here.Stamp != 0 && here.Knows(c.Version):
+		a.res.Known++ // also when it is the very same: or it would go round for ever
+		return nil
 	case here.Stamp == 0 || came.Knows(here.Version()):
 		a.res.Applied++
 		return a.put(c.Key, &came, &here)
-	case here.Knows(c.Version):
-		a.res.Known++
-		return nil
 	}
 	return a.resolve(c.Key, &came, &here)
 }

@@ -353,6 +353,25 @@ func TestConflictKeepsTheLoser(t *testing.T) {
 	}
 }
 
+// TestWhatIsKnownIsNotTold checks that a change which comes again, by whatever
+// way, adds nothing to the log: between three regions it would never rest.
+func TestWhatIsKnownIsNotTold(t *testing.T) {
+	rs := newRegions(t, 2)
+	putText(t, rs.rigs[0], "a", "1")
+	for i := range 3 {
+		log := logOf(t, rs.rigs[0], 0)
+		c := log[0].Change
+		c.Rename(0, selfOf(0))
+		rs.rigs[1].stamp = max(rs.rigs[1].stamp, c.Version.Stamp)
+		batch := model.ApplyChanges{Self: selfOf(1), Changes: []model.Change{c, c}}
+		var res model.ApplyChangesResult
+		change(t, rs.rigs[1], model.CmdApplyChanges, watchedTable, batch.Append(nil), &res)
+		if told := len(logOf(t, rs.rigs[1], 0)); told != 1 || res.Applied+res.Known != 2 || i > 0 && res.Applied != 0 {
+			t.Fatalf("time %d: %+v, %d entries", i, res, told)
+		}
+	}
+}
+
 // TestApplyRefusesWhatIsAhead checks the guard of the tablet's clock.
 func TestApplyRefusesWhatIsAhead(t *testing.T) {
 	r := newRig()

@@ -46,7 +46,7 @@ func (s *Server) openDoors(context.Context) error {
 			s.cfg.Fatal(err)
 		}
 	})
-	admin := console.New((*admin)(s), s.pipes, s.service, s.authorizeAdmin(verifier))
+	admin := console.New((*admin)(s), s.pipes, s.service, s.regions, s.authorizeAdmin(verifier))
 	s.console.Store(&admin)
 	stopped := console.Stopping()
 	s.later(func() error { s.console.Store(&stopped); return nil })

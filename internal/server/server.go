@@ -28,6 +28,7 @@ import (
 	"weir.dev/weir/internal/journal"
 	"weir.dev/weir/internal/model"
 	"weir.dev/weir/internal/pipe"
+	"weir.dev/weir/internal/region"
 	"weir.dev/weir/internal/service"
 	"weir.dev/weir/internal/storage"
 	"weir.dev/weir/internal/stream"
@@ -51,9 +52,12 @@ type Server struct {
 	node    *cluster.Node
 	service *service.Service
 	pipes   *pipe.Engine
+	regions *region.Engine
 	front   *frontDoor
 	console atomic.Pointer[http.Handler] // of the console listener
 	ready   readiness
+
+	regionConns *region.Listener // of other regions, from the peer port
 
 	stop     chan struct{}
 	stopOnce sync.Once
@@ -143,6 +147,9 @@ func (s *Server) openIdentity(ctx context.Context) error {
 	rec, found, err := s.dir.load()
 	if err != nil {
 		return err
+	}
+	if rec.Recovering {
+		return fmt.Errorf("weir recover has begun to change %s and has not ended: run it again", s.cfg.DataDir)
 	}
 	given, err := s.givenIdentity()
 	if err != nil {
@@ -253,6 +260,7 @@ func (s *Server) openState(context.Context) (err error) {
 
 // openNode starts the member of the cluster.
 func (s *Server) openNode(context.Context) (err error) {
+	s.regionConns = region.NewListener(s.listen.peer.Addr())
 	s.node, err = cluster.Open(cluster.Options{
 		Node: s.record.Node, ClusterID: s.record.ClusterID, Seeds: s.record.Seeds,
 		Storage: s.db, Journal: s.journal, Transport: s.openTransport,
@@ -268,6 +276,7 @@ func (s *Server) openNode(context.Context) (err error) {
 	})
 	s.service = service.New(s.node, s.clock, s.rand)
 	s.service.SetProfile(s.cfg.Profile)
+	s.openRegions()
 	s.pipes = pipe.NewEngine(s.node, s.service, s.clock, s.rand, s.cfg.Logger)
 	s.later(func() error { s.pipes.Close(); return nil })
 	streams := stream.NewEngine(s.service, s.clock, s.rand, s.cfg.Logger)
@@ -299,6 +308,7 @@ func (s *Server) openTransport(h transport.Handler) (transport.Transport, error)
 			s.cfg.Fatal(fmt.Errorf("this node cannot be part of its cluster: %w", err))
 		},
 		SnapshotBytesPerSecond: s.cfg.SnapshotRate,
+		Region:                 s.regionConns.Hand,
 		Joiner:                 h.(transport.Joiner), Clock: s.clock, Rand: s.rand, Logger: s.cfg.Logger,
 	}, h)
 }

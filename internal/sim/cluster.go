@@ -14,6 +14,7 @@ import (
 	"weir.dev/weir/internal/journal"
 	"weir.dev/weir/internal/model"
 	"weir.dev/weir/internal/pipe"
+	"weir.dev/weir/internal/region"
 	"weir.dev/weir/internal/service"
 	"weir.dev/weir/internal/storage"
 	"weir.dev/weir/internal/stream"
@@ -29,7 +30,10 @@ type world struct {
 	watch  *asserter
 	cfg    Config
 	lastID model.NodeID // of the node that was made last
+	id     string       // of the cluster
+	wan    *wan         // to other regions; nil when there are none
 	began  time.Time
+	epoch  time.Duration // how far all clocks are ahead of the run's
 
 	mu    sync.Mutex // guards what follows
 	nodes []*machineRoom
@@ -53,6 +57,7 @@ type liveNode struct {
 	node    *cluster.Node
 	service *service.Service
 	pipes   *pipe.Engine
+	regions *region.Engine // nil when there are no other regions
 	streams *stream.Engine
 	db      *storage.DB
 	journal *journal.Journal
@@ -69,7 +74,7 @@ func newWorld(seed uint64, cfg Config) *world {
 	if cfg.Calm {
 		f = faults{maxDelay: 2 * time.Millisecond}
 	}
-	w := &world{seed: seed, rng: rng, net: newNetwork(seed, f), watch: newAsserter(), cfg: cfg}
+	w := &world{seed: seed, rng: rng, net: newNetwork(seed, f), watch: newAsserter(), cfg: cfg, id: clusterID}
 	w.newRoom()
 	return w
 }
@@ -116,13 +121,13 @@ func (w *world) start(live *liveNode) (err error) {
 		return err
 	}
 	if room.id == 1 {
-		if err := cluster.Genesis(live.db, live.journal, clusterID, w.memberOf(room), w.cfg.Tablets); err != nil {
+		if err := cluster.Genesis(live.db, live.journal, w.id, w.memberOf(room), w.cfg.Tablets); err != nil {
 			return err
 		}
 	}
 	watch := w.watch.newRun(room.id)
 	live.node, err = cluster.Open(cluster.Options{
-		Node: room.id, ClusterID: clusterID, Seeds: []model.Node{{ID: 1, PeerAddr: "node1:4590"}}, Storage: live.db, Journal: live.journal,
+		Node: room.id, ClusterID: w.id, Seeds: []model.Node{{ID: 1, PeerAddr: "node1:4590"}}, Storage: live.db, Journal: live.journal,
 		Transport: func(h transport.Handler) (transport.Transport, error) { return w.net.attach(room.id, h), nil },
 		Clock:     clock, Rand: random, Logger: w.logger(room), Lanes: 1,
 		LogBudgetBytes: 128 << 10, HousekeepingEvery: 700*time.Millisecond + time.Duration(random.IntN(int(time.Millisecond))),
@@ -133,6 +138,12 @@ func (w *world) start(live *liveNode) (err error) {
 	}
 	live.service = service.New(live.node, clock, random)
 	live.pipes = pipe.NewEngine(live.node, live.service, clock, random, w.logger(room))
+	if w.wan != nil {
+		live.regions = region.NewEngine(region.Options{
+			Cluster: live.node, Service: live.service, Clock: clock, Rand: random, Logger: w.logger(room),
+			Dialer: w.wan.dialer(w),
+		})
+	}
 	live.streams = stream.NewEngine(live.service, clock, random, w.logger(room))
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -160,6 +171,9 @@ func (w *world) crash(room *machineRoom, keepPercent int) error {
 // close ends the goroutines of a node whose disk nobody reads any more.
 func (l *liveNode) close() error {
 	var errs []error
+	if l.regions != nil {
+		l.regions.Close()
+	}
 	if l.pipes != nil {
 		l.pipes.Close()
 		l.streams.Close()

@@ -115,5 +115,5 @@ const maxSkew = 1500 * time.Millisecond
 // jumpClock sets a node's clock off from its next start on.
 func (w *world) jumpClock(r *Report) {
 	r.ClockJumps++
-	w.anyRoom().skew = time.Duration(w.rng.Int64N(int64(2*maxSkew))) - maxSkew
+	w.anyRoom().skew = w.epoch + time.Duration(w.rng.Int64N(int64(2*maxSkew))) - maxSkew
 }

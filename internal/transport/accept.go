@@ -99,6 +99,13 @@ func (t *TCP) serve(raw net.Conn) {
 		_ = raw.Close()
 		return
 	}
+	if tc.ConnectionState().NegotiatedProtocol == alpnRegion {
+		if deadline.Stop() {
+			t.proven(raw) // whoever serves it has a bound of its own
+			t.handRegion(tc)
+		}
+		return
+	}
 	c, what, err := t.welcome(w, tc)
 	if err != nil {
 		t.turnedAway(raw, err)

@@ -29,6 +29,9 @@ type Options struct {
 	Removed func(model.NodeID) bool
 	Known   func(model.NodeID) model.Start
 	Refused func(*RefusedError)
+	// Region takes the connections of other regions, to close them; nil closes
+	// them at once. It must not block.
+	Region func(net.Conn)
 	// Joiner admits new nodes; nil refuses all.
 	Joiner Joiner
 

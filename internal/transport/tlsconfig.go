@@ -10,11 +10,13 @@ import (
 	"weir.dev/weir/internal/model"
 )
 
-// The two protocols on the peer port, told apart by ALPN. Only the first one
-// needs a certificate; the second has the join token instead.
+// The protocols on the peer port, told apart by ALPN. Only the first one needs a
+// certificate; the second has the join token instead, the third the key of a
+// link between regions.
 const (
-	alpnPeer = "weir-peer/1"
-	alpnJoin = "weir-join/1"
+	alpnPeer   = "weir-peer/1"
+	alpnJoin   = "weir-join/1"
+	alpnRegion = "weir-region/1"
 )
 
 var errNoCertificate = errors.New("the peer shows no certificate")
@@ -24,7 +26,7 @@ var errNoCertificate = errors.New("the peer shows no certificate")
 func (id *Identity) serverConfig(now func() time.Time) *tls.Config {
 	return &tls.Config{
 		MinVersion:                  tls.VersionTLS13,
-		NextProtos:                  []string{alpnPeer, alpnJoin},
+		NextProtos:                  []string{alpnPeer, alpnJoin, alpnRegion},
 		ClientAuth:                  tls.RequestClientCert,
 		SessionTicketsDisabled:      true,
 		DynamicRecordSizingDisabled: true,
@@ -32,7 +34,7 @@ func (id *Identity) serverConfig(now func() time.Time) *tls.Config {
 		GetCertificate:              func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return id.certificate(), nil },
 		VerifyConnection: func(cs tls.ConnectionState) error {
 			switch {
-			case cs.NegotiatedProtocol == alpnJoin && len(cs.PeerCertificates) == 0:
+			case cs.NegotiatedProtocol == alpnJoin && len(cs.PeerCertificates) == 0, cs.NegotiatedProtocol == alpnRegion:
 				return nil
 			case cs.NegotiatedProtocol != alpnPeer && cs.NegotiatedProtocol != alpnJoin:
 				return errors.New("the peer does not speak Weir's protocol")

@@ -1,0 +1,211 @@
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"weir.dev/weir/internal/console"
+)
+
+var regionVerb = verb{name: "region", usage: "name|token|link|sync|status|conflicts|expel ...", summary: "ship tables to other clusters and take in what they ship",
+	long: `A region is a cluster seen from another. A link ships the changes of tables to
+another region; two links, one in each, make tables that both write.
+
+In the region that takes in:
+    weir region name west
+    weir region token from-east          prints a token, good for one link and an hour
+In the region that ships:
+    weir region name east
+    weir region link add to-west --to HOST:4590 --token TOKEN --tables 'orders,user_*'
+    weir region status                   what each link lags, and why
+HOST:4590 is the peer address of any member there.
+
+    weir region link list
+    weir region link pause to-west       resume goes on where it was
+    weir region link alter to-west --tables 'orders' --bandwidth 1000000
+    weir region link remove to-west      what was shipped stays there
+    weir region sync to-west             a link with --mode manual ships once
+    weir region conflicts                the writes that lost to others
+    weir region expel from-east          refuse what that link ships
+
+--where takes a condition on items as DynamoDB writes them, and --values its
+values as JSON: --where 'amount > :n' --values '{":n": 100}'.`,
+	flags: func(fs *flag.FlagSet) func([]string) error {
+		f := regionFlags{console: adminFlag(fs), given: map[string]bool{}}
+		fs.StringVar(&f.link.To, "to", "", "`HOST:PORT` of a peer listener of the other region")
+		fs.StringVar(&f.link.Token, "token", "", "the `TOKEN` that the other region made")
+		fs.StringVar(&f.link.Mode, "mode", "async", "`async` ships at once, manual when weir region sync says so")
+		fs.StringVar(&f.tables, "tables", "", "the tables: `NAMES` with commas between; a * at the end takes in all that begin so")
+		fs.StringVar(&f.link.Where, "where", "", "`CONDITION` on items: only those are shipped")
+		fs.StringVar(&f.link.Values, "values", "", "`JSON` object with the condition's values")
+		fs.Uint64Var(&f.link.BytesPerSecond, "bandwidth", 0, "`BYTES` per second at most; 0 is no bound")
+		fs.BoolVar(&f.link.Paused, "paused", false, "add it paused")
+		fs.BoolVar(&f.asJSON, "json", false, "print JSON")
+		return func(args []string) error {
+			fs.Visit(func(fl *flag.Flag) { f.given[fl.Name] = true })
+			return f.run(args)
+		}
+	}}
+
+// regionFlags are the flags of all of the verb's actions.
+type regionFlags struct {
+	console *string
+	link    console.Link
+	tables  string
+	asJSON  bool
+	given   map[string]bool
+}
+
+func (f *regionFlags) run(args []string) error {
+	what := strings.Join(args[:min(len(args), 2)], " ")
+	switch {
+	case len(args) == 1 && args[0] == "status", what == "link list":
+		return f.status()
+	case len(args) == 1 && args[0] == "conflicts":
+		return f.conflicts()
+	case len(args) == 2 && args[0] == "name":
+		return admin(*f.console, "POST", "/api/region/name", map[string]string{"name": args[1]}, nil)
+	case len(args) == 2 && args[0] == "token":
+		return f.token(args[1])
+	case len(args) == 2 && args[0] == "sync":
+		return admin(*f.console, "POST", "/api/region/links/"+args[1]+"/sync", struct{}{}, nil)
+	case len(args) == 2 && args[0] == "expel":
+		return admin(*f.console, "DELETE", "/api/region/inbound/"+args[1], nil, nil)
+	case len(args) == 3 && args[0] == "link":
+		return f.changeLink(args[1], args[2])
+	}
+	return fmt.Errorf("weir region does not know %q; weir help region explains", strings.Join(args, " "))
+}
+
+func (f *regionFlags) changeLink(action, name string) error {
+	path := "/api/region/links/" + name
+	switch action {
+	case "add":
+		f.link.Name, f.link.Tables = name, splitTables(f.tables)
+		return admin(*f.console, "POST", "/api/region/links", f.link, nil)
+	case "pause", "resume":
+		paused := action == "pause"
+		return admin(*f.console, "PATCH", path, console.LinkChange{Paused: &paused}, nil)
+	case "alter":
+		return admin(*f.console, "PATCH", path, f.alteration(), nil)
+	case "remove":
+		return admin(*f.console, "DELETE", path, nil, nil)
+	}
+	return fmt.Errorf("weir region link does not know %q: say add, list, pause, resume, alter or remove", action)
+}
+
+// alteration is what the flags that were given change.
+func (f *regionFlags) alteration() console.LinkChange {
+	var ch console.LinkChange
+	if f.given["to"] {
+		ch.To = &f.link.To
+	}
+	if f.given["mode"] {
+		ch.Mode = &f.link.Mode
+	}
+	if f.given["tables"] {
+		ch.Tables = splitTables(f.tables)
+	}
+	if f.given["where"] {
+		ch.Where, ch.Values = &f.link.Where, &f.link.Values
+	}
+	if f.given["bandwidth"] {
+		ch.BytesPerSecond = &f.link.BytesPerSecond
+	}
+	return ch
+}
+
+func splitTables(text string) []string {
+	if text == "" {
+		return nil
+	}
+	return strings.Split(text, ",")
+}
+
+func (f *regionFlags) token(name string) error {
+	var got struct {
+		Token string `json:"token"`
+	}
+	if err := admin(*f.console, "POST", "/api/region/tokens", map[string]string{"name": name}, &got); err != nil {
+		return err
+	}
+	fmt.Println(got.Token)
+	return nil
+}
+
+func (f *regionFlags) status() error {
+	var all console.Regions
+	if err := admin(*f.console, "GET", "/api/region", nil, &all); err != nil {
+		return err
+	}
+	if f.asJSON {
+		return json.NewEncoder(os.Stdout).Encode(all)
+	}
+	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
+	name := all.Name
+	if name == "" {
+		name = "(no name)"
+	}
+	fmt.Fprintf(w, "region\t%s\t%s\n", name, all.ID)
+	if len(all.Links) > 0 {
+		fmt.Fprint(w, "\nLINK\tTO\tMODE\tTABLES\tSTATE\tLAG\tCHANGES\tBYTES\n")
+	}
+	for _, l := range all.Links {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\n", l.Name, l.Region, l.Mode, strings.Join(l.Tables, ","), linkState(&l),
+			time.Duration(l.Status.LagSeconds*float64(time.Second)).Round(time.Millisecond), l.Status.LagChanges, l.Status.LagBytes)
+	}
+	if len(all.Inbound) > 0 {
+		fmt.Fprint(w, "\nINBOUND\tFROM\tLINK THERE\n")
+	}
+	for _, in := range all.Inbound {
+		from := in.Region
+		if from == "" {
+			from = "(waits for its token)"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\n", in.Name, from, in.Link)
+	}
+	return w.Flush()
+}
+
+func linkState(l *console.Link) string {
+	switch {
+	case l.Paused:
+		return "paused"
+	case l.Status.Problem != "":
+		return "stuck: " + l.Status.Problem
+	case l.Status.Copying > 0:
+		return "copying"
+	default:
+		return "shipping"
+	}
+}
+
+func (f *regionFlags) conflicts() error {
+	var all []console.Conflict
+	if err := admin(*f.console, "GET", "/api/region/conflicts", nil, &all); err != nil {
+		return err
+	}
+	if f.asJSON {
+		return json.NewEncoder(os.Stdout).Encode(all)
+	}
+	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
+	fmt.Fprint(w, "CONFLICT\tTABLE\tKEY\tWRITTEN\tBY\tWHAT LOST\n")
+	for _, c := range all {
+		lost := "a delete"
+		if !c.Deleted {
+			text, err := json.Marshal(c.Item)
+			if err != nil {
+				return err
+			}
+			lost = string(text)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", c.Tablet+"/"+strconv.FormatUint(c.Number, 10), c.Table, c.Key, c.Written.UTC().Format(time.RFC3339), c.By, lost)
+	}
+	return w.Flush()
+}

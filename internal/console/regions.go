@@ -1,0 +1,263 @@
+package console
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"weir.dev/weir/internal/model"
+	"weir.dev/weir/internal/region"
+)
+
+// Regions are this cluster among others, in the admin API: GET /api/region.
+type Regions struct {
+	ID      string    `json:"id"`
+	Name    string    `json:"name"`
+	Links   []Link    `json:"links"`
+	Inbound []Inbound `json:"inbound"`
+}
+
+// Link is a link to another region. Status is only in answers.
+type Link struct {
+	Name           string      `json:"name"`
+	To             string      `json:"to"` // HOST:PORT of a peer listener there
+	Token          string      `json:"token,omitempty"`
+	Region         string      `json:"region,omitempty"` // the other's name or id
+	Mode           string      `json:"mode"`             // async or manual
+	Tables         []string    `json:"tables"`
+	Where          string      `json:"where,omitempty"`
+	Values         string      `json:"values,omitempty"` // JSON
+	BytesPerSecond uint64      `json:"bytes_per_second,omitempty"`
+	Paused         bool        `json:"paused,omitempty"`
+	Status         *LinkStatus `json:"status,omitempty"`
+}
+
+// LinkStatus is how far a link is.
+type LinkStatus struct {
+	LagSeconds float64 `json:"lag_seconds"`
+	LagChanges uint64  `json:"lag_changes"`
+	LagBytes   uint64  `json:"lag_bytes"`
+	Copying    int     `json:"copying"` // parts of tables whose first copy is not done
+	Problem    string  `json:"problem,omitempty"`
+}
+
+// LinkChange is the body of PATCH /api/region/links/NAME; nil leaves a setting.
+type LinkChange struct {
+	To             *string  `json:"to,omitempty"`
+	Mode           *string  `json:"mode,omitempty"`
+	Tables         []string `json:"tables,omitempty"`
+	Where          *string  `json:"where,omitempty"`
+	Values         *string  `json:"values,omitempty"`
+	BytesPerSecond *uint64  `json:"bytes_per_second,omitempty"`
+	Paused         *bool    `json:"paused,omitempty"`
+}
+
+// Inbound is what another region ships here.
+type Inbound struct {
+	Name   string `json:"name"`
+	Region string `json:"region"` // its name or id; "" while the token waits
+	Link   string `json:"link"`   // the link's name there
+}
+
+// Conflict is a write that lost to another.
+type Conflict struct {
+	Tablet  string    `json:"tablet"`
+	Number  uint64    `json:"number"`
+	Table   string    `json:"table"`
+	Key     string    `json:"key"`
+	Deleted bool      `json:"deleted,omitempty"` // the loser was a delete
+	Item    any       `json:"item,omitempty"`    // the loser; nil for a delete
+	Written time.Time `json:"written"`
+	By      string    `json:"by"` // the region that wrote it
+	LostTo  time.Time `json:"lost_to"`
+}
+
+func (c *console) handleRegions(mux *http.ServeMux) {
+	c.handle(mux, "GET /api/region", c.showRegions)
+	c.handle(mux, "POST /api/region/name", c.nameRegion)
+	c.handle(mux, "POST /api/region/tokens", c.inviteRegion)
+	c.handle(mux, "DELETE /api/region/inbound/{name}", c.removeInbound)
+	c.handle(mux, "POST /api/region/links", c.addLink)
+	c.handle(mux, "GET /api/region/links/{name}", c.showLink)
+	c.handle(mux, "PATCH /api/region/links/{name}", c.changeLink)
+	c.handle(mux, "DELETE /api/region/links/{name}", c.removeLink)
+	c.handle(mux, "POST /api/region/links/{name}/sync", c.syncLink)
+	c.handle(mux, "GET /api/region/conflicts", c.listConflicts)
+}
+
+func regionID(id model.RegionID) string { return fmt.Sprintf("%016x", uint64(id)) }
+
+func regionName(name string, id model.RegionID) string {
+	if name != "" || id == 0 {
+		return name
+	}
+	return regionID(id)
+}
+
+var linkModes = map[string]model.LinkMode{"async": model.LinkAsync, "manual": model.LinkManual}
+
+// parseMode reads a mode; an unknown one is left to the check of the link.
+func parseMode(text string) model.LinkMode { return linkModes[text] }
+
+func modeName(m model.LinkMode) string {
+	if m == model.LinkManual {
+		return "manual"
+	}
+	return "async"
+}
+
+func linkView(s *region.Status) Link {
+	return Link{
+		Name: s.Name, To: s.Spec.To, Region: regionName(s.Spec.RegionName, s.Spec.Region), Mode: modeName(s.Spec.Mode),
+		Tables: s.Spec.Tables, Where: s.Spec.Where, Values: s.Spec.Values, BytesPerSecond: s.Spec.BytesPerSecond, Paused: s.Spec.Paused,
+		Status: &LinkStatus{
+			LagSeconds: s.Lag.Seconds(), LagChanges: s.LagChanges, LagBytes: s.LagBytes, Copying: s.Copying, Problem: s.Problem,
+		},
+	}
+}
+
+func (c *console) showRegions(ctx context.Context, _ *http.Request, _ []byte) (any, error) {
+	id, name := c.regions.Self()
+	all := Regions{ID: regionID(id), Name: name, Links: []Link{}, Inbound: []Inbound{}}
+	links, err := c.regions.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for i := range links {
+		all.Links = append(all.Links, linkView(&links[i]))
+	}
+	inbounds, err := c.regions.Inbounds(ctx)
+	for _, in := range inbounds {
+		all.Inbound = append(all.Inbound, Inbound{Name: in.Name, Region: regionName(in.Spec.RegionName, in.Spec.Region), Link: in.Spec.Link})
+	}
+	return all, err
+}
+
+func (c *console) nameRegion(ctx context.Context, _ *http.Request, body []byte) (any, error) {
+	var req struct {
+		Name string `json:"name"`
+	}
+	if err := json.Unmarshal(body, &req); err != nil {
+		return nil, model.Errorf(model.ErrValidation, "malformed JSON: %v", err)
+	}
+	return struct{}{}, c.regions.SetName(ctx, req.Name)
+}
+
+// linkTokenLife is how long a token for a link is good.
+const linkTokenLife = time.Hour
+
+func (c *console) inviteRegion(ctx context.Context, _ *http.Request, body []byte) (any, error) {
+	var req struct {
+		Name string `json:"name"`
+	}
+	if err := json.Unmarshal(body, &req); err != nil {
+		return nil, model.Errorf(model.ErrValidation, "malformed JSON: %v", err)
+	}
+	text, err := c.admin.InviteRegion(ctx, req.Name, linkTokenLife)
+	return tokenResult{Token: text, Expires: time.Now().Add(linkTokenLife).UTC()}, err
+}
+
+func (c *console) addLink(ctx context.Context, _ *http.Request, body []byte) (any, error) {
+	var l Link
+	if err := json.Unmarshal(body, &l); err != nil {
+		return nil, model.Errorf(model.ErrValidation, "malformed JSON: %v", err)
+	}
+	hash, authority, err := region.ParseToken(strings.TrimSpace(l.Token))
+	if err != nil {
+		return nil, model.Errorf(model.ErrValidation, "%v", err)
+	}
+	return struct{}{}, c.regions.Add(ctx, &region.Settings{
+		Name: l.Name, To: l.To, Authority: authority, TokenHash: hash, Mode: parseMode(l.Mode), Tables: l.Tables,
+		Where: l.Where, Values: l.Values, BytesPerSecond: l.BytesPerSecond, Paused: l.Paused,
+	})
+}
+
+func (c *console) showLink(ctx context.Context, r *http.Request, _ []byte) (any, error) {
+	s, err := c.regions.Describe(ctx, r.PathValue("name"))
+	if err != nil {
+		return nil, err
+	}
+	return linkView(&s), nil
+}
+
+func (c *console) changeLink(ctx context.Context, r *http.Request, body []byte) (any, error) {
+	var ch LinkChange
+	if err := json.Unmarshal(body, &ch); err != nil {
+		return nil, model.Errorf(model.ErrValidation, "malformed JSON: %v", err)
+	}
+	change := region.Change{To: ch.To, Tables: ch.Tables, Where: ch.Where, Values: ch.Values, BytesPerSecond: ch.BytesPerSecond, Paused: ch.Paused}
+	if ch.Mode != nil {
+		mode := parseMode(*ch.Mode)
+		change.Mode = &mode
+	}
+	return struct{}{}, c.regions.Change(ctx, r.PathValue("name"), &change)
+}
+
+func (c *console) removeLink(ctx context.Context, r *http.Request, _ []byte) (any, error) {
+	return struct{}{}, c.regions.Remove(ctx, r.PathValue("name"))
+}
+
+func (c *console) removeInbound(ctx context.Context, r *http.Request, _ []byte) (any, error) {
+	return struct{}{}, c.regions.Expel(ctx, r.PathValue("name"))
+}
+
+func (c *console) syncLink(ctx context.Context, r *http.Request, _ []byte) (any, error) {
+	return struct{}{}, c.regions.Sync(ctx, r.PathValue("name"))
+}
+
+// listConflicts lists what all tablets keep, tablet by tablet.
+func (c *console) listConflicts(ctx context.Context, _ *http.Request, _ []byte) (any, error) {
+	list := []Conflict{}
+	err := c.regions.EachConflict(ctx, func(t model.TabletID, table, key string, l *model.Conflict) error {
+		one := Conflict{
+			Tablet: t.String(), Number: l.Number, Table: table, Key: key, Deleted: l.Loser.Delete,
+			Written: l.Loser.Version.Stamp.Time(), LostTo: l.Winner.Stamp.Time(), By: "here",
+		}
+		if id := l.Loser.Version.Region; id != 0 {
+			one.By = regionID(id)
+		}
+		if !l.Loser.Delete {
+			d := model.NewDecoder(l.Loser.Item)
+			item := model.DecodeItem(d)
+			if err := d.Done(); err != nil {
+				return err
+			}
+			one.Item = plain(model.MapValue(item))
+		}
+		list = append(list, one)
+		return nil
+	})
+	return list, err
+}
+
+// plain is a value as JSON without the names of its types; bytes and sets are
+// shown as texts and lists.
+func plain(v model.Value) any {
+	switch v.Kind {
+	case model.KindM:
+		m := map[string]any{}
+		for _, a := range v.Map {
+			m[a.Name] = plain(a.Value)
+		}
+		return m
+	case model.KindL, model.KindSS, model.KindNS, model.KindBS:
+		list := []any{}
+		for _, e := range v.List {
+			list = append(list, plain(e))
+		}
+		return list
+	case model.KindN:
+		return json.Number(v.Str)
+	case model.KindBool:
+		return v.Bool
+	case model.KindNull:
+		return nil
+	case model.KindS:
+		return v.Str
+	default:
+		return []byte(v.Str)
+	}
+}

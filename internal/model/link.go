@@ -1,0 +1,112 @@
+package model
+
+// Kinds of resource that tie regions together; see docs/replication.md.
+const (
+	KindLink    ResourceKind = 5 // what this cluster ships to another; Spec is a LinkSpec
+	KindInbound ResourceKind = 6 // what another cluster ships to this one; Spec is an InboundSpec
+)
+
+// LinkMode says when a link ships. The numbers are part of the stored format.
+type LinkMode uint8
+
+// The modes.
+const (
+	LinkAsync  LinkMode = 1 // at once
+	LinkManual LinkMode = 2 // when somebody asks for it
+)
+
+// LinkTarget is how far a manual link shall ship in one tablet.
+type LinkTarget struct {
+	Tablet TabletID
+	UpTo   ChangeNumber
+}
+
+// LinkSpec is the Spec of a link in the catalog.
+type LinkSpec struct {
+	To             string   // HOST:PORT of a peer listener there
+	Authority      [16]byte // names the certificates that are expected there
+	Key            [32]byte // proves there who is shipping; secret
+	Inbound        ResourceID
+	Region         RegionID // of the other cluster
+	RegionName     string
+	Mode           LinkMode
+	Tables         []string // names, or beginnings of names that end in *
+	Where          string   // condition on items; "" ships all
+	Values         string   // of the condition, as JSON
+	Paused         bool
+	BytesPerSecond uint64       // on the wire; 0 is no bound
+	Targets        []LinkTarget // of the last request to sync, by tablet
+	CreatedMs      int64
+}
+
+// linkSpecVersion begins every encoded LinkSpec and InboundSpec.
+const linkSpecVersion = 1
+
+// Append appends the stored form. See docs/format/region.md.
+func (s *LinkSpec) Append(dst []byte) []byte {
+	dst = AppendString(append(dst, linkSpecVersion), s.To)
+	dst = append(append(dst, s.Authority[:]...), s.Key[:]...)
+	dst = AppendUvarint(AppendUvarint(dst, uint64(s.Inbound)), uint64(s.Region))
+	dst = append(AppendString(dst, s.RegionName), byte(s.Mode))
+	dst = AppendUvarint(dst, uint64(len(s.Tables)))
+	for _, t := range s.Tables {
+		dst = AppendString(dst, t)
+	}
+	dst = AppendString(AppendString(dst, s.Where), s.Values)
+	dst = AppendUvarint(AppendBool(dst, s.Paused), s.BytesPerSecond)
+	dst = AppendUvarint(dst, uint64(len(s.Targets)))
+	for _, t := range s.Targets {
+		dst = AppendUvarint(AppendUvarint(dst, uint64(t.Tablet)), uint64(t.UpTo))
+	}
+	return AppendUvarint(dst, uint64(s.CreatedMs))
+}
+
+// Decode reads what Append wrote.
+func (s *LinkSpec) Decode(d *Decoder) {
+	if d.Byte() != linkSpecVersion {
+		d.Fail()
+	}
+	s.To = d.String()
+	copy(s.Authority[:], d.Fixed(len(s.Authority)))
+	copy(s.Key[:], d.Fixed(len(s.Key)))
+	s.Inbound, s.Region = ResourceID(d.Uvarint()), RegionID(d.Uvarint())
+	s.RegionName, s.Mode = d.String(), LinkMode(d.Byte())
+	for n := d.Count(); n > 0 && d.Err() == nil; n-- {
+		s.Tables = append(s.Tables, d.String())
+	}
+	s.Where, s.Values = d.String(), d.String()
+	s.Paused, s.BytesPerSecond = d.Bool(), d.Uvarint()
+	for n := d.Count(); n > 0 && d.Err() == nil; n-- {
+		s.Targets = append(s.Targets, LinkTarget{TabletID(d.Uvarint()), ChangeNumber(d.Uvarint())})
+	}
+	s.CreatedMs = int64(d.Uvarint())
+}
+
+// InboundSpec is the Spec of an inbound link in the catalog. It begins as a
+// token that one link of another cluster may use, once.
+type InboundSpec struct {
+	TokenHash  [32]byte // SHA-256 of the token's secret; zero once it was used
+	ExpiresMs  int64    // of the token
+	KeyHash    [32]byte // SHA-256 of the link's key
+	Region     RegionID // of the other cluster; zero until the token is used
+	RegionName string
+	Link       string // the link's name there
+}
+
+// Append appends the stored form. See docs/format/region.md.
+func (s *InboundSpec) Append(dst []byte) []byte {
+	dst = append(append(dst, linkSpecVersion), s.TokenHash[:]...)
+	dst = append(AppendUvarint(dst, uint64(s.ExpiresMs)), s.KeyHash[:]...)
+	return AppendString(AppendString(AppendUvarint(dst, uint64(s.Region)), s.RegionName), s.Link)
+}
+
+// Decode reads what Append wrote.
+func (s *InboundSpec) Decode(d *Decoder) {
+	if d.Byte() != linkSpecVersion {
+		d.Fail()
+	}
+	copy(s.TokenHash[:], d.Fixed(len(s.TokenHash)))
+	s.ExpiresMs = int64(d.Uvarint())
+	copy(s.KeyHash[:], d.Fixed(len(s.KeyHash)))
+	s.Region, s.RegionName, s.Link = RegionID(d.Uvarint()), d.String(), d.String()
+}

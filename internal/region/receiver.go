@@ -1,0 +1,329 @@
+package region
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"slices"
+	"time"
+
+	"weir.dev/weir/internal/model"
+)
+
+// Receive answers a request of another region, whose sender has shown the
+// inbound link and its key. Errors are shown there; what was not applied is
+// sent again.
+func (e *Engine) Receive(ctx context.Context, from model.ResourceID, key [32]byte, op Op, body []byte) ([]byte, error) {
+	if op == OpOpen {
+		return e.open(ctx, key, body)
+	}
+	link, spec, err := e.admit(ctx, from, key)
+	if err != nil {
+		return nil, err
+	}
+	switch op {
+	case OpTables:
+		return nil, e.haveTables(ctx, link, body)
+	case OpApply:
+		return e.takeIn(ctx, spec, body)
+	case OpMark:
+		return e.mark(ctx, link, spec)
+	case OpPassed:
+		return nil, e.passed(ctx, link, body)
+	default:
+		return nil, model.Errorf(model.ErrUnsupported, "this region does not know operation %d; it may be older than the other", op)
+	}
+}
+
+// errKey does not say which part was wrong.
+var errKey = model.Errorf(model.ErrAccessDenied, "this region knows no such link: it was removed here, or its token was used or has expired; remove the link and add it with a new token")
+
+// admit finds the inbound link whose key was shown.
+func (e *Engine) admit(ctx context.Context, from model.ResourceID, key [32]byte) (model.ResourceID, *model.InboundSpec, error) {
+	r, ok := e.cluster.Catalog().ResourceByID(from)
+	if !ok {
+		if err := e.cluster.SyncCatalog(ctx); err != nil {
+			return 0, nil, err
+		}
+		r, ok = e.cluster.Catalog().ResourceByID(from)
+	}
+	if !ok || r.Kind != model.KindInbound {
+		return 0, nil, errKey
+	}
+	spec, err := decodeInbound(r)
+	hash := sha256.Sum256(key[:])
+	if err != nil || spec.Region == 0 || subtle.ConstantTimeCompare(hash[:], spec.KeyHash[:]) != 1 {
+		return 0, nil, cmp.Or(err, error(errKey))
+	}
+	return r.ID, &spec, nil
+}
+
+// open lets a link in that shows the token of an inbound link, and uses the
+// token up. The same link may ask twice.
+func (e *Engine) open(ctx context.Context, tokenHash [32]byte, body []byte) ([]byte, error) {
+	var req openRequest
+	if err := decode(body, &req); err != nil {
+		return nil, err
+	}
+	if req.Region == 0 || req.Region == e.cluster.Catalog().Region() {
+		return nil, model.Errorf(model.ErrValidation, "a link leads to another cluster, not back to its own")
+	}
+	all, err := e.service.ListTied(ctx, model.KindInbound)
+	if err != nil {
+		return nil, err
+	}
+	for i := range all {
+		spec, err := decodeInbound(&all[i])
+		if err != nil {
+			return nil, err
+		}
+		if subtle.ConstantTimeCompare(spec.TokenHash[:], tokenHash[:]) != 1 || tokenHash == [32]byte{} {
+			continue
+		}
+		again := spec.Region == req.Region && spec.KeyHash == req.KeyHash
+		if !again {
+			if spec.Region != 0 || e.clock.Now().UnixMilli() > spec.ExpiresMs {
+				return nil, errKey
+			}
+			spec.Region, spec.RegionName, spec.Link, spec.KeyHash = req.Region, req.Name, req.Link, req.KeyHash
+			if _, err := e.service.UpdateTied(ctx, &all[i], spec.Append(nil)); err != nil {
+				return nil, err
+			}
+			e.log.Info("another region ships to this one", "region", req.Name, "link", req.Link, "inbound", all[i].Name)
+		}
+		c := e.cluster.Catalog()
+		a := openAnswer{Inbound: all[i].ID, Region: c.Region(), Name: c.Settings.RegionName}
+		return a.Append(nil), nil
+	}
+	return nil, errKey
+}
+
+// haveTables makes tables that are missing and keeps their tombstones for the
+// link in every tablet.
+func (e *Engine) haveTables(ctx context.Context, link model.ResourceID, body []byte) error {
+	var req tablesRequest
+	if err := decode(body, &req); err != nil {
+		return err
+	}
+	for _, n := range req.Tables {
+		var spec model.TableSpec
+		if err := decode(n.Spec, &spec); err != nil {
+			return err
+		}
+		if err := e.service.CopyTable(ctx, n.Name, &spec); err != nil {
+			return err
+		}
+		id, err := e.service.ResourceID(ctx, model.KindTable, n.Name)
+		if err != nil {
+			return err
+		}
+		if err := e.holdTombstones(ctx, link, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *Engine) holdTombstones(ctx context.Context, link, table model.ResourceID) error {
+	c := e.cluster.Catalog()
+	for i := range c.Tablets {
+		t := &c.Tablets[i]
+		if t.Hi <= t.Lo {
+			continue
+		}
+		s, err := e.strongState(ctx, link, t)
+		if err != nil {
+			return err
+		}
+		if slices.ContainsFunc(s.Tables, func(w model.WatchedTable) bool { return w.Table == table }) {
+			continue
+		}
+		body := model.Watch{Reader: link, Keep: true}
+		res, err := e.propose(ctx, &model.Command{Kind: model.CmdWatch, Resource: table, Slot: model.Slot(t.Lo), Body: body.Append(nil)})
+		if err != nil {
+			return err
+		}
+		if res.Status != model.StatusOK {
+			return model.Errorf(model.ErrNotFound, "the link or one of its tables was removed")
+		}
+	}
+	return nil
+}
+
+// takeIn applies a batch.
+func (e *Engine) takeIn(ctx context.Context, from *model.InboundSpec, packed []byte) ([]byte, error) {
+	body, err := unpack(packed)
+	if err != nil {
+		return nil, err
+	}
+	var b batch
+	if err := decode(body, &b); err != nil {
+		return nil, err
+	}
+	now := e.clock.Now()
+	if now.Sub(time.UnixMilli(b.ReadMs)) > maxBatchAge {
+		return nil, model.Errorf(model.ErrUnavailable, "the message is too old, or the clocks of the two regions differ by more than %v", maxBatchAge)
+	}
+	var all model.ApplyChangesResult
+	for i := range b.Tables {
+		if err := e.takeInTable(ctx, from, &b.Tables[i], now, &all); err != nil {
+			return nil, err
+		}
+	}
+	return all.Append(nil), nil
+}
+
+// takeInTable applies the changes of one table, tablet by tablet.
+func (e *Engine) takeInTable(ctx context.Context, from *model.InboundSpec, t *tableChanges, now time.Time, all *model.ApplyChangesResult) error {
+	id, err := e.service.ResourceID(ctx, model.KindTable, t.Name)
+	if err != nil {
+		return err
+	}
+	c := e.cluster.Catalog()
+	parts := map[model.TabletID]*part{} // finds in order; never ranged over
+	var order []*part
+	for i := range t.Changes {
+		slot, err := e.check(id, &t.Changes[i], now, from)
+		if err != nil {
+			return err
+		}
+		tablet, ok := c.TabletOf(slot)
+		if !ok {
+			return model.Errorf(model.ErrUnavailable, "this node has not received the catalog yet")
+		}
+		p := parts[tablet.ID]
+		if p == nil {
+			p = &part{slot: slot}
+			parts[tablet.ID] = p
+			order = append(order, p)
+		}
+		p.changes = append(p.changes, t.Changes[i])
+		p.stamp = max(p.stamp, t.Changes[i].Version.Stamp+1)
+	}
+	for _, p := range order {
+		if err := e.applyPart(ctx, id, c.Region(), p, all); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// part is what of a batch belongs to one tablet.
+type part struct {
+	slot    model.Slot
+	stamp   model.Stamp // later than all of them
+	changes []model.Change
+}
+
+func (e *Engine) applyPart(ctx context.Context, table model.ResourceID, self model.RegionID, p *part, all *model.ApplyChangesResult) error {
+	body := model.ApplyChanges{Self: self, Changes: p.changes}
+	cmd := &model.Command{Kind: model.CmdApplyChanges, Resource: table, Slot: p.slot, Stamp: p.stamp, Body: body.Append(nil)}
+	res, err := e.propose(ctx, cmd)
+	if err != nil {
+		return err
+	}
+	switch res.Status {
+	case model.StatusOK:
+	case model.StatusGone:
+		return model.Errorf(model.ErrNotFound, "the table was deleted")
+	default:
+		return model.Errorf(model.ErrInternal, "changes were refused with status %d", res.Status)
+	}
+	var did model.ApplyChangesResult
+	if err := decode(res.Body, &did); err != nil {
+		return err
+	}
+	all.Applied += did.Applied
+	all.Known += did.Known
+	all.Conflicts += did.Conflicts
+	return nil
+}
+
+// check holds a change to what the tablet takes for granted, and returns its
+// slot.
+func (e *Engine) check(table model.ResourceID, c *model.Change, now time.Time, from *model.InboundSpec) (model.Slot, error) {
+	if ahead := c.Version.Stamp.Time().Sub(now); ahead > maxClockLead {
+		return 0, model.Errorf(model.ErrUnavailable, "a clock of the region %s is %v ahead: set the clocks of all nodes", from.RegionName, ahead.Round(time.Second))
+	}
+	if c.Version.Region == 0 || slices.ContainsFunc(c.History, func(v model.Version) bool { return v.Region == 0 }) || c.Size > model.MaxItemBytes {
+		return 0, model.Errorf(model.ErrValidation, "a change is malformed")
+	}
+	if c.Delete {
+		return e.service.CheckKey(table, c.Key)
+	}
+	d := model.NewDecoder(c.Item)
+	item := model.DecodeItem(d)
+	if err := d.Done(); err != nil {
+		return 0, model.Errorf(model.ErrValidation, "a change holds a malformed item")
+	}
+	return e.service.CheckItem(table, c.Key, item)
+}
+
+// mark answers with what the other region has surely heard of: what a link back
+// to it has shipped. A region that only this one is shipped from, and that ships
+// nowhere, has nothing to tell. Where neither holds, nothing is ever passed and
+// tombstones stay.
+func (e *Engine) mark(ctx context.Context, inbound model.ResourceID, from *model.InboundSpec) ([]byte, error) {
+	c := e.cluster.Catalog()
+	var back model.ResourceID
+	links, inbounds := 0, 0
+	for i := range c.Resources {
+		switch r := &c.Resources[i]; r.Kind {
+		case model.KindInbound:
+			inbounds++
+		case model.KindLink:
+			links++
+			if spec, err := decodeLink(r); err == nil && spec.Region == from.Region {
+				back = r.ID
+			}
+		}
+	}
+	if back == 0 && (links > 0 || inbounds > 1) {
+		return marks(nil).Append(nil), nil
+	}
+	reader := cmp.Or(back, inbound)
+	var m marks
+	for i := range c.Tablets {
+		t := &c.Tablets[i]
+		if t.Hi <= t.Lo {
+			continue
+		}
+		s, err := e.strongState(ctx, reader, t)
+		if err != nil {
+			return nil, err
+		}
+		upTo := s.Last
+		if back != 0 {
+			upTo = s.UpTo
+		}
+		m = append(m, model.LinkTarget{Tablet: t.ID, UpTo: upTo})
+	}
+	return m.Append(nil), nil
+}
+
+// passed moves the inbound link's reader forward.
+func (e *Engine) passed(ctx context.Context, inbound model.ResourceID, body []byte) error {
+	var m marks
+	if err := decode(body, &m); err != nil {
+		return err
+	}
+	c := e.cluster.Catalog()
+	for _, t := range m {
+		tablet, ok := c.TabletByID(t.Tablet)
+		if !ok {
+			return model.Errorf(model.ErrValidation, "there is no tablet %v here", t.Tablet)
+		}
+		s, err := e.strongState(ctx, inbound, tablet)
+		if err != nil {
+			return err
+		}
+		if s.UpTo >= t.UpTo {
+			continue
+		}
+		if err := e.advance(ctx, place{inbound, t.Tablet}, tablet.Lo, min(t.UpTo, s.Last), s.Total); err != nil {
+			return err
+		}
+	}
+	return nil
+}

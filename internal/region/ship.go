@@ -1,0 +1,176 @@
+package region
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"weir.dev/weir/internal/model"
+)
+
+const (
+	// shipBytes is how much of the log one message carries.
+	shipBytes = 512 << 10
+	// remoteTimeout bounds one request to another region.
+	remoteTimeout = 20 * time.Second
+)
+
+// ship sends the next entries of the log and then advances. It reports whether
+// there were any.
+func (w *worker) ship(j *job) (did bool, err error) {
+	read := w.engine.clock.Now()
+	q := model.ChangesQuery{Tablet: j.tablet, After: w.upTo, MaxBytes: shipBytes}
+	res, err := w.engine.read(w.ctx, &model.Query{Kind: model.QueryChanges, Slot: model.Slot(j.lo), Body: q.Append(nil)}, false)
+	if err != nil {
+		return false, err
+	}
+	var log model.ChangesResult
+	if err := decode(res.Body, &log); err != nil || len(log.Changes) == 0 {
+		return false, err
+	}
+	out := batch{ReadMs: read.UnixMilli()}
+	c := w.engine.cluster.Catalog()
+	for i := range log.Changes {
+		e := &log.Changes[i]
+		r, ok := c.ResourceByID(e.Resource)
+		if _, watched := w.table(e.Resource); !ok || !watched {
+			continue
+		}
+		old := e.Old
+		if !e.HasOld {
+			old = nil
+		}
+		take, err := w.filter.takesChange(&e.Change, old)
+		if err != nil {
+			return false, err
+		}
+		if take {
+			w.add(j, &out, r.Name, &e.Change)
+		}
+	}
+	if err := w.send(j, &out); err != nil {
+		return false, err
+	}
+	last := log.Changes[len(log.Changes)-1]
+	if err := w.engine.advance(w.ctx, j.place, j.lo, last.Number, last.Total); err != nil {
+		return false, err
+	}
+	w.upTo, w.total = last.Number, last.Total
+	return true, nil
+}
+
+// takesChange reports whether a change passes the condition. One that no longer
+// does becomes a delete there, if what it replaced did.
+func (f *filter) takesChange(c *model.Change, old []byte) (bool, error) {
+	if c.Delete || f.condition == nil {
+		return true, nil
+	}
+	take, err := f.takes(c.Item)
+	if take || err != nil || len(old) == 0 {
+		return take, err
+	}
+	if had, err := f.takes(old); !had || err != nil {
+		return false, err
+	}
+	c.Delete, c.Size, c.Item, c.Merge = true, 0, nil, nil
+	return true, nil
+}
+
+// add puts a change into the batch, under the names that regions have among
+// each other, unless the other region wrote it.
+func (w *worker) add(j *job, out *batch, table string, c *model.Change) {
+	c.Rename(0, w.engine.cluster.Catalog().Region())
+	if c.Version.Region != j.spec.Region {
+		out.add(table, c)
+	}
+}
+
+// send has the other region apply a batch.
+func (w *worker) send(j *job, b *batch) error {
+	if len(b.Tables) == 0 {
+		return nil
+	}
+	packed, err := pack(b.Append(nil))
+	if err != nil {
+		return err
+	}
+	w.charge(j, len(packed))
+	_, err = w.call(j, OpApply, packed)
+	return err
+}
+
+func (w *worker) call(j *job, op Op, body []byte) ([]byte, error) {
+	return w.engine.call(w.ctx, &j.spec, op, body)
+}
+
+func (e *Engine) call(ctx context.Context, spec *model.LinkSpec, op Op, body []byte) ([]byte, error) {
+	ctx, cancel := e.within(ctx, remoteTimeout)
+	defer cancel()
+	return e.dialer.Call(ctx, &Target{Addr: spec.To, Authority: spec.Authority, Inbound: spec.Inbound, Key: spec.Key}, op, body)
+}
+
+// advance moves a reader forward, and lets the tablet remove what nobody needs.
+func (e *Engine) advance(ctx context.Context, p place, slot uint32, n model.ChangeNumber, total uint64) error {
+	body := model.Advance{UpTo: n, Total: total}
+	for ctx.Err() == nil {
+		res, err := e.propose(ctx, &model.Command{Kind: model.CmdAdvance, Resource: p.link, Slot: model.Slot(slot), Body: body.Append(nil)})
+		if err != nil {
+			return err
+		}
+		if res.Status != model.StatusOK {
+			return model.Errorf(model.ErrNotFound, "the link was removed")
+		}
+		var did model.AdvanceResult
+		if err := decode(res.Body, &did); err != nil || !did.More {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+// limit spreads the bytes of a link's workers on this node over time.
+type limit struct {
+	mu   sync.Mutex // guards free
+	free time.Time  // when the next byte may go
+}
+
+// rest waits until the link's bound lets more bytes go: before they are read,
+// since what was read long ago is refused there.
+func (w *worker) rest(j *job) error {
+	if j.spec.BytesPerSecond == 0 {
+		return nil
+	}
+	l, now := w.engine.limit(j.link), w.engine.clock.Now()
+	l.mu.Lock()
+	wait := l.free.Sub(now)
+	l.mu.Unlock()
+	if wait > 0 && !w.engine.sleep(w.ctx, wait) {
+		return w.ctx.Err()
+	}
+	return nil
+}
+
+// charge counts n bytes. The link's bound is shared by the nodes in proportion
+// to the tablets that they lead.
+func (w *worker) charge(j *job, n int) {
+	if j.spec.BytesPerSecond == 0 {
+		return
+	}
+	l, now := w.engine.limit(j.link), w.engine.clock.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.free.Before(now) {
+		l.free = now
+	}
+	perSecond := max(1, float64(j.spec.BytesPerSecond)*j.share)
+	l.free = l.free.Add(time.Duration(float64(n) / perSecond * float64(time.Second)))
+}
+
+func (e *Engine) limit(link model.ResourceID) *limit {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.limits[link] == nil {
+		e.limits[link] = &limit{}
+	}
+	return e.limits[link]
+}

@@ -1,0 +1,211 @@
+package region
+
+import (
+	"bytes"
+	"compress/flate"
+	"context"
+	"fmt"
+	"io"
+	"sync"
+
+	"weir.dev/weir/internal/model"
+)
+
+// Dialer reaches other regions. It may block and its errors are shown to the
+// operator.
+type Dialer interface {
+	// Call sends one request to a node of the region that target names, and
+	// returns its answer. An error leaves open whether the request arrived.
+	Call(ctx context.Context, target *Target, op Op, body []byte) ([]byte, error)
+}
+
+// Target says whom to ask, and who asks.
+type Target struct {
+	Addr      string   // HOST:PORT of a peer listener
+	Authority [16]byte // whose certificates are expected there
+	Inbound   model.ResourceID
+	Key       [32]byte // of the link; for OpOpen the hash of the token's secret
+}
+
+// Op is one thing that regions ask of each other. The numbers are part of the
+// protocol between regions; see docs/format/region.md.
+type Op uint8
+
+// The operations.
+const (
+	OpOpen   Op = 1 // a new link, by its token
+	OpTables Op = 2 // have these tables, and keep their tombstones for this link
+	OpApply  Op = 3 // apply these changes
+	OpMark   Op = 4 // how far have you surely told us everything?
+	OpPassed Op = 5 // what we had to say of the time before that has arrived
+)
+
+// maxWireBytes bounds a message, unpacked.
+const maxWireBytes = 8 << 20
+
+// openRequest asks for admission; the target's key proves the token.
+type openRequest struct {
+	Region  model.RegionID
+	Name    string // of the region
+	Link    string
+	KeyHash [32]byte
+}
+
+func (o *openRequest) Append(dst []byte) []byte {
+	dst = model.AppendString(model.AppendString(model.AppendUvarint(dst, uint64(o.Region)), o.Name), o.Link)
+	return append(dst, o.KeyHash[:]...)
+}
+
+func (o *openRequest) Decode(d *model.Decoder) {
+	o.Region, o.Name, o.Link = model.RegionID(d.Uvarint()), d.String(), d.String()
+	copy(o.KeyHash[:], d.Fixed(len(o.KeyHash)))
+}
+
+type openAnswer struct {
+	Inbound model.ResourceID
+	Region  model.RegionID
+	Name    string
+}
+
+func (o *openAnswer) Append(dst []byte) []byte {
+	return model.AppendString(model.AppendUvarint(model.AppendUvarint(dst, uint64(o.Inbound)), uint64(o.Region)), o.Name)
+}
+
+func (o *openAnswer) Decode(d *model.Decoder) {
+	o.Inbound, o.Region, o.Name = model.ResourceID(d.Uvarint()), model.RegionID(d.Uvarint()), d.String()
+}
+
+// tablesRequest names tables with their specs.
+type tablesRequest struct{ Tables []namedTable }
+
+type namedTable struct {
+	Name string
+	Spec []byte // a model.TableSpec
+}
+
+func (t *tablesRequest) Append(dst []byte) []byte {
+	dst = model.AppendUvarint(dst, uint64(len(t.Tables)))
+	for _, n := range t.Tables {
+		dst = model.AppendBytes(model.AppendString(dst, n.Name), n.Spec)
+	}
+	return dst
+}
+
+func (t *tablesRequest) Decode(d *model.Decoder) {
+	for n := d.Count(); n > 0 && d.Err() == nil; n-- {
+		t.Tables = append(t.Tables, namedTable{d.String(), d.Bytes()})
+	}
+}
+
+// batch is changes of one or more tables, in order for each table.
+type batch struct {
+	ReadMs int64 // when they were read, by the sender's clock
+	Tables []tableChanges
+}
+
+type tableChanges struct {
+	Name    string
+	Changes []model.Change
+}
+
+func (b *batch) Append(dst []byte) []byte {
+	dst = model.AppendUvarint(model.AppendUvarint(dst, uint64(b.ReadMs)), uint64(len(b.Tables)))
+	for i := range b.Tables {
+		t := &b.Tables[i]
+		dst = model.AppendChanges(model.AppendString(dst, t.Name), t.Changes)
+	}
+	return dst
+}
+
+func (b *batch) Decode(d *model.Decoder) {
+	b.ReadMs = int64(d.Uvarint())
+	for n := d.Count(); n > 0 && d.Err() == nil; n-- {
+		t := tableChanges{Name: d.String()}
+		t.Changes = model.DecodeChanges(d)
+		b.Tables = append(b.Tables, t)
+	}
+}
+
+// add puts a change behind those of its table.
+func (b *batch) add(table string, c *model.Change) {
+	for i := range b.Tables {
+		if b.Tables[i].Name == table {
+			b.Tables[i].Changes = append(b.Tables[i].Changes, *c)
+			return
+		}
+	}
+	b.Tables = append(b.Tables, tableChanges{table, []model.Change{*c}})
+}
+
+// marks are places in the change logs of the answering region's tablets.
+type marks []model.LinkTarget
+
+func (m marks) Append(dst []byte) []byte {
+	dst = model.AppendUvarint(dst, uint64(len(m)))
+	for _, t := range m {
+		dst = model.AppendUvarint(model.AppendUvarint(dst, uint64(t.Tablet)), uint64(t.UpTo))
+	}
+	return dst
+}
+
+func (m *marks) Decode(d *model.Decoder) {
+	for n := d.Count(); n > 0 && d.Err() == nil; n-- {
+		*m = append(*m, model.LinkTarget{Tablet: model.TabletID(d.Uvarint()), UpTo: model.ChangeNumber(d.Uvarint())})
+	}
+}
+
+type decodable interface{ Decode(*model.Decoder) }
+
+func decode(b []byte, v decodable) error {
+	d := model.NewDecoder(b)
+	v.Decode(d)
+	if err := d.Done(); err != nil {
+		return fmt.Errorf("cannot read what the other region says: %w", err)
+	}
+	return nil
+}
+
+// packers and unpackers are kept: each has a window of its own to fill.
+var (
+	packers   sync.Pool // of *flate.Writer
+	unpackers sync.Pool // of io.ReadCloser that are flate.Resetters
+)
+
+// pack compresses a message: items repeat their attribute names.
+func pack(b []byte) ([]byte, error) {
+	var out bytes.Buffer
+	w, kept := packers.Get().(*flate.Writer)
+	if kept {
+		w.Reset(&out)
+	} else {
+		var err error
+		if w, err = flate.NewWriter(&out, flate.BestSpeed); err != nil {
+			return nil, err
+		}
+	}
+	defer packers.Put(w)
+	if _, err := w.Write(b); err != nil {
+		return nil, err
+	}
+	err := w.Close()
+	return out.Bytes(), err
+}
+
+// unpack undoes pack and refuses what becomes too large.
+func unpack(b []byte) ([]byte, error) {
+	r, kept := unpackers.Get().(io.ReadCloser)
+	if !kept {
+		r = flate.NewReader(bytes.NewReader(b))
+	} else if err := r.(flate.Resetter).Reset(bytes.NewReader(b), nil); err != nil {
+		return nil, err
+	}
+	defer unpackers.Put(r)
+	out, err := io.ReadAll(io.LimitReader(r, maxWireBytes+1))
+	if err == nil && len(out) > maxWireBytes {
+		err = fmt.Errorf("larger than %d bytes", maxWireBytes)
+	}
+	if err != nil {
+		return nil, model.Errorf(model.ErrValidation, "cannot unpack a message: %v", err)
+	}
+	return out, nil
+}

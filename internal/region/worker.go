@@ -1,0 +1,335 @@
+package region
+
+import (
+	"context"
+	"encoding/json"
+	"path"
+	"strings"
+	"sync"
+	"time"
+
+	"weir.dev/weir/internal/expr"
+	"weir.dev/weir/internal/model"
+)
+
+// worker ships the changes of one tablet over one link, one message at a time:
+// that keeps the order of each key. Two workers of one place, around a change
+// of leader, do no harm.
+type worker struct {
+	engine *Engine
+	ctx    context.Context
+	cancel context.CancelFunc
+
+	mu  sync.Mutex // guards job
+	job job
+
+	// What follows is of run's goroutine only.
+	known    bool               // what follows is read
+	version  uint64             // of the link that it was read for
+	settled  uint64             // of the link whose request to sync is done here
+	upTo     model.ChangeNumber // read and arrived
+	total    uint64             // of upTo
+	tables   []copying          // watched, by id
+	selected uint64             // the catalog's version that the tables were chosen from
+	filter   filter
+}
+
+func (e *Engine) startWorker(j job) *worker {
+	w := &worker{engine: e, job: j}
+	w.ctx, w.cancel = context.WithCancel(e.ctx)
+	e.tasks.Go(w.run)
+	return w
+}
+
+// update tells the worker what the catalog says now.
+func (w *worker) update(j job) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.job = j
+}
+
+func (w *worker) current() job {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.job
+}
+
+// run ships until the worker is stopped.
+func (w *worker) run() {
+	retry, idle := firstRetry, idlePause
+	for w.ctx.Err() == nil {
+		j := w.current()
+		if j.spec.Paused {
+			w.engine.noteProblem(j.place, nil)
+			w.engine.sleep(w.ctx, superviseEvery)
+			continue
+		}
+		did, err := w.step(&j)
+		switch {
+		case w.ctx.Err() != nil:
+			return
+		case err != nil:
+			w.known = false // what was in memory may be stale
+			if w.engine.noteProblem(j.place, err) {
+				w.engine.log.Warn("cannot ship to another region; trying again", "link", j.name, "tablet", j.tablet, "error", err)
+			}
+			w.engine.sleep(w.ctx, retry)
+			retry = min(2*retry, maxRetry)
+		default:
+			w.engine.noteProblem(j.place, nil)
+			retry = firstRetry
+			if did {
+				idle = idlePause
+				continue
+			}
+			w.engine.sleep(w.ctx, idle)
+			idle = min(2*idle, maxIdle)
+		}
+	}
+}
+
+// step does a little of everything that is to be done, and reports whether
+// anything was.
+func (w *worker) step(j *job) (did bool, err error) {
+	manual := j.spec.Mode == model.LinkManual
+	if manual && (w.settled == j.version || len(j.spec.Targets) == 0) {
+		return false, nil
+	}
+	if !w.known || w.version != j.version {
+		if err := w.recall(j); err != nil {
+			return false, err
+		}
+	}
+	if w.selected != w.engine.cluster.Catalog().Version {
+		if err := w.choose(j); err != nil {
+			return false, err
+		}
+	}
+	if manual && w.reached(j) {
+		w.settled = j.version
+		return false, nil
+	}
+	if err := w.rest(j); err != nil {
+		return false, err
+	}
+	shipped, err := w.ship(j)
+	if err != nil {
+		return false, err
+	}
+	copied, err := w.copySome(j)
+	return shipped || copied, err
+}
+
+// reached reports whether a manual link has done what was last asked of it.
+func (w *worker) reached(j *job) bool {
+	for _, t := range j.spec.Targets {
+		if t.Tablet == j.tablet {
+			return w.upTo >= t.UpTo && !w.copies()
+		}
+	}
+	return true
+}
+
+// recall reads how far the link has come in this tablet.
+func (w *worker) recall(j *job) error {
+	s, err := w.engine.readerState(w.ctx, j.place, j.lo)
+	if err != nil {
+		return err
+	}
+	w.upTo, w.total, w.tables, w.selected = s.UpTo, s.Total, nil, 0
+	for _, t := range s.Tables {
+		c, err := recallCopy(&t)
+		if err != nil {
+			return err
+		}
+		w.tables = append(w.tables, c)
+	}
+	w.filter, err = newFilter(&j.spec)
+	w.known, w.version = err == nil, j.version
+	return err
+}
+
+// readerState reads where a link is in a tablet; all is zero before it watches
+// its first table there.
+func (e *Engine) readerState(ctx context.Context, p place, slot uint32) (s model.ReaderState, err error) {
+	q := model.ReaderQuery{Tablet: p.tablet, Reader: p.link}
+	res, err := e.read(ctx, &model.Query{Kind: model.QueryReader, Slot: model.Slot(slot), Body: q.Append(nil)}, false)
+	if err != nil || res.Status == model.StatusNotFound {
+		return s, err
+	}
+	return s, decode(res.Body, &s)
+}
+
+const clusterTimeout = 10 * time.Second
+
+func (e *Engine) read(ctx context.Context, q *model.Query, strong bool) (model.Result, error) {
+	ctx, cancel := e.within(ctx, clusterTimeout)
+	defer cancel()
+	return e.cluster.Read(ctx, q, strong)
+}
+
+func (e *Engine) propose(ctx context.Context, cmd *model.Command) (model.Result, error) {
+	ctx, cancel := e.within(ctx, clusterTimeout)
+	defer cancel()
+	return e.cluster.Propose(ctx, cmd)
+}
+
+// choose watches the tables that the link selects now, and no others. The other
+// side has them, and keeps their tombstones, before the first is watched here.
+func (w *worker) choose(j *job) error {
+	c := w.engine.cluster.Catalog()
+	var fresh []model.Resource
+	wanted := map[model.ResourceID]bool{}
+	for i := range c.Resources {
+		r := &c.Resources[i]
+		if r.Kind == model.KindTable && selects(j.spec.Tables, r.Name) {
+			wanted[r.ID] = true
+			if _, known := w.table(r.ID); !known {
+				fresh = append(fresh, *r)
+			}
+		}
+	}
+	var left []copying
+	for _, t := range w.tables {
+		if wanted[t.id] {
+			left = append(left, t)
+			continue
+		}
+		off := model.Watch{Reader: j.link, Off: true}
+		if err := w.watch(j, t.id, &off); err != nil {
+			return err
+		}
+	}
+	w.tables = left
+	if len(fresh) > 0 {
+		if err := w.begin(j, fresh); err != nil {
+			return err
+		}
+	}
+	w.selected = c.Version
+	return nil
+}
+
+// begin has the other side make tables ready and watches them here.
+func (w *worker) begin(j *job, fresh []model.Resource) error {
+	var req tablesRequest
+	for _, r := range fresh {
+		req.Tables = append(req.Tables, namedTable{r.Name, r.Spec})
+	}
+	if _, err := w.call(j, OpTables, req.Append(nil)); err != nil {
+		return err
+	}
+	first := len(w.tables) == 0
+	for _, r := range fresh {
+		c := copying{id: r.ID, filter: w.filter.sum}
+		if err := w.watch(j, r.ID, c.watch(j, &w.filter)); err != nil {
+			return err
+		}
+		w.tables = append(w.tables, c)
+	}
+	if first {
+		// The log has been written for this reader only since the first watch.
+		s, err := w.engine.readerState(w.ctx, j.place, j.lo)
+		if err != nil {
+			return err
+		}
+		w.upTo, w.total = max(w.upTo, s.UpTo), max(w.total, s.Total)
+	}
+	return nil
+}
+
+// watch proposes what the link wants of a table in this tablet.
+func (w *worker) watch(j *job, table model.ResourceID, body *model.Watch) error {
+	res, err := w.engine.propose(w.ctx, &model.Command{Kind: model.CmdWatch, Resource: table, Slot: model.Slot(j.lo), Body: body.Append(nil)})
+	if err == nil && res.Status != model.StatusOK && !body.Off {
+		err = model.Errorf(model.ErrNotFound, "the link or one of its tables was removed")
+	}
+	return err
+}
+
+func (w *worker) table(id model.ResourceID) (*copying, bool) {
+	for i := range w.tables {
+		if w.tables[i].id == id {
+			return &w.tables[i], true
+		}
+	}
+	return nil, false
+}
+
+// selects reports whether a list of names and beginnings takes in a name.
+func selects(patterns []string, name string) bool {
+	for _, p := range patterns {
+		if begin, all := strings.CutSuffix(p, "*"); p == name || all && strings.HasPrefix(name, begin) {
+			return true
+		}
+	}
+	return false
+}
+
+// validPattern reports whether a pattern is a name, perhaps with a * at its end.
+func validPattern(p string) bool {
+	name := strings.TrimSuffix(p, "*")
+	ok, err := path.Match(name, name) // what is special to a pattern is not in a name
+	return p != "" && len(p) <= 255 && ok && err == nil && !strings.ContainsAny(name, "* ")
+}
+
+// filter is a link's condition on items.
+type filter struct {
+	sum       uint64 // names the condition; 0 is none
+	condition *expr.Condition
+}
+
+// newFilter compiles a link's condition. Errors: ErrValidation.
+func newFilter(s *model.LinkSpec) (f filter, err error) {
+	if s.Where == "" {
+		return f, nil
+	}
+	var texts map[string]any
+	if s.Values != "" {
+		if err := json.Unmarshal([]byte(s.Values), &texts); err != nil {
+			return f, model.Errorf(model.ErrValidation, "the condition's values are not a JSON object: %v", err)
+		}
+	}
+	var values model.Item
+	for name, v := range texts {
+		value, err := plainValue(v)
+		if err != nil {
+			return f, err
+		}
+		values = append(values, model.Attr{Name: name, Value: value})
+	}
+	values, _ = model.NewItem(values)
+	params, err := expr.NewParams(nil, values)
+	if err != nil {
+		return f, err
+	}
+	if f.condition, err = expr.ParseCondition(s.Where, params); err != nil {
+		return f, err
+	}
+	f.sum = uint64(model.SlotOf([]byte(s.Where+"\x00"+s.Values))) + 1
+	return f, params.CheckUnused()
+}
+
+func plainValue(v any) (model.Value, error) {
+	switch v := v.(type) {
+	case string:
+		return model.StringValue(v), nil
+	case bool:
+		return model.BoolValue(v), nil
+	case float64:
+		text, _ := json.Marshal(v)
+		return model.NumberValue(string(text))
+	default:
+		return model.Value{}, model.Errorf(model.ErrValidation, "a condition's value is a text, a number, or true or false")
+	}
+}
+
+// takes reports whether an encoded item passes.
+func (f *filter) takes(encoded []byte) (bool, error) {
+	if f.condition == nil {
+		return true, nil
+	}
+	d := model.NewDecoder(encoded)
+	item := model.DecodeItem(d)
+	return f.condition.Eval(item), d.Done()
+}

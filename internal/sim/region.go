@@ -1,0 +1,337 @@
+package sim
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"time"
+
+	"weir.dev/weir/internal/model"
+	"weir.dev/weir/internal/region"
+	"weir.dev/weir/internal/service"
+)
+
+// RegionConfig says how a run of several clusters goes.
+type RegionConfig struct {
+	Regions, Nodes int
+	Tablets        int
+	Ring           bool // each region ships to the next one only, instead of to all
+	Length         time.Duration
+	Calm           bool
+	// Week has the regions cut off from each other for a week in the middle of
+	// the run, which their clocks show and nobody waits for.
+	Week bool
+	// Settle waits at the end until no tombstone is left.
+	Settle bool
+	Log    io.Writer
+}
+
+// RegionReport is what a run of several clusters did and what it found.
+type RegionReport struct {
+	Crashes, Partitions, Cuts, Weeks, ClockJumps int
+	Writes, Unknown, Reads                       int
+	Conflicts                                    uint64
+	Calls, Lost                                  int // requests over the wan, and those of them that were lost
+	Swept                                        int // regions that had no tombstone at the end
+	Failures                                     []string
+}
+
+// regionRun is a run of several clusters.
+type regionRun struct {
+	cfg    RegionConfig
+	rng    *rand.Rand
+	worlds []*world
+	wan    *wan
+	load   *regionLoad
+	report *RegionReport
+}
+
+// RunRegions runs several clusters, with links between them, from a seed. As
+// Run it must be called inside a testing/synctest bubble.
+func RunRegions(seed uint64, cfg RegionConfig) (r RegionReport) {
+	run := &regionRun{cfg: cfg, rng: rand.New(rand.NewPCG(seed, 11)), report: &r}
+	f := faults{losePercent: run.rng.IntN(10), duplicatePercent: run.rng.IntN(5), maxDelay: time.Duration(20+run.rng.IntN(200)) * time.Millisecond}
+	if cfg.Calm {
+		f = faults{maxDelay: 20 * time.Millisecond}
+	}
+	run.wan = newWAN(seed, f)
+	for i := range cfg.Regions {
+		w := newWorld(seed*8+uint64(i), Config{Nodes: cfg.Nodes, Tablets: cfg.Tablets + i, Calm: cfg.Calm, Log: cfg.Log})
+		w.id, w.wan, w.began = fmt.Sprintf("%032x", 0x100+i), run.wan, time.Now()
+		run.worlds = append(run.worlds, w)
+	}
+	run.wan.worlds = run.worlds
+	if err := run.run(seed); err != nil {
+		r.Failures = append(r.Failures, err.Error())
+	}
+	for _, w := range run.worlds {
+		for _, room := range w.nodes {
+			if err := w.crash(room, 100); err != nil {
+				r.Failures = append(r.Failures, err.Error())
+			}
+		}
+	}
+	// What is still under way ends here, not in the next run.
+	time.Sleep(time.Minute)
+	r.Calls, r.Lost = run.wan.calls, run.wan.lost
+	for _, w := range run.worlds {
+		r.Failures = append(append(r.Failures, w.watch.failures...), w.fatal...)
+	}
+	return r
+}
+
+func (r *regionRun) run(seed uint64) error {
+	for _, w := range r.worlds {
+		if err := w.boot(w.nodes[0]); err != nil {
+			return err
+		}
+		if err := w.grow(); err != nil {
+			return fmt.Errorf("cannot grow a cluster: %w", err)
+		}
+	}
+	if err := r.makeTable(); err != nil {
+		return err
+	}
+	if err := r.tie(); err != nil {
+		return fmt.Errorf("cannot tie the regions: %w", err)
+	}
+	r.load = newRegionLoad(seed, r.worlds)
+	stop := make(chan struct{})
+	var clients sync.WaitGroup
+	for c := range r.load.clients() {
+		clients.Go(func() { r.load.client(c, stop) })
+	}
+	err := r.trouble()
+	close(stop)
+	clients.Wait()
+	if err != nil {
+		return err
+	}
+	return r.finish()
+}
+
+// makeTable makes the table in the first region only: links bring it to the
+// others.
+func (r *regionRun) makeTable() error {
+	return retry(func() error {
+		ctx, cancel := contextFor(10 * time.Second)
+		defer cancel()
+		_, err := r.worlds[0].nodes[0].live.service.CreateTable(ctx, &service.CreateTableRequest{
+			Name: regionTable, Attributes: []model.KeyAttr{{Name: "id", Kind: model.KindS}},
+			KeySchema: []service.KeyElement{{Name: "id", Type: "HASH"}}, Billing: model.BillingPerRequest,
+		})
+		if exists(err) {
+			return nil
+		}
+		return err
+	})
+}
+
+// tie makes the links, and waits until every region has the table.
+func (r *regionRun) tie() error {
+	n := len(r.worlds)
+	for from := range n {
+		for to := range n {
+			if from == to || r.cfg.Ring && to != (from+1)%n {
+				continue
+			}
+			if err := r.link(from, to); err != nil {
+				return err
+			}
+		}
+		if err := r.waitForTable((from + 1) % n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// link makes a link as an operator does, who tries again when an answer is
+// lost: with a new token, since the old one may be used.
+func (r *regionRun) link(from, to int) error {
+	try := 0
+	return retry(func() error {
+		try++
+		name := fmt.Sprintf("%d-%d-%d", from, to, try)
+		token := sha256.Sum256([]byte(name))
+		ctx, cancel := contextFor(30 * time.Second)
+		defer cancel()
+		if err := r.worlds[to].nodes[0].live.regions.Invite(ctx, name, token, time.Hour); err != nil {
+			return err
+		}
+		err := r.worlds[from].nodes[0].live.regions.Add(ctx, &region.Settings{
+			Name: fmt.Sprintf("to-%d", to), To: strconv.Itoa(to), TokenHash: token, Mode: model.LinkAsync, Tables: []string{"sh*"},
+		})
+		if exists(err) {
+			return nil
+		}
+		if err != nil {
+			// An unused invitation would be a region that never says what it has.
+			err = errors.Join(err, r.worlds[to].nodes[0].live.regions.Expel(ctx, name))
+		}
+		return err
+	})
+}
+
+func (r *regionRun) waitForTable(at int) error {
+	return retry(func() error {
+		ctx, cancel := contextFor(5 * time.Second)
+		defer cancel()
+		_, err := r.worlds[at].nodes[0].live.service.DescribeTable(ctx, regionTable)
+		return err
+	})
+}
+
+// trouble does one bad thing after the other for the length of the run.
+func (r *regionRun) trouble() error {
+	weekAt := r.cfg.Length / 2
+	for began := time.Now(); time.Since(began) < r.cfg.Length; {
+		time.Sleep(time.Duration(300+r.rng.IntN(2000))*time.Millisecond + time.Duration(r.rng.IntN(1000)))
+		if r.cfg.Week && r.report.Weeks == 0 && time.Since(began) > weekAt {
+			if err := r.week(); err != nil {
+				return err
+			}
+		}
+		if r.cfg.Calm {
+			continue
+		}
+		w := r.worlds[r.rng.IntN(len(r.worlds))]
+		var one Report
+		var err error
+		switch r.rng.IntN(6) {
+		case 0:
+			err = w.crashSome(&one, []*machineRoom{w.anyRoom()})
+		case 1:
+			err = w.crashSome(&one, w.nodes)
+		case 2:
+			if len(w.nodes) > 1 {
+				w.partition(&one)
+			}
+		case 3:
+			w.jumpClock(&one)
+		default:
+			r.cutSome()
+		}
+		r.report.Crashes += one.Crashes
+		r.report.Partitions += one.Partitions
+		r.report.ClockJumps += one.ClockJumps
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// cutSome cuts two regions off from each other for up to eight seconds.
+func (r *regionRun) cutSome() {
+	r.report.Cuts++
+	a := r.rng.IntN(len(r.worlds))
+	b := (a + 1 + r.rng.IntN(len(r.worlds)-1)) % len(r.worlds)
+	r.wan.setCut(a, b, true)
+	time.Sleep(time.Duration(1000+r.rng.IntN(7000))*time.Millisecond + time.Duration(r.rng.IntN(1000)))
+	r.wan.setCut(a, b, false)
+}
+
+// week cuts all regions off from each other. Clients go on on all sides, before
+// and after all nodes have been down while a week went by.
+func (r *regionRun) week() error {
+	r.report.Weeks++
+	for a := range r.worlds {
+		for b := range a {
+			r.wan.setCut(a, b, true)
+		}
+	}
+	time.Sleep(5*time.Second + time.Duration(r.rng.IntN(1000)))
+	const week = 7 * 24 * time.Hour
+	for _, w := range r.worlds {
+		w.epoch += week
+		for _, room := range w.nodes {
+			room.skew += week
+		}
+		var one Report
+		if err := w.crashSome(&one, w.nodes); err != nil {
+			return err
+		}
+		r.report.Crashes += one.Crashes
+	}
+	time.Sleep(5*time.Second + time.Duration(r.rng.IntN(1000)))
+	for a := range r.worlds {
+		for b := range a {
+			r.wan.setCut(a, b, false)
+		}
+	}
+	return nil
+}
+
+// finish heals everything, waits until the links have nothing to ship, and
+// checks.
+func (r *regionRun) finish() error {
+	r.wan.calm()
+	for _, w := range r.worlds {
+		if err := w.healAll(); err != nil {
+			return err
+		}
+	}
+	if err := r.drain(); err != nil {
+		return err
+	}
+	if r.cfg.Settle {
+		r.settle()
+	}
+	var ends []map[string]string
+	for i := range r.worlds {
+		end, err := r.load.content(i)
+		if err != nil {
+			return err
+		}
+		ends = append(ends, end)
+	}
+	r.report.Failures = append(r.report.Failures, checkConvergence(ends)...)
+	r.report.Failures = append(r.report.Failures, checkEnd(ends[0], r.load.ops)...)
+	r.report.Failures = append(r.report.Failures, checkOrder(r.load.seen)...)
+	r.report.Writes, r.report.Unknown, r.report.Reads = r.load.counts()
+	for _, w := range r.worlds {
+		n, err := r.conflicts(w)
+		if err != nil {
+			return err
+		}
+		r.report.Conflicts += n
+	}
+	return nil
+}
+
+// drain waits until every link has shipped everything, twice in a row: what
+// arrives may have to go on to the next region.
+func (r *regionRun) drain() error {
+	quiet := 0
+	var last string
+	for range 600 {
+		time.Sleep(500 * time.Millisecond)
+		last = ""
+		for i, w := range r.worlds {
+			ctx, cancel := contextFor(10 * time.Second)
+			links, err := w.nodes[0].live.regions.List(ctx)
+			cancel()
+			if err != nil {
+				last = err.Error()
+				continue
+			}
+			for _, l := range links {
+				if l.LagChanges > 0 || l.Copying > 0 {
+					last = fmt.Sprintf("region %d: %s lags %d changes, copies %d: %s", i, l.Name, l.LagChanges, l.Copying, l.Problem)
+				}
+			}
+		}
+		if quiet++; last != "" {
+			quiet = 0
+		}
+		if quiet > len(r.worlds) {
+			return nil
+		}
+	}
+	return fmt.Errorf("the links do not come to rest: %s", last)
+}

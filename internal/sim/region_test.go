@@ -1,0 +1,102 @@
+package sim
+
+import (
+	"fmt"
+	"os"
+	"testing"
+	"testing/cryptotest"
+	"testing/synctest"
+	"time"
+)
+
+func runRegions(t *testing.T, seed uint64, cfg RegionConfig) (r RegionReport) {
+	if *logs {
+		cfg.Log = os.Stderr
+	}
+	cryptotest.SetGlobalRandom(t, seed)
+	synctest.Test(t, func(*testing.T) { r = RunRegions(seed, cfg) })
+	for _, f := range r.Failures {
+		t.Errorf("seed %d: %s", seed, f)
+	}
+	fmt.Printf("seed %d, %+v\n", seed, r)
+	return r
+}
+
+// TestTwoRegions runs two clusters that both write, with faults and a week in
+// which they do not hear from each other.
+func TestTwoRegions(t *testing.T) {
+	for seed := *seedFrom; seed < *seedFrom+uint64(max(1, *seeds/3)); seed++ {
+		r := runRegions(t, seed, RegionConfig{Regions: 2, Nodes: 2, Tablets: 2, Length: *length, Week: true})
+		if r.Writes == 0 || r.Reads == 0 || r.Conflicts == 0 || r.Weeks == 0 || r.Crashes == 0 {
+			t.Error("the run did nothing: the simulator is broken")
+		}
+	}
+}
+
+// TestRingOfRegions runs three clusters of which each ships to the next.
+func TestRingOfRegions(t *testing.T) {
+	runRegions(t, *seedFrom, RegionConfig{Regions: 3, Nodes: 1, Tablets: 1, Ring: true, Length: *length / 2})
+}
+
+// TestThreeRegionsCalm runs three clusters without faults, all tied to all, and
+// waits until the last tombstone is gone.
+func TestThreeRegionsCalm(t *testing.T) {
+	r := runRegions(t, *seedFrom, RegionConfig{Regions: 3, Nodes: 1, Tablets: 1, Length: 5 * time.Second, Calm: true, Settle: true})
+	if r.Swept != 3 || r.Unknown != 0 {
+		t.Errorf("%+v", r)
+	}
+}
+
+// TestSameSeedSameRegions runs one seed twice and compares what happened.
+func TestSameSeedSameRegions(t *testing.T) {
+	cfg := RegionConfig{Regions: 2, Nodes: 2, Tablets: 1, Length: 8 * time.Second}
+	first := fmt.Sprintf("%+v", runRegions(t, *seedFrom, cfg))
+	second := fmt.Sprintf("%+v", runRegions(t, *seedFrom, cfg))
+	if first != second {
+		t.Errorf("one seed gave two runs:\n%s\n%s", first, second)
+	}
+}
+
+// TestRegionChecksCanFail gives each check a history that it must not let pass,
+// and one that it must.
+func TestRegionChecksCanFail(t *testing.T) {
+	put := func(client, n int, value string) regionOp {
+		return regionOp{client: client, number: n, key: "k", value: value}
+	}
+	lost := put(1, 3, "1/3")
+	lost.unknown = true
+	ends := []struct {
+		what string
+		end  map[string]string
+		ops  []regionOp
+		bad  bool
+	}{
+		{"the last word", map[string]string{"k": "1/2"}, []regionOp{put(1, 1, "1/1"), put(1, 2, "1/2")}, false},
+		{"a lost write", map[string]string{"k": "1/1"}, []regionOp{put(1, 1, "1/1"), put(1, 2, "1/2")}, true},
+		{"a lost item", map[string]string{}, []regionOp{put(1, 1, "1/1")}, true},
+		{"a resurrection", map[string]string{"k": "1/1"}, []regionOp{put(1, 1, "1/1"), put(1, 2, "")}, true},
+		{"a delete", map[string]string{}, []regionOp{put(1, 1, "1/1"), put(1, 2, "")}, false},
+		{"another client's word", map[string]string{"k": "2/1"}, []regionOp{put(2, 1, "2/1"), put(1, 2, "")}, false},
+		{"an unknown write", map[string]string{"k": "1/1"}, []regionOp{put(1, 1, "1/1"), lost}, false},
+		{"an unknown write that came", map[string]string{"k": "1/3"}, []regionOp{put(1, 1, "1/1"), lost}, false},
+		{"an item from nowhere", map[string]string{"k": "1/9"}, []regionOp{put(1, 1, "1/1")}, true},
+		{"a key from nowhere", map[string]string{"x": "1/9"}, nil, true},
+	}
+	for _, e := range ends {
+		if got := checkEnd(e.end, e.ops); (len(got) > 0) != e.bad {
+			t.Errorf("%s: %q", e.what, got)
+		}
+	}
+	if len(checkConvergence([]map[string]string{{"k": "a"}, {"k": "b"}})) == 0 || len(checkConvergence([]map[string]string{{"k": "a"}, {}})) == 0 {
+		t.Error("regions that differ pass")
+	}
+	if len(checkConvergence([]map[string]string{{"k": "a"}, {"k": "a"}})) != 0 {
+		t.Error("equal regions fail")
+	}
+	if len(checkOrder([]regionSight{{0, "k", 2}, {0, "k", 0}, {0, "k", 1}})) == 0 {
+		t.Error("a key that goes back passes")
+	}
+	if len(checkOrder([]regionSight{{0, "k", 2}, {1, "k", 1}, {0, "k", 2}, {0, "k", 3}})) != 0 {
+		t.Error("two regions that are not equally far fail")
+	}
+}
