@@ -75,7 +75,14 @@ func (n *Node) streamSnapshot(r *replica, to model.NodeID, m *pb.Message) error 
 	header := model.AppendUvarint(nil, uint64(r.id))
 	header = model.AppendBytes(header, raw)
 	header = model.AppendBytes(header, state.Append(nil))
-	return n.transport.SendSnapshot(ctx, to, header, func(w io.Writer) error { return storage.Export(snap, spans, w) })
+	about, err := n.db.DiskUsage(spans)
+	if err != nil {
+		return err
+	}
+	sh := n.shipments.begin(r.id, to, about, n.clock.Now())
+	err = n.transport.SendSnapshot(ctx, to, header, func(w io.Writer) error { return storage.Export(snap, spans, sh.counting(w)) })
+	n.shipments.end(sh, err)
+	return err
 }
 
 // Snapshot implements transport.Handler: it stages the stream and then shows
@@ -152,6 +159,7 @@ func (n *Node) installSnapshot(r *replica, s *staged) error {
 	}
 	r.notePosition(n)
 	r.ready.Store(true)
+	n.shipments.received.Add(1)
 	n.log.Info("installed a snapshot", "tablet", r.id, "index", r.state.Index)
 	return nil
 }

@@ -136,6 +136,7 @@ var catalogChanges = map[model.CatalogOpKind]func(*model.Catalog, *Tx, *model.Ca
 	model.OpDrainNode:      drainNode,
 	model.OpRemoveNode:     removeNode,
 	model.OpSetSettings:    setSettings,
+	model.OpRecover:        recoverAlone,
 }
 
 func writeResource(w Writer, r *model.Resource) []byte {
@@ -263,12 +264,45 @@ func removeNode(c *model.Catalog, tx *Tx, op *model.CatalogOp) model.Result {
 			return model.Result{Status: model.StatusInvalid}
 		}
 	}
+	forgetNode(c, tx, at)
+	return model.Result{}
+}
+
+// forgetNode moves a node from the members to those that were removed.
+func forgetNode(c *model.Catalog, tx *Tx, at int) {
+	id := c.Nodes[at].ID
 	c.Nodes = slices.Delete(slices.Clone(c.Nodes), at, at+1)
-	tx.Delete(keys.Catalog(recordNode, uint64(op.Node.ID)))
-	gone := model.RemovedNode{ID: op.Node.ID, RemovedMs: tx.Command.Stamp.Millis()}
+	tx.Delete(keys.Catalog(recordNode, uint64(id)))
+	gone := model.RemovedNode{ID: id, RemovedMs: tx.Command.Stamp.Millis()}
 	place, _ := slices.BinarySearchFunc(c.Removed, gone, func(a, b model.RemovedNode) int { return cmp.Compare(a.ID, b.ID) })
 	c.Removed = slices.Insert(slices.Clone(c.Removed), place, gone)
 	tx.Set(keys.Catalog(recordRemoved, uint64(gone.ID)), gone.Append(nil))
+}
+
+// recoverAlone leaves one member: it shall hold every tablet, the others never
+// come back, and tokens that they may have given out are worth nothing.
+func recoverAlone(c *model.Catalog, tx *Tx, op *model.CatalogOp) model.Result {
+	if _, ok := c.Node(op.Node.ID); !ok {
+		return model.Result{Status: model.StatusNotFound}
+	}
+	for at := len(c.Nodes) - 1; at >= 0; at-- {
+		if c.Nodes[at].ID != op.Node.ID {
+			forgetNode(c, tx, at)
+		}
+	}
+	n := c.Nodes[0]
+	n.Draining, n.Leaving, n.ReadOnly = false, false, false
+	writeNode(c, tx, 0, &n)
+	c.Tablets = slices.Clone(c.Tablets)
+	for i := range c.Tablets {
+		t := &c.Tablets[i]
+		t.Voters, t.Learners, t.Lead = []model.NodeID{n.ID}, nil, 0
+		tx.Set(keys.Catalog(recordTablet, uint64(t.ID)), t.Append(nil))
+	}
+	for i := range c.Tokens {
+		tx.Delete(tokenKey(&c.Tokens[i]))
+	}
+	c.Tokens = nil
 	return model.Result{}
 }
 

@@ -294,3 +294,31 @@ func TestCatalogRefusesWhatItDoesNotKnow(t *testing.T) {
 		}
 	}
 }
+
+// TestCatalogRecover: one member is left, with every tablet, and nothing of the
+// others works any more.
+func TestCatalogRecover(t *testing.T) {
+	r := newCatalogRig(t)
+	for i, id := range []model.NodeID{3, 7} {
+		token := model.JoinToken{Hash: [32]byte{byte(i + 1)}, ExpiresMs: 1 << 50}
+		r.want(model.CatalogOp{Kind: model.OpAddToken, Token: token}, model.StatusOK)
+		r.want(model.CatalogOp{Kind: model.OpAddNode, Token: token, Node: model.Node{ID: id, PeerAddr: "b:1"}}, model.StatusOK)
+	}
+	r.want(model.CatalogOp{Kind: model.OpAddToken, Token: model.JoinToken{Hash: [32]byte{9}, ExpiresMs: 1 << 50}}, model.StatusOK)
+	r.want(model.CatalogOp{Kind: model.OpSetTablet, Version: r.machine.Catalog().Version,
+		Tablet: model.Tablet{ID: 2, Voters: []model.NodeID{3, 5, 7}, Learners: []model.NodeID{9}, Lead: 3}}, model.StatusOK)
+	r.want(model.CatalogOp{Kind: model.OpDrainNode, Node: model.Node{ID: 5, Draining: true}}, model.StatusOK)
+	r.want(model.CatalogOp{Kind: model.OpRecover, Node: model.Node{ID: 8}}, model.StatusNotFound)
+	for range 2 { // it may be done again
+		r.want(model.CatalogOp{Kind: model.OpRecover, Node: model.Node{ID: 5}}, model.StatusOK)
+	}
+	c := r.machine.Catalog()
+	if len(c.Nodes) != 1 || c.Nodes[0].ID != 5 || c.Nodes[0].Draining || !c.WasRemoved(3) || !c.WasRemoved(7) || len(c.Tokens) != 0 {
+		t.Errorf("catalog %+v", c)
+	}
+	for _, x := range c.Tablets {
+		if !reflect.DeepEqual(x.Voters, []model.NodeID{5}) || len(x.Learners) != 0 || x.Lead != 0 {
+			t.Errorf("tablet %+v", x)
+		}
+	}
+}

@@ -16,6 +16,7 @@ const (
 	OpDrainNode      CatalogOpKind = 9  // Node.ID, Draining, Leaving
 	OpRemoveNode     CatalogOpKind = 10 // Node.ID; StatusInvalid while a tablet is wanted there
 	OpSetSettings    CatalogOpKind = 11 // Settings
+	OpRecover        CatalogOpKind = 12 // Node.ID: it alone is left; all others are removed for good, and it holds every tablet
 )
 
 // CatalogOp is the body of a CmdCatalog. Each kind uses the fields that its

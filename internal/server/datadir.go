@@ -31,7 +31,10 @@ type nodeRecord struct {
 	Node      model.NodeID
 	Tablets   int          // data tablets, for the first node's genesis; 0 for one that joined
 	Seeds     []model.Node // the members known when the node was made
-	Starts    uint64       // how often it was started; peers refuse a run older than one they know
+	// Recovering is set while weir recover changes what the directory holds: the
+	// node must not start in between.
+	Recovering bool   `json:",omitempty"`
+	Starts     uint64 // how often it was started; peers refuse a run older than one they know
 }
 
 // dataDir is an opened, locked data directory.
