@@ -244,6 +244,8 @@ func byQuery(r *running, byPath bool) error {
 	post := "/"
 	if byPath {
 		post = path
+	} else {
+		url = strings.Replace(url, "127.0.0.1", "localhost", 1) // sqslite knows its queues by no other host
 	}
 	r.add(opStandard(1), q.Queue(url, post, 1))
 	r.add(opStandard(load.MaxBatch), q.Queue(url, post, load.MaxBatch))

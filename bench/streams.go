@@ -63,7 +63,11 @@ func (b *bench) streamsOf(nodes int) error {
 		}
 	}
 	pace(all, rows, nodes)
-	rows = append(rows, b.byTurns(all, nodes, opHalf(), streamClients, 0)...)
+	half := b.byTurns(all, nodes, opHalf(), streamClients, 0)
+	for i := range half {
+		half[i].Ratio = 0 // each at a rate of its own
+	}
+	rows = append(rows, half...)
 	b.report.Streams = append(b.report.Streams, rows...)
 	return nil
 }

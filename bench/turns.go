@@ -15,8 +15,8 @@ import (
 type Turns struct {
 	Row
 	// Ratio is the median of Weir's throughput to this one's, turn by turn; of
-	// Weir it is 1, and without Weir's turns zero. Worst and Best are the
-	// smallest and the largest.
+	// Weir it is 1; zero is no ratio. Worst and Best are the smallest and the
+	// largest.
 	Ratio float64 `json:"weir_ratio"`
 	Worst float64 `json:"worst_weir_ratio"`
 	Best  float64 `json:"best_weir_ratio"`
