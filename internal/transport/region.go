@@ -15,8 +15,12 @@ func (t *TCP) handRegion(tc *tls.Conn) {
 		_ = tc.Close()
 		return
 	}
-	t.opts.Region(tc)
+	t.opts.Region(plainConn{tc})
 }
+
+// plainConn hides that a connection is TLS: net/http serves no protocol of ours
+// on those.
+type plainConn struct{ net.Conn }
 
 // NewLinkToken makes a token with which another region may open a link to this
 // one. It has the form of a join token and another beginning, and lets nobody

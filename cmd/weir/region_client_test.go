@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+
+	"weir.dev/weir/internal/server"
+)
+
+// regionUser is one region as its clients see it.
+type regionUser struct {
+	t  *testing.T
+	db *dynamodb.Client
+}
+
+func regionClient(t *testing.T, s *server.Server) *regionUser {
+	return &regionUser{t, dynamodb.New(dynamodb.Options{
+		Region: "us-east-1", BaseEndpoint: aws.String("http://" + s.Addresses().AWS),
+		Credentials: credentials.NewStaticCredentialsProvider("id", "secret", ""),
+	})}
+}
+
+func (u *regionUser) create(table string) {
+	u.t.Helper()
+	_, err := u.db.CreateTable(context.Background(), &dynamodb.CreateTableInput{
+		TableName: &table, BillingMode: types.BillingModePayPerRequest,
+		AttributeDefinitions: []types.AttributeDefinition{{AttributeName: aws.String("id"), AttributeType: types.ScalarAttributeTypeS}},
+		KeySchema:            []types.KeySchemaElement{{AttributeName: aws.String("id"), KeyType: types.KeyTypeHash}},
+	})
+	if err != nil {
+		u.t.Fatal(err)
+	}
+}
+
+func text(s string) types.AttributeValue { return &types.AttributeValueMemberS{Value: s} }
+
+func (u *regionUser) put(table, id, v string) {
+	u.t.Helper()
+	item := map[string]types.AttributeValue{"id": text(id), "v": text(v)}
+	if _, err := u.db.PutItem(context.Background(), &dynamodb.PutItemInput{TableName: &table, Item: item}); err != nil {
+		u.t.Fatal(err)
+	}
+}
+
+func (u *regionUser) delete(table, id string) {
+	u.t.Helper()
+	key := map[string]types.AttributeValue{"id": text(id)}
+	if _, err := u.db.DeleteItem(context.Background(), &dynamodb.DeleteItemInput{TableName: &table, Key: key}); err != nil {
+		u.t.Fatal(err)
+	}
+}
+
+// want waits until the item has the value, or is gone when that is "".
+func (u *regionUser) want(table, id, v string) {
+	u.t.Helper()
+	got := "nothing yet"
+	for end := time.Now().Add(regionSoon); time.Now().Before(end); {
+		key := map[string]types.AttributeValue{"id": text(id)}
+		res, err := u.db.GetItem(context.Background(), &dynamodb.GetItemInput{TableName: &table, Key: key, ConsistentRead: aws.Bool(true)})
+		if err != nil {
+			continue // the table is not there yet
+		}
+		got = ""
+		if s, ok := res.Item["v"].(*types.AttributeValueMemberS); ok {
+			got = s.Value
+		}
+		if got == v {
+			return
+		}
+	}
+	u.t.Fatalf("%s of %s is %q and not %q", id, table, got, v)
+}

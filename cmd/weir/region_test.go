@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"weir.dev/weir/internal/server"
+)
+
+func TestRegionRefused(t *testing.T) {
+	for _, args := range [][]string{
+		{"region"}, {"region", "name"}, {"region", "token"}, {"region", "sync"}, {"region", "link", "eat", "x"}, {"region", "link", "add"}, {"region", "conflicts", "x"},
+	} {
+		if err := dispatch(args); err == nil || errors.Is(err, errUsage) || strings.Contains(err.Error(), "cannot ask") {
+			t.Errorf("weir %q: %v", args, err)
+		}
+	}
+}
+
+func startRegion(t *testing.T) *server.Server {
+	t.Helper()
+	s, err := server.Start(context.Background(), server.Config{
+		DataDir: t.TempDir(), AWSAddr: "127.0.0.1:0", ConsoleAddr: "127.0.0.1:0", PeerAddr: "127.0.0.1:0",
+		Tablets: 2, CacheBytes: 1 << 20, Logger: slog.New(slog.DiscardHandler), Fatal: func(err error) { panic(err) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Shutdown(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// TestReplicationPage runs the commands of docs/replication.md, in their order,
+// against two real nodes, and checks in between that items and deletes arrive.
+func TestReplicationPage(t *testing.T) {
+	page, err := os.ReadFile("../../docs/replication.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	east, west := startRegion(t), startRegion(t)
+	e, w := regionClient(t, east), regionClient(t, west)
+	e.create("orders")
+	e.put("orders", "before", "1")
+	addresses := strings.NewReplacer(
+		"127.0.0.1:4580", east.Addresses().Console, "127.0.0.1:4590", east.Addresses().Peer,
+		"127.0.0.1:4680", west.Addresses().Console, "127.0.0.1:4690", west.Addresses().Peer,
+	)
+	token, ran := "", 0
+	for _, line := range shellLines(string(page)) {
+		args := strings.Fields(strings.ReplaceAll(addresses.Replace(line), "'", ""))
+		for i := range args {
+			if args[i] == "TOKEN" {
+				args[i] = token
+			}
+		}
+		out, err := output(t, func() error { return dispatch(args[1:]) })
+		if err != nil {
+			t.Fatalf("%s: %v", line, err)
+		}
+		ran++
+		switch {
+		case strings.HasPrefix(line, "weir region token"):
+			token = strings.TrimSpace(out)
+		case strings.HasPrefix(line, "weir region link add to-west"):
+			w.want("orders", "before", "1")
+			e.put("orders", "after", "2")
+			w.want("orders", "after", "2")
+			e.delete("orders", "before")
+			w.want("orders", "before", "")
+			e.create("user_late") // comes with the list's *
+			e.put("user_late", "x", "3")
+			w.want("user_late", "x", "3")
+			again := append([]string{}, args[1:]...)
+			again[3] = "second" // region link add NAME
+			if err := dispatch(again); err == nil || !strings.Contains(err.Error(), "token") {
+				t.Errorf("a token was good twice: %v", err)
+			}
+		case strings.HasPrefix(line, "weir region link pause"):
+			e.put("orders", "paused", "4")
+		case strings.HasPrefix(line, "weir region link resume"):
+			w.want("orders", "paused", "4")
+		case strings.Contains(line, "--mode manual"):
+			e.put("orders", "manual", "5")
+		case strings.HasPrefix(line, "weir region sync"):
+			w.want("orders", "manual", "5")
+		case strings.Contains(line, "--mode async"):
+			w.put("orders", "both", "6")
+			e.want("orders", "both", "6")
+			w.delete("orders", "after")
+			e.want("orders", "after", "")
+		case strings.HasPrefix(line, "weir region status"):
+			if !strings.Contains(out, "to-west") || !strings.Contains(out, "east") || !strings.Contains(out, "west") {
+				t.Errorf("status: %s", out)
+			}
+		}
+	}
+	if ran < 15 {
+		t.Errorf("only %d commands were found on the page", ran)
+	}
+}
+
+// shellLines are the lines of a page's blocks marked sh.
+func shellLines(page string) (lines []string) {
+	in := false
+	for _, line := range strings.Split(page, "\n") {
+		switch {
+		case line == "```sh":
+			in = true
+		case line == "```":
+			in = false
+		case in:
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+// output runs f and returns what it prints.
+func output(t *testing.T, f func() error) (string, error) {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout := os.Stdout
+	os.Stdout = w
+	err = f()
+	os.Stdout = stdout
+	_ = w.Close()
+	text, rerr := io.ReadAll(r)
+	if rerr != nil {
+		t.Fatal(rerr)
+	}
+	return string(text), err
+}
+
+// regionSoon bounds how long an item may take to arrive.
+const regionSoon = 20 * time.Second
