@@ -183,9 +183,7 @@ func (h *host) applyBatch(e *pb.Entry) (BatchResult, bool) {
 	return r, b.Nonce == h.tablet.Nonce()
 }
 
-// propose proposes commands with these bodies; their answers go to the trace.
-func (h *host) propose(bodies ...string) { h.proposeAt(model.LevelQuorum, bodies...) }
-
+// proposeAt proposes commands with these bodies; their answers go to the trace.
 func (h *host) proposeAt(level model.Level, bodies ...string) {
 	for _, body := range bodies {
 		h.tablet.Propose(Proposal{Command: &model.Command{Kind: model.CmdPutItem, Body: []byte(body)}, Level: level, Done: func(res model.Result, at model.Index, err error) {
