@@ -139,9 +139,9 @@ func TestMoveBack(t *testing.T) {
 			p.die("a", as...)
 			p.die("b", bs...)
 			time.Sleep(5 * time.Minute) // as new messages, those of a do not expire
-			rng := rand.New(rand.NewPCG(seed, 1))
+			rng, faults := rand.New(rand.NewPCG(seed, 1)), rand.New(rand.NewPCG(seed, 2)) // meddle calls one at a time
 			p.set(func() {
-				p.fault = func(int, *model.Command) fault { return []fault{fine, fine, lost, refused}[rng.IntN(4)] }
+				p.fault = func(int, *model.Command) fault { return []fault{fine, fine, lost, refused}[faults.IntN(4)] }
 			})
 			p.startMove(service.MoveTaskRequest{Source: "dead", MaxPerSec: 50})
 			if _, err := p.service.StartMoveTask(p.ctx, &service.MoveTaskRequest{Source: "dead"}); err == nil || !strings.Contains(err.Error(), "already a task running") {

@@ -30,6 +30,8 @@ type world struct {
 	watch  *asserter
 	cfg    Config
 	lastID model.NodeID // of the node that was made last
+	// leaving is the node that was asked last to leave; nil before the first.
+	leaving *machineRoom
 	id     string       // of the cluster
 	wan    *wan         // to other regions; nil when there are none
 	began  time.Time

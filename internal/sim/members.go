@@ -72,26 +72,24 @@ func (w *world) admit(room *machineRoom) error {
 	return err
 }
 
-// removeNode asks a member to leave, while enough others stay. It goes on
-// under whatever happens meanwhile.
+// removeNode asks a member to leave, while enough others stay: one at a time,
+// and the same one again until it is gone, as a call of unknown outcome may
+// count later. It goes on under whatever happens meanwhile.
 func (w *world) removeNode(r *Report) {
 	if len(w.nodes) <= w.cfg.Nodes {
 		return
 	}
-	via, room := w.anyNode(w.rng), w.anyRoom()
+	if !slices.Contains(w.nodes, w.leaving) {
+		w.leaving = w.anyRoom()
+		r.Removed++
+	}
+	via := w.anyNode(w.rng)
 	if via == nil {
 		return
 	}
 	ctx, cancel := contextFor(5 * time.Second)
 	defer cancel()
-	for _, m := range via.node.Catalog().Nodes {
-		if m.Leaving {
-			return // one at a time
-		}
-	}
-	if via.node.DrainNode(ctx, room.id, true, true) == nil {
-		r.Removed++
-	}
+	_ = via.node.DrainNode(ctx, w.leaving.id, true, true) // the next call asks again
 }
 
 // buryRemoved stops the nodes that are no members any more, as they would by
