@@ -28,8 +28,9 @@ func (s *sight) takes(n *model.Node) bool { return !n.Draining && !n.ReadOnly &&
 // that one which was admitted and never came does not hold up the others: on
 // zones that hold none yet before others, then on nodes that hold the fewest.
 // When there is no such node a voter stays where it is, unless its node is to
-// leave the cluster. Voters are added up to an odd number: with two nodes the
-// second is a learner, because two voters would be down when either is.
+// leave the cluster and nobody is there who could come up and take its place.
+// Voters are added up to an odd number: with two nodes the second is a learner,
+// because two voters would be down when either is.
 //
 // The catalog is held by every node, and everything by a read-only one.
 func wanted(c *model.Catalog, t *model.Tablet, see sight) (voters, learners []model.NodeID) {
@@ -38,7 +39,7 @@ func wanted(c *model.Catalog, t *model.Tablet, see sight) (voters, learners []mo
 	for _, id := range t.Voters {
 		if n, ok := c.Node(id); ok && see.takes(n) {
 			voters = append(voters, id)
-		} else if ok && !n.Leaving {
+		} else if ok && (!n.Leaving || p.late(t)) {
 			spare = append(spare, id)
 		}
 	}
@@ -95,6 +96,14 @@ func (p *placing) free(t *model.Tablet) (free []model.NodeID) {
 		}
 	}
 	return free
+}
+
+// late reports whether a node that could take a voter of the tablet, and holds
+// none, is not up.
+func (p *placing) late(t *model.Tablet) bool {
+	return slices.ContainsFunc(p.catalog.Nodes, func(n model.Node) bool {
+		return p.see.takes(&n) && !p.see.up(n.ID) && !slices.Contains(t.Voters, n.ID)
+	})
 }
 
 // best is the node among free that goes best with the voters.

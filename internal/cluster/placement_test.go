@@ -75,6 +75,8 @@ func TestWanted(t *testing.T) {
 		{"a voter is lost and nobody can take its place", catalogOf(3, full...), 1, ids(1, 2, 3), nil, nil, ids(2)},
 		{"a voter is lost, and its node is to leave", with(catalogOf(3, full...), leaves, 2), 1, ids(1, 3), nil, nil, ids(2)},
 		{"a node leaves, catalog", with(catalogOf(4, full...), leaves, 2), 0, ids(1, 3, 4), nil, nil, nil},
+		{"a node leaves, and who could take its place is down", with(catalogOf(4, full...), leaves, 2), 1, ids(1, 2, 3), nil, ids(4), nil},
+		{"a node leaves, and who could take its place is lost", with(catalogOf(4, full...), leaves, 2), 1, ids(1, 3), nil, nil, ids(4)},
 		{"a node drains", with(catalogOf(4, full...), drains, 2), 1, ids(1, 3, 4), nil, nil, nil},
 		{"a node drains and nobody can take its place", with(catalogOf(3, full...), drains, 2), 1, ids(1, 2, 3), nil, nil, nil},
 		{"two of three leave", with(catalogOf(3, full...), leaves, 1, 2), 1, ids(3), nil, nil, nil},

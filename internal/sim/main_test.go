@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,6 +16,7 @@ func TestMain(m *testing.M) {
 	const noPreemption = "asyncpreemptoff=1"
 	if !strings.Contains(os.Getenv("GODEBUG"), noPreemption) {
 		env := append(os.Environ(), "GOMAXPROCS=1", "GOGC=off", "GODEBUG="+noPreemption)
+		runtime.LockOSThread() // the slack is this thread's
 		self, err := os.Executable()
 		if err == nil {
 			err = stopMonitor()
@@ -23,6 +25,10 @@ func TestMain(m *testing.M) {
 			err = syscall.Exec(self, os.Args, env)
 		}
 		fmt.Fprintln(os.Stderr, "cannot start the tests again:", err)
+		os.Exit(1)
+	}
+	if err := stopMonitorOnly(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 	os.Exit(m.Run())

@@ -23,6 +23,9 @@ var (
 func TestSeeds(t *testing.T) {
 	var total Report
 	for seed := *seedFrom; seed < *seedFrom+uint64(*seeds); seed++ {
+		if *wantBug {
+			fmt.Println("trying seed", seed) // scripts/bugs reads it when a node panics
+		}
 		r := runSeed(t, seed, Config{Nodes: 3, Tablets: 3, Length: *length})
 		total.add(&r)
 		for _, f := range r.Failures {
