@@ -179,6 +179,14 @@ func (s *StreamSpec) FinishReshard(ends []ShardEnd, nowMs int64) error {
 	return nil
 }
 
+// Forgot reports whether the shard n was there and is not any more: it was
+// closed, and all its records have expired.
+func (s *StreamSpec) Forgot(n ShardNumber) bool {
+	_, kept := s.Shard(n)
+	planned := slices.ContainsFunc(s.Reshard.Children, func(p ShardPlan) bool { return p.Number == n })
+	return n < s.NextShard && !kept && !planned
+}
+
 func (r *Reshard) append(dst []byte) []byte {
 	dst = append(dst, byte(r.Kind))
 	if r.Kind == 0 {

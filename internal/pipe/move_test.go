@@ -138,7 +138,7 @@ func TestMoveBack(t *testing.T) {
 			as, bs := numbers("a", 60), numbers("b", 40)
 			p.die("a", as...)
 			p.die("b", bs...)
-			time.Sleep(5 * time.Minute) // as new messages, those of a do not expire
+			time.Sleep(5 * time.Minute)                                                   // as new messages, those of a do not expire
 			rng, faults := rand.New(rand.NewPCG(seed, 1)), rand.New(rand.NewPCG(seed, 2)) // meddle calls one at a time
 			p.set(func() {
 				p.fault = func(int, *model.Command) fault { return []fault{fine, fine, lost, refused}[faults.IntN(4)] }

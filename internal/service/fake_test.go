@@ -26,6 +26,9 @@ type fakeCluster struct {
 	// answers instead: an error before it takes effect (lost is false), or after.
 	fault func(tablet model.TabletID) (err error, lost bool)
 	leads func(tablet model.TabletID) bool // nil: this node leads all
+	// behind, when set, is the catalog that this node shows until it is asked to
+	// be up to date.
+	behind *model.Catalog
 }
 
 // replica is a machine with its state.
@@ -272,11 +275,19 @@ func (c *fakeCluster) Leads(slot model.Slot) bool {
 func (c *fakeCluster) Catalog() *model.Catalog {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.behind != nil {
+		return c.behind
+	}
 	return c.catalog.machine.Catalog()
 }
 
 // SyncCatalog implements Cluster.
-func (c *fakeCluster) SyncCatalog(context.Context) error { return nil }
+func (c *fakeCluster) SyncCatalog(context.Context) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.behind = nil
+	return nil
+}
 
 // Now implements base.Clock.
 func (c *fakeCluster) Now() time.Time {

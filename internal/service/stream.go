@@ -142,6 +142,34 @@ func (s *Service) streamOf(ctx context.Context, ref *StreamRef, id model.Resourc
 	return s.streams.of(s.cluster.Catalog(), r)
 }
 
+// shardOf is the shard of that number, and the stream as it is then. A shard
+// that this node's catalog does not have may be a child that another node has
+// told of already: before it returns nil it waits until the catalog is up to
+// date.
+func (s *Service) shardOf(ctx context.Context, ref *StreamRef, st *Stream, n model.ShardNumber) (*Stream, *model.Shard, error) {
+	if sh, ok := st.Spec.Shard(n); ok {
+		return st, sh, nil
+	}
+	if err := s.cluster.SyncCatalog(ctx); err != nil {
+		return nil, nil, err
+	}
+	st, err := s.streamOf(ctx, ref, st.ID)
+	if err != nil {
+		return nil, nil, err
+	}
+	sh, _ := st.Spec.Shard(n)
+	return st, sh, nil
+}
+
+// namedShard is shardOf for a shard's id as a client gives it.
+func (s *Service) namedShard(ctx context.Context, ref *StreamRef, st *Stream, id string) (*Stream, *model.Shard, error) {
+	n, err := model.ParseShardID(id)
+	if err != nil {
+		return st, nil, nil // what is no id is the id of no shard
+	}
+	return s.shardOf(ctx, ref, st, n)
+}
+
 // GetStream returns the stream that ref names. Errors: *StreamError, and the
 // cluster's.
 func (s *Service) GetStream(ctx context.Context, ref StreamRef) (*Stream, error) {

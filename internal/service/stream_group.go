@@ -266,21 +266,21 @@ func (s *Service) CommitPosition(ctx context.Context, req *CommitRequest) (*Shar
 
 // commitPoint finds the shard and the position that a commit names.
 func (s *Service) commitPoint(ctx context.Context, st *Stream, req *CommitRequest, body *model.SetPosition) (*Stream, error) {
-	n, err := model.ParseShardID(req.Shard)
-	sh, ok := st.Spec.Shard(n)
-	if err == nil && (!ok || req.End && sh.Open()) {
-		if err := s.cluster.SyncCatalog(ctx); err != nil {
-			return nil, err
+	st, sh, err := s.namedShard(ctx, &req.StreamRef, st, req.Shard)
+	if err == nil && sh != nil && req.End && sh.Open() {
+		if err = s.cluster.SyncCatalog(ctx); err == nil {
+			if st, err = s.streamOf(ctx, &req.StreamRef, st.ID); err == nil {
+				sh, _ = st.Spec.Shard(sh.Number)
+			}
 		}
-		if st, err = s.stream(ctx, &req.StreamRef); err != nil {
-			return nil, err
-		}
-		sh, ok = st.Spec.Shard(n)
 	}
-	if err != nil || !ok {
+	if err != nil {
+		return nil, err
+	}
+	if sh == nil {
 		return nil, noShard(&req.StreamRef, st.Name, req.Shard)
 	}
-	body.Shard = n
+	body.Shard = sh.Number
 	switch {
 	case req.End && sh.Open():
 		return nil, streamFault(FaultStreamArgument, "Shard %s has no end: it is open.", req.Shard)

@@ -19,16 +19,18 @@ func (s *Service) GetShardIterator(ctx context.Context, req *ShardIteratorReques
 	if err != nil {
 		return "", err
 	}
-	n, err := model.ParseShardID(req.Shard)
-	sh, ok := st.Spec.Shard(n)
-	if err != nil || !ok {
+	st, sh, err := s.namedShard(ctx, &req.StreamRef, st, req.Shard)
+	if err != nil {
+		return "", err
+	}
+	if sh == nil {
 		return "", streamFault(FaultStreamNotFound, "Shard %s in stream %s under account %s does not exist", req.Shard, st.Name, req.account())
 	}
 	at, err := s.position(ctx, &req.StreamRef, st, sh, &req.Position)
 	if err != nil {
 		return "", err
 	}
-	return iterator{st.ID, n, at, s.nowMs()}.String(), nil
+	return iterator{st.ID, sh.Number, at, s.nowMs()}.String(), nil
 }
 
 // position is where a request begins to read a shard: the number of the first
@@ -144,9 +146,13 @@ type shardPage struct {
 // readShard reads records, and waits at most wait for the first one. A closed
 // shard's end is told only when its children are there to be read.
 func (s *Service) readShard(ctx context.Context, ref *StreamRef, at shardReader, limit int, wait time.Duration) (*shardPage, error) {
-	st := at.stream
-	sh, ok := st.Spec.Shard(at.shard)
-	if !ok { // its records have expired, long ago; its children may have, too
+	st, sh, err := s.shardOf(ctx, ref, at.stream, at.shard)
+	switch {
+	case err != nil:
+		return nil, err
+	case sh == nil && !st.Spec.Forgot(at.shard):
+		return nil, streamFault(FaultStreamArgument, "Invalid ShardIterator.")
+	case sh == nil: // its records have expired, long ago; its children may have, too
 		return &shardPage{stream: st, next: at.n, ended: true, children: childrenOf(st.Spec, at.shard)}, nil
 	}
 	res, err := s.queryRecords(ctx, st, at, limit, wait)

@@ -12,6 +12,9 @@ import (
 // finished by this call, by any request that meets a closed shard, or by the
 // node that looks after the stream. Errors: *StreamError.
 func (s *Service) SplitShard(ctx context.Context, req *SplitShardRequest) error {
+	if err := s.learnShards(ctx, &req.StreamRef, req.Shard); err != nil {
+		return err
+	}
 	return s.reshard(ctx, &req.StreamRef, func(st *Stream, spec *model.StreamSpec) error {
 		sh, err := s.reshardable(&req.StreamRef, st, req.Shard)
 		if err != nil {
@@ -34,6 +37,9 @@ func (s *Service) SplitShard(ctx context.Context, req *SplitShardRequest) error 
 // MergeShards merges two open shards whose hash ranges are neighbours, as
 // SplitShard splits one. Errors: *StreamError.
 func (s *Service) MergeShards(ctx context.Context, req *MergeShardsRequest) error {
+	if err := s.learnShards(ctx, &req.StreamRef, req.Shard, req.Adjacent); err != nil {
+		return err
+	}
 	return s.reshard(ctx, &req.StreamRef, func(st *Stream, spec *model.StreamSpec) error {
 		a, err := s.reshardable(&req.StreamRef, st, req.Shard)
 		if err != nil {
@@ -49,6 +55,18 @@ func (s *Service) MergeShards(ctx context.Context, req *MergeShardsRequest) erro
 		}
 		return nil
 	})
+}
+
+// learnShards makes sure that this node's catalog has the shards, if there are
+// such.
+func (s *Service) learnShards(ctx context.Context, ref *StreamRef, ids ...string) error {
+	st, err := s.stream(ctx, ref)
+	for _, id := range ids {
+		if err == nil {
+			st, _, err = s.namedShard(ctx, ref, st, id)
+		}
+	}
+	return err
 }
 
 // reshardable is the open shard of that id in a provisioned stream that is not

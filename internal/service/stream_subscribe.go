@@ -45,11 +45,14 @@ func (s *Service) SubscribeToShard(ctx context.Context, req *SubscribeRequest) (
 	if err != nil {
 		return nil, err
 	}
-	n, err := model.ParseShardID(req.Shard)
-	sh, ok := st.Spec.Shard(n)
-	if err != nil || !ok {
+	st, sh, err := s.namedShard(ctx, &req.StreamRef, st, req.Shard)
+	if err != nil {
+		return nil, err
+	}
+	if sh == nil {
 		return nil, noShard(&req.StreamRef, st.Name, req.Shard)
 	}
+	n := sh.Number
 	from, err := s.position(ctx, &req.StreamRef, st, sh, &req.Position)
 	if err != nil {
 		return nil, err

@@ -32,10 +32,10 @@ type world struct {
 	lastID model.NodeID // of the node that was made last
 	// leaving is the node that was asked last to leave; nil before the first.
 	leaving *machineRoom
-	id     string       // of the cluster
-	wan    *wan         // to other regions; nil when there are none
-	began  time.Time
-	epoch  time.Duration // how far all clocks are ahead of the run's
+	id      string // of the cluster
+	wan     *wan   // to other regions; nil when there are none
+	began   time.Time
+	epoch   time.Duration // how far all clocks are ahead of the run's
 
 	mu    sync.Mutex // guards what follows
 	nodes []*machineRoom
