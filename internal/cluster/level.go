@@ -9,27 +9,48 @@ import (
 // levels are the resources whose writes ask for more than a majority, as the
 // newest catalog has them: mostly none.
 type levels struct {
-	asking atomic.Pointer[map[model.ResourceID]model.Level]
+	noted atomic.Pointer[asking]
+}
+
+// asking are a catalog's resources that ask for more.
+type asking struct {
+	catalog *model.Catalog
+	levels  map[model.ResourceID]model.Level
 }
 
 // note takes them from a newer catalog.
 func (l *levels) note(c *model.Catalog) {
-	var asking map[model.ResourceID]model.Level
-	for i := range c.Resources {
-		if r := &c.Resources[i]; r.Level > model.LevelQuorum {
-			if asking == nil {
-				asking = map[model.ResourceID]model.Level{}
-			}
-			asking[r.ID] = r.Level
+	last := l.noted.Load()
+	if last == nil {
+		last = &asking{catalog: &model.Catalog{}}
+	}
+	now := &asking{c, last.levels}
+	for was, is := range c.Resources.Since(&last.catalog.Resources) {
+		if asksMore(was) || asksMore(is) {
+			now.levels = asked(c)
+			break
 		}
 	}
-	l.asking.Store(&asking)
+	l.noted.Store(now)
+}
+
+func asksMore(r *model.Resource) bool { return r != nil && r.Level > model.LevelQuorum }
+
+// asked goes through the whole catalog.
+func asked(c *model.Catalog) map[model.ResourceID]model.Level {
+	levels := map[model.ResourceID]model.Level{}
+	for r := range c.Resources.All() {
+		if asksMore(r) {
+			levels[r.ID] = r.Level
+		}
+	}
+	return levels
 }
 
 // of is the least level of writes to a resource.
 func (l *levels) of(id model.ResourceID) model.Level {
-	if asking := l.asking.Load(); asking != nil {
-		return (*asking)[id]
+	if a := l.noted.Load(); a != nil {
+		return a.levels[id]
 	}
 	return model.LevelQuorum
 }

@@ -89,11 +89,11 @@ func newConsole(t *testing.T, n *node, authorize Authorize) http.Handler {
 	table := model.TableSpec{Partition: model.KeyAttr{Name: "id", Kind: model.KindS}}
 	text := `{"Name":"likes","From":"queue:clicks","To":"table:posts","Key":{"id":"$.post"},"Update":"ADD score :n","Values":{":n":"$.n"},"DeadLetter":"queue:dead"}`
 	spec := model.PipeSpec{Source: 1, Target: 2, TargetKind: model.KindTable, Text: text, RateMilli: 2500}
-	n.catalog = &model.Catalog{Resources: []model.Resource{
-		{ID: 2, Kind: model.KindTable, Name: "posts", Version: 1, Spec: table.Append(nil)},
-		{ID: 1, Kind: model.KindQueue, Name: "clicks", Version: 1, Spec: queue.Append(nil)},
-		{ID: 3, Kind: model.KindPipe, Name: "likes", Version: 1, Spec: spec.Append(nil)},
-	}}
+	n.catalog = &model.Catalog{Resources: model.NewResources(
+		&model.Resource{ID: 2, Kind: model.KindTable, Name: "posts", Version: 1, Spec: table.Append(nil)},
+		&model.Resource{ID: 1, Kind: model.KindQueue, Name: "clicks", Version: 1, Spec: queue.Append(nil)},
+		&model.Resource{ID: 3, Kind: model.KindPipe, Name: "likes", Version: 1, Spec: spec.Append(nil)},
+	)}
 	s := service.New(n, base.SystemClock{}, base.NewRand(1))
 	e := pipe.NewEngine(n, s, base.SystemClock{}, base.NewRand(1), slog.New(slog.NewTextHandler(io.Discard, nil)))
 	t.Cleanup(e.Close)

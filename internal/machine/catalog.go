@@ -44,6 +44,7 @@ func writeCatalogMeta(w Writer, c *model.Catalog) {
 // loadCatalog reads the catalog from its records.
 func loadCatalog(r Reader) (*model.Catalog, error) {
 	c := &model.Catalog{}
+	var used []*model.Resource
 	lo, hi := keys.CatalogSpan()
 	err := scan(r, lo, hi, func(key, value []byte) error {
 		kind, _, ok := keys.SplitCatalog(key)
@@ -63,12 +64,12 @@ func loadCatalog(r Reader) (*model.Catalog, error) {
 			t.Decode(d)
 			c.Tablets = append(c.Tablets, t)
 		case recordResource:
-			var res model.Resource
+			res := &model.Resource{}
 			res.Decode(d)
 			if res.Deleting {
 				c.Deleted = append(c.Deleted, res)
 			} else {
-				c.Resources = append(c.Resources, res)
+				used = append(used, res)
 			}
 		case recordToken:
 			var t model.JoinToken
@@ -85,15 +86,8 @@ func loadCatalog(r Reader) (*model.Catalog, error) {
 		}
 		return d.Done()
 	})
-	slices.SortFunc(c.Resources, compareResources)
+	c.Resources = model.NewResources(used...)
 	return c, err
-}
-
-func compareResources(a, b model.Resource) int {
-	if a.Kind != b.Kind {
-		return int(a.Kind) - int(b.Kind)
-	}
-	return bytes.Compare([]byte(a.Name), []byte(b.Name))
 }
 
 // applyCatalog applies one change to a copy of the catalog, which replaces
@@ -152,44 +146,46 @@ func createResource(c *model.Catalog, tx *Tx, op *model.CatalogOp) model.Result 
 	r := op.Resource
 	r.ID, r.CreatedMs, r.Version, r.Deleting = c.NextID, tx.Command.Stamp.Millis(), 1, false
 	c.NextID++
-	at, _ := slices.BinarySearchFunc(c.Resources, r, compareResources)
-	all := make([]model.Resource, 0, len(c.Resources)+1) // copied once: there may be many
-	c.Resources = append(append(append(all, c.Resources[:at]...), r), c.Resources[at:]...)
+	c.Resources = c.Resources.With(&r)
 	return model.Result{Body: writeResource(tx, &r)}
 }
 
 func updateResource(c *model.Catalog, tx *Tx, op *model.CatalogOp) model.Result {
-	at := slices.IndexFunc(c.Resources, func(r model.Resource) bool { return r.ID == op.Resource.ID })
-	if at < 0 {
+	old, ok := c.ResourceByID(op.Resource.ID)
+	if !ok {
 		return model.Result{Status: model.StatusNotFound}
 	}
-	r := c.Resources[at]
+	r := *old
 	if r.Version != op.Resource.Version {
 		return model.Result{Status: model.StatusStale}
 	}
 	r.Version++
 	r.Spec, r.Level = op.Resource.Spec, op.Resource.Level
-	c.Resources = slices.Clone(c.Resources)
-	c.Resources[at] = r
+	c.Resources = c.Resources.With(&r)
 	return model.Result{Body: writeResource(tx, &r)}
 }
 
 func deleteResource(c *model.Catalog, tx *Tx, op *model.CatalogOp) model.Result {
-	at := slices.IndexFunc(c.Resources, func(r model.Resource) bool { return r.ID == op.Resource.ID })
-	if at < 0 {
+	old, ok := c.ResourceByID(op.Resource.ID)
+	if !ok {
 		return model.Result{Status: model.StatusNotFound}
 	}
-	r := c.Resources[at]
+	r := *old
 	r.Deleting = true
-	left := make([]model.Resource, 0, len(c.Resources)-1)
-	c.Resources = append(append(left, c.Resources[:at]...), c.Resources[at+1:]...)
-	c.Deleted = append(slices.Clone(c.Deleted), r)
+	c.Resources = c.Resources.Without(r.ID)
+	at, _ := deletedAt(c, r.ID)
+	c.Deleted = slices.Insert(slices.Clone(c.Deleted), at, &r)
 	return model.Result{Body: writeResource(tx, &r)}
 }
 
+// deletedAt is where the deleted resource of that id is, or would be.
+func deletedAt(c *model.Catalog, id model.ResourceID) (at int, ok bool) {
+	return slices.BinarySearchFunc(c.Deleted, id, func(r *model.Resource, id model.ResourceID) int { return cmp.Compare(r.ID, id) })
+}
+
 func forgetResource(c *model.Catalog, tx *Tx, op *model.CatalogOp) model.Result {
-	at := slices.IndexFunc(c.Deleted, func(r model.Resource) bool { return r.ID == op.Resource.ID })
-	if at < 0 {
+	at, ok := deletedAt(c, op.Resource.ID)
+	if !ok {
 		return model.Result{Status: model.StatusNotFound}
 	}
 	c.Deleted = slices.Delete(slices.Clone(c.Deleted), at, at+1)

@@ -49,11 +49,11 @@ func (r *catalogRig) do(op model.CatalogOp) model.Result {
 	r.at += time.Second
 	out := r.must(r.t, &model.Command{Kind: model.CmdCatalog, Stamp: stampIn(r.at), Body: op.Append(nil)})
 	if !same(before, kept) {
-		r.t.Errorf("op %d changed a catalog that others may be reading:\n now %+v\n was %+v", op.Kind, before, kept)
+		r.t.Errorf("op %d changed a catalog that others may be reading:\n now %s\n was %s", op.Kind, catalogText(before), catalogText(kept))
 	}
 	after := r.machine.Catalog()
 	if stored := reload(r.t, r.view); !same(after, stored) {
-		r.t.Errorf("op %d: in memory %+v\n stored %+v", op.Kind, after, stored)
+		r.t.Errorf("op %d: in memory %s\n stored %s", op.Kind, catalogText(after), catalogText(stored))
 	}
 	if changed := after.Version != before.Version; changed != (out.Result.Status == model.StatusOK) {
 		r.t.Errorf("op %d: status %d, version %d, before %d", op.Kind, out.Result.Status, after.Version, before.Version)
@@ -62,7 +62,20 @@ func (r *catalogRig) do(op model.CatalogOp) model.Result {
 }
 
 // same compares two catalogs; no list and an empty one are the same.
-func same(a, b *model.Catalog) bool { return fmt.Sprintf("%+v", a) == fmt.Sprintf("%+v", b) }
+func same(a, b *model.Catalog) bool { return catalogText(a) == catalogText(b) }
+
+func catalogText(c *model.Catalog) string {
+	rest := *c
+	rest.Resources, rest.Deleted = model.Resources{}, nil
+	text := fmt.Sprintf("%+v", &rest)
+	for r := range c.Resources.All() {
+		text += fmt.Sprintf("\n in use %+v", *r)
+	}
+	for _, r := range c.Deleted {
+		text += fmt.Sprintf("\n deleted %+v", *r)
+	}
+	return text
+}
 
 func reload(t testing.TB, view *memView) *model.Catalog {
 	t.Helper()
@@ -120,7 +133,7 @@ func TestCatalogResources(t *testing.T) {
 	r.want(create(model.KindQueue, "posts", "q"), model.StatusOK)
 	r.want(create(model.KindTable, "authors", ""), model.StatusOK)
 	var names []string
-	for _, res := range r.machine.Catalog().Resources {
+	for res := range r.machine.Catalog().Resources.All() {
 		names = append(names, res.Name)
 	}
 	if !reflect.DeepEqual(names, []string{"authors", "posts", "posts"}) {

@@ -87,8 +87,8 @@ type Catalog struct {
 	NextID    ResourceID
 	Nodes     []Node        // by id
 	Tablets   []Tablet      // by id
-	Resources []Resource    // those in use, by kind, then name
-	Deleted   []Resource    // by id: deleted, but some tablet may still hold data
+	Resources Resources     // those in use
+	Deleted   []*Resource   // by id: deleted, but some tablet may still hold data
 	Tokens    []JoinToken   // by hash
 	Removed   []RemovedNode // by id
 	Settings  ClusterSettings
@@ -102,21 +102,7 @@ type JoinToken struct {
 
 // Resource returns the resource of that kind and name.
 func (c *Catalog) Resource(kind ResourceKind, name string) (*Resource, bool) {
-	i := sort.Search(len(c.Resources), func(i int) bool {
-		r := &c.Resources[i]
-		return r.Kind > kind || r.Kind == kind && r.Name >= name
-	})
-	if i < len(c.Resources) && c.Resources[i].Kind == kind && c.Resources[i].Name == name {
-		return &c.Resources[i], true
-	}
-	return nil, false
-}
-
-// Of returns the resources of a kind, by name. The slice is the catalog's own.
-func (c *Catalog) Of(kind ResourceKind) []Resource {
-	lo := sort.Search(len(c.Resources), func(i int) bool { return c.Resources[i].Kind >= kind })
-	hi := lo + sort.Search(len(c.Resources)-lo, func(i int) bool { return c.Resources[lo+i].Kind > kind })
-	return c.Resources[lo:hi:hi]
+	return c.Resources.Named(kind, name)
 }
 
 // TabletOf returns the tablet that owns the slot.
@@ -140,12 +126,7 @@ func (c *Catalog) TabletByID(id TabletID) (*Tablet, bool) {
 
 // ResourceByID returns the resource of that id, if it is in use.
 func (c *Catalog) ResourceByID(id ResourceID) (*Resource, bool) {
-	for i := range c.Resources {
-		if c.Resources[i].ID == id {
-			return &c.Resources[i], true
-		}
-	}
-	return nil, false
+	return c.Resources.Get(id)
 }
 
 // WasRemoved reports whether a node of that id was a member and is none any

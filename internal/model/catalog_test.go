@@ -8,10 +8,11 @@ func TestCatalogLookups(t *testing.T) {
 		Tablets: []Tablet{
 			{ID: 0}, {ID: 1, Lo: 0, Hi: 21845}, {ID: 2, Lo: 21845, Hi: 43690}, {ID: 9, Lo: 43690, Hi: 65536},
 		},
-		Resources: []Resource{
-			{ID: 4, Kind: KindTable, Name: "a"}, {ID: 1, Kind: KindTable, Name: "b"}, {ID: 3, Kind: KindQueue, Name: "a"}, {ID: 2, Kind: KindPipe, Name: "z"},
-		},
-		Deleted: []Resource{{ID: 8, Kind: KindTable, Name: "gone"}},
+		Resources: NewResources(
+			&Resource{ID: 4, Kind: KindTable, Name: "a"}, &Resource{ID: 1, Kind: KindTable, Name: "b"},
+			&Resource{ID: 3, Kind: KindQueue, Name: "a"}, &Resource{ID: 2, Kind: KindPipe, Name: "z"},
+		),
+		Deleted: []*Resource{{ID: 8, Kind: KindTable, Name: "gone"}},
 	}
 	for slot, want := range map[Slot]TabletID{0: 1, 21844: 1, 21845: 2, 43690: 9, 65535: 9} {
 		if got, ok := c.TabletOf(slot); !ok || got.ID != want {
@@ -28,7 +29,7 @@ func TestCatalogLookups(t *testing.T) {
 			t.Errorf("there is a tablet %v", id)
 		}
 	}
-	for _, r := range c.Resources {
+	for r := range c.Resources.All() {
 		if got, ok := c.Resource(r.Kind, r.Name); !ok || got.ID != r.ID {
 			t.Errorf("%d %s: %v, %v", r.Kind, r.Name, got, ok)
 		}

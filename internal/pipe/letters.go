@@ -23,14 +23,14 @@ func (w *worker) bury(c *claim, rejected []dead) error {
 		if _, ok := w.engine.cluster.Catalog().ResourceByID(j.spec.DeadLetters); !ok && !j.mover {
 			// It was deleted; its data may not be gone yet, and would take the letters
 			// along.
-			if err := w.remakeDeadLetters(&j); err != nil {
+			if err := w.remakeDeadLetters(j); err != nil {
 				return err
 			}
 			continue
 		}
 		p := part{number: model.DeadPart, target: j.spec.DeadLetters, slot: model.QueueSlot(j.spec.DeadLetters)}
 		for _, r := range rejected {
-			p.effects = append(p.effects, model.PipeEffect{Message: r.message.Seq, Kind: model.CmdSend, Body: letter(r, &j)})
+			p.effects = append(p.effects, model.PipeEffect{Message: r.message.Seq, Kind: model.CmdSend, Body: letter(r, j)})
 		}
 		res, err := w.propose(w.applyCommand(c, &p))
 		switch {
@@ -43,7 +43,7 @@ func (w *worker) bury(c *claim, rejected []dead) error {
 		case res.Status != model.StatusGone:
 			return fmt.Errorf("the dead-letter queue answered with status %d: %s", res.Status, res.Body)
 		}
-		if err := w.remakeDeadLetters(&j); err != nil {
+		if err := w.remakeDeadLetters(j); err != nil {
 			return err
 		}
 	}

@@ -126,10 +126,9 @@ func (w *worker) targetQueues(j *job) (parts []part) {
 	if j.spec.Target != 0 {
 		add(j.spec.Target, max(j.spec.TargetSlots, 1))
 	} else {
-		movers, _ := moverJobs(w.engine.cluster.Catalog(), nil)
-		for _, m := range movers {
-			if m.spec.Target == j.spec.Source {
-				add(m.id, m.spec.SourceSlots)
+		for r := range w.engine.cluster.Catalog().Resources.Of(model.KindQueue) {
+			if q, ok := queueSpec(r); ok && q.Redrive.MaxReceives > 0 && q.Redrive.DeadLetters == j.spec.Source {
+				add(r.ID, q.Partitions)
 			}
 		}
 	}

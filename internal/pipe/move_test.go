@@ -279,7 +279,7 @@ func TestMovesAreForgotten(t *testing.T) {
 		}
 		held := func() (n int) {
 			c := p.Catalog()
-			for _, r := range slices.Concat(c.Resources, c.Deleted) {
+			for _, r := range slices.AppendSeq(slices.Clone(c.Deleted), c.Resources.All()) {
 				if r.Kind == model.KindPipe {
 					n++
 				}

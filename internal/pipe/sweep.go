@@ -17,8 +17,8 @@ const sweepEvery = 20 * time.Second
 func (e *Engine) sweep() {
 	for e.sleep(e.ctx, sweepEvery) {
 		c := e.cluster.Catalog()
-		for i := range c.Resources {
-			switch r := &c.Resources[i]; {
+		for r := range c.Resources.All() {
+			switch {
 			case r.Kind == model.KindQueue:
 				e.sweepQueue(r)
 			case r.Kind == model.KindPipe && service.IsMoveTask(r.Name):

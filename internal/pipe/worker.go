@@ -19,7 +19,7 @@ type worker struct {
 	ended  chan struct{}
 
 	mu      sync.Mutex // guards what follows
-	job     job
+	job     *job
 	open    map[claimID]bool              // claims being driven
 	floors  map[model.Slot]model.ClaimSeq // at the source: every claim below it is settled
 	failure string                        // of a move task: why it cannot go on
@@ -47,7 +47,7 @@ const (
 	retryPause = 50 * time.Millisecond
 )
 
-func (e *Engine) startWorker(j job) *worker {
+func (e *Engine) startWorker(j *job) *worker {
 	w := &worker{engine: e, nonce: e.rand.Uint64(), job: j, open: map[claimID]bool{}, floors: map[model.Slot]model.ClaimSeq{},
 		slots: make(chan struct{}, maxDriving), ended: make(chan struct{})}
 	w.ctx, w.cancel = context.WithCancel(e.ctx)
@@ -59,13 +59,13 @@ func (e *Engine) startWorker(j job) *worker {
 func rateOf(s *model.PipeSpec) float64 { return float64(s.RateMilli) / 1000 }
 
 // update tells the worker what the catalog says now.
-func (w *worker) update(j job) {
+func (w *worker) update(j *job) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.job = j
 }
 
-func (w *worker) current() job {
+func (w *worker) current() *job {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.job
@@ -89,32 +89,32 @@ func (w *worker) run() {
 	for w.ctx.Err() == nil {
 		j := w.current()
 		if now := w.engine.clock.Now(); now.Sub(recovered) >= recoverEvery || now.Before(recovered) {
-			if err := w.recover(&j); err != nil {
+			if err := w.recover(j); err != nil {
 				w.pause(retryPause)
 				continue
 			}
 			recovered = now
 		}
 		if j.ending {
-			if w.idle() && w.end(&j) {
+			if w.idle() && w.end(j) {
 				return
 			}
 			recovered = time.Time{}
 			w.pause(retryPause)
 			continue
 		}
-		if status, reason := w.moveEnds(&j); status != "" {
-			if w.endMove(&j, status, reason) {
+		if status, reason := w.moveEnds(j); status != "" {
+			if w.endMove(j, status, reason) {
 				return
 			}
 			w.pause(retryPause)
 			continue
 		}
-		if j.spec.Paused || !w.targetExists(&j) {
+		if j.spec.Paused || !w.targetExists(j) {
 			w.pause(superviseEvery)
 			continue
 		}
-		if !w.claim(&j) {
+		if !w.claim(j) {
 			recovered = time.Time{} // a claim may have been made unheard
 			w.pause(retryPause)
 		}

@@ -74,7 +74,7 @@ func (e *Engine) open(ctx context.Context, tokenHash [32]byte, body []byte) ([]b
 		return nil, err
 	}
 	for i := range all {
-		spec, err := decodeInbound(&all[i])
+		spec, err := decodeInbound(all[i])
 		if err != nil {
 			return nil, err
 		}
@@ -87,7 +87,7 @@ func (e *Engine) open(ctx context.Context, tokenHash [32]byte, body []byte) ([]b
 				return nil, errKey
 			}
 			spec.Region, spec.RegionName, spec.Link, spec.KeyHash = req.Region, req.Name, req.Link, req.KeyHash
-			if _, err := e.service.UpdateTied(ctx, &all[i], spec.Append(nil)); err != nil {
+			if _, err := e.service.UpdateTied(ctx, all[i], spec.Append(nil)); err != nil {
 				return nil, err
 			}
 			e.log.Info("another region ships to this one", "region", req.Name, "link", req.Link, "inbound", all[i].Name)
@@ -268,15 +268,13 @@ func (e *Engine) mark(ctx context.Context, inbound model.ResourceID, from *model
 	c := e.cluster.Catalog()
 	var back model.ResourceID
 	links, inbounds := 0, 0
-	for i := range c.Resources {
-		switch r := &c.Resources[i]; r.Kind {
-		case model.KindInbound:
-			inbounds++
-		case model.KindLink:
-			links++
-			if spec, err := decodeLink(r); err == nil && spec.Region == from.Region {
-				back = r.ID
-			}
+	for range c.Resources.Of(model.KindInbound) {
+		inbounds++
+	}
+	for r := range c.Resources.Of(model.KindLink) {
+		links++
+		if spec, err := decodeLink(r); err == nil && spec.Region == from.Region {
+			back = r.ID
 		}
 	}
 	if back == 0 && (links > 0 || inbounds > 1) {

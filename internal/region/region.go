@@ -146,11 +146,7 @@ func sortedPlaces(workers map[place]*worker) []place {
 // jobs lists the work of this node, in the catalog's order.
 func (e *Engine) jobs() (jobs []job) {
 	c := e.cluster.Catalog()
-	for i := range c.Resources {
-		r := &c.Resources[i]
-		if r.Kind != model.KindLink {
-			continue
-		}
+	for r := range c.Resources.Of(model.KindLink) {
 		spec, err := decodeLink(r)
 		if err != nil {
 			e.log.Error("cannot read a link", "link", r.Name, "error", err)

@@ -196,7 +196,7 @@ func (e *Engine) Inbounds(ctx context.Context) ([]Inbound, error) {
 	all := make([]Inbound, len(rs))
 	for i := range rs {
 		all[i].Name = rs[i].Name
-		if all[i].Spec, err = decodeInbound(&rs[i]); err != nil {
+		if all[i].Spec, err = decodeInbound(rs[i]); err != nil {
 			return nil, err
 		}
 	}
@@ -211,7 +211,7 @@ func (e *Engine) List(ctx context.Context) ([]Status, error) {
 	}
 	all := make([]Status, len(rs))
 	for i := range rs {
-		if all[i], err = e.status(ctx, &rs[i]); err != nil {
+		if all[i], err = e.status(ctx, rs[i]); err != nil {
 			return nil, err
 		}
 	}

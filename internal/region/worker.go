@@ -180,9 +180,8 @@ func (w *worker) choose(j *job) error {
 	c := w.engine.cluster.Catalog()
 	var fresh []model.Resource
 	wanted := map[model.ResourceID]bool{}
-	for i := range c.Resources {
-		r := &c.Resources[i]
-		if r.Kind == model.KindTable && selects(j.spec.Tables, r.Name) {
+	for r := range c.Resources.Of(model.KindTable) {
+		if selects(j.spec.Tables, r.Name) {
 			wanted[r.ID] = true
 			if _, known := w.table(r.ID); !known {
 				fresh = append(fresh, *r)

@@ -17,9 +17,8 @@ type QueueBacklog struct {
 // queues, and when ctx ends; what could not be counted is left out. all is how
 // many this node looks after.
 func (s *Service) QueueBacklogs(ctx context.Context, most int) (list []QueueBacklog, all int) {
-	queues := s.cluster.Catalog().Of(model.KindQueue)
-	for i := range queues {
-		q, err := s.queueOf(&queues[i])
+	for r := range s.cluster.Catalog().Resources.Of(model.KindQueue) {
+		q, err := s.queueOf(r)
 		if err != nil || !s.cluster.Leads(q.slots[0]) {
 			continue
 		}

@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"weir.dev/weir/internal/keys"
 	"weir.dev/weir/internal/model"
@@ -24,8 +25,12 @@ func (s *Service) GetTied(ctx context.Context, kind model.ResourceKind, name str
 }
 
 // ListTied returns all links or inbound links, by name.
-func (s *Service) ListTied(ctx context.Context, kind model.ResourceKind) ([]model.Resource, error) {
-	return s.resources(ctx, kind)
+func (s *Service) ListTied(ctx context.Context, kind model.ResourceKind) ([]*model.Resource, error) {
+	all, err := s.resources(ctx, kind, "")
+	if err != nil {
+		return nil, err
+	}
+	return slices.Collect(all), nil
 }
 
 // UpdateTied replaces a link's or inbound link's spec, provided that its

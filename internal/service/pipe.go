@@ -49,16 +49,16 @@ func (s *Service) getPipe(ctx context.Context, name string) (*Pipe, error) {
 
 // ListPipes returns all pipes by name, but for tasks that move messages.
 func (s *Service) ListPipes(ctx context.Context) ([]*Pipe, error) {
-	rs, err := s.resources(ctx, model.KindPipe)
+	rs, err := s.resources(ctx, model.KindPipe, "")
 	if err != nil {
 		return nil, err
 	}
-	pipes := make([]*Pipe, 0, len(rs))
-	for i := range rs {
-		if IsMoveTask(rs[i].Name) {
+	var pipes []*Pipe
+	for r := range rs {
+		if IsMoveTask(r.Name) {
 			continue
 		}
-		p, err := NewPipe(&rs[i])
+		p, err := NewPipe(r)
 		if err != nil {
 			return nil, err
 		}

@@ -146,17 +146,19 @@ func (s *Service) listQueues(ctx context.Context, req *ListQueuesRequest, listed
 	if limit <= 0 || limit > maxQueuesListed {
 		limit = maxQueuesListed
 	}
-	all, err := s.resources(ctx, model.KindQueue)
+	all, err := s.resources(ctx, model.KindQueue, max(req.Start, req.Prefix))
 	if err != nil {
 		return nil, err
 	}
 	page := &ListQueuesResult{}
-	for i := range all {
-		name := all[i].Name
-		if !strings.HasPrefix(name, req.Prefix) || req.Start != "" && name <= req.Start {
+	for r := range all {
+		if !strings.HasPrefix(r.Name, req.Prefix) {
+			break // nor has any later one
+		}
+		if r.Name == req.Start {
 			continue
 		}
-		if ok, err := listed(&all[i]); err != nil {
+		if ok, err := listed(r); err != nil {
 			return nil, err
 		} else if !ok {
 			continue
@@ -165,7 +167,7 @@ func (s *Service) listQueues(ctx context.Context, req *ListQueuesRequest, listed
 			page.Last = page.Names[limit-1]
 			break
 		}
-		page.Names = append(page.Names, name)
+		page.Names = append(page.Names, r.Name)
 	}
 	return page, nil
 }

@@ -83,11 +83,10 @@ type moveTask struct {
 func (s *Service) moveTasks(source model.ResourceID) (tasks []moveTask, err error) {
 	prefix := fmt.Sprintf("%s%d/", movePrefix, source)
 	c := s.cluster.Catalog()
-	for i := range c.Resources {
-		r := &c.Resources[i]
+	for r := range c.Resources.From(model.KindPipe, prefix) {
 		digits, ok := strings.CutPrefix(r.Name, prefix)
-		if r.Kind != model.KindPipe || !ok {
-			continue
+		if !ok {
+			break
 		}
 		p, err := NewPipe(r)
 		if err != nil {

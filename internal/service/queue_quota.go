@@ -84,10 +84,9 @@ func (s *Service) moveQuota() error {
 	}
 	running := 0
 	c := s.cluster.Catalog()
-	for i := range c.Resources {
-		r := &c.Resources[i]
-		if r.Kind != model.KindPipe || !IsMoveTask(r.Name) {
-			continue
+	for r := range c.Resources.From(model.KindPipe, movePrefix) {
+		if !IsMoveTask(r.Name) {
+			break
 		}
 		p, err := NewPipe(r)
 		if err != nil {

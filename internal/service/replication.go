@@ -88,7 +88,7 @@ func (s *Service) ListReplication(ctx context.Context) ([]Replication, error) {
 		return nil, err
 	}
 	var list []Replication
-	for _, r := range s.cluster.Catalog().Resources {
+	for r := range s.cluster.Catalog().Resources.All() {
 		if r.Kind != model.KindPipe {
 			list = append(list, Replication{Kind: r.Kind, Name: r.Name, Level: r.Level})
 		}

@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"iter"
 
 	"weir.dev/weir/internal/model"
 )
@@ -22,13 +23,13 @@ func (s *Service) resource(ctx context.Context, kind model.ResourceKind, name st
 	return nil, model.Errorf(model.ErrNotFound, "%s not found", name)
 }
 
-// resources returns the resources of a kind that are in use, by name. The slice
-// is the catalog's own.
-func (s *Service) resources(ctx context.Context, kind model.ResourceKind) ([]model.Resource, error) {
+// resources returns the resources of a kind that are in use, by name,
+// from that name on.
+func (s *Service) resources(ctx context.Context, kind model.ResourceKind, from string) (iter.Seq[*model.Resource], error) {
 	if err := s.cluster.SyncCatalog(ctx); err != nil {
 		return nil, err
 	}
-	return s.cluster.Catalog().Of(kind), nil
+	return s.cluster.Catalog().Resources.From(kind, from), nil
 }
 
 // createResource creates a resource; tags are those in its spec. When the name

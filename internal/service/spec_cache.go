@@ -43,7 +43,7 @@ func (c *specCache[T]) of(cat *model.Catalog, r *model.Resource, decode func(bef
 		return value, err
 	}
 	c.known.Store(r.ID, &decodedSpec[T]{r.Version, value})
-	if !ok && c.entries.Add(1) > int64(2*len(cat.Resources)+specCacheSlack) {
+	if !ok && c.entries.Add(1) > int64(2*cat.Resources.Len()+specCacheSlack) {
 		c.forget(cat)
 	}
 	return value, nil
@@ -51,13 +51,9 @@ func (c *specCache[T]) of(cat *model.Catalog, r *model.Resource, decode func(bef
 
 // forget removes the entries of resources that are gone.
 func (c *specCache[T]) forget(cat *model.Catalog) {
-	there := make(map[model.ResourceID]bool, len(cat.Resources))
-	for i := range cat.Resources {
-		there[cat.Resources[i].ID] = true
-	}
 	left := int64(0)
 	c.known.Range(func(id, _ any) bool {
-		if there[id.(model.ResourceID)] {
+		if _, there := cat.ResourceByID(id.(model.ResourceID)); there {
 			left++
 		} else {
 			c.known.Delete(id)

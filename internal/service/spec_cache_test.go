@@ -12,7 +12,8 @@ import (
 func TestSpecCache(t *testing.T) {
 	var c specCache[string]
 	decoded := 0
-	cat := &model.Catalog{Resources: []model.Resource{{ID: 1, Version: 1}}}
+	r := &model.Resource{ID: 1, Kind: model.KindQueue, Version: 1}
+	cat := &model.Catalog{Resources: model.NewResources(r)}
 	get := func(r *model.Resource) string {
 		got, err := c.of(cat, r, func(before string) (string, error) {
 			decoded++
@@ -23,7 +24,6 @@ func TestSpecCache(t *testing.T) {
 		}
 		return got
 	}
-	r := &cat.Resources[0]
 	for range 2 {
 		if got := get(r); got != "1." || decoded != 1 {
 			t.Errorf("%s, decoded %d times", got, decoded)
@@ -54,12 +54,13 @@ func BenchmarkSpecCacheMiss(b *testing.B) {
 	for _, n := range []int{100, 100_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			var c specCache[int]
-			cat := &model.Catalog{Resources: make([]model.Resource, n)}
-			for i := range cat.Resources {
-				cat.Resources[i] = model.Resource{ID: model.ResourceID(i), Version: 1}
+			all := make([]*model.Resource, n)
+			for i := range all {
+				all[i] = &model.Resource{ID: model.ResourceID(i), Kind: model.KindQueue, Name: fmt.Sprint(i), Version: 1}
 			}
+			cat := &model.Catalog{Resources: model.NewResources(all...)}
 			for i := 0; b.Loop(); i++ {
-				r := &cat.Resources[i%n]
+				r := all[i%n]
 				r.Version++
 				if _, err := c.of(cat, r, func(int) (int, error) { return 1, nil }); err != nil {
 					b.Fatal(err)

@@ -121,11 +121,8 @@ func (s *Service) resourceByID(ctx context.Context, id model.ResourceID) (*model
 
 // streamByID is the stream of that id as this node's catalog has it, or nil.
 func (s *Service) streamByID(id model.ResourceID) *model.Resource {
-	streams := s.cluster.Catalog().Of(model.KindStream)
-	for i := range streams {
-		if streams[i].ID == id {
-			return &streams[i]
-		}
+	if r, ok := s.cluster.Catalog().ResourceByID(id); ok && r.Kind == model.KindStream {
+		return r
 	}
 	return nil
 }

@@ -123,20 +123,20 @@ func (s *Service) ListStreams(ctx context.Context, req *ListStreamsRequest) (*Li
 	if limit <= 0 {
 		limit = defaultStreamPage
 	}
-	all, err := s.resources(ctx, model.KindStream)
+	all, err := s.resources(ctx, model.KindStream, start)
 	if err != nil {
 		return nil, err
 	}
 	page := &ListStreamsResult{}
-	for i := range all {
-		if all[i].Name <= start {
+	for r := range all {
+		if r.Name == start {
 			continue
 		}
 		if len(page.Streams) == limit {
 			page.Next = s.pageToken(tokenStreams, 0, page.Streams[limit-1].Name, nil)
 			break
 		}
-		st, err := s.streams.of(s.cluster.Catalog(), &all[i])
+		st, err := s.streams.of(s.cluster.Catalog(), r)
 		if err != nil {
 			return nil, err
 		}
@@ -148,7 +148,7 @@ func (s *Service) ListStreams(ctx context.Context, req *ListStreamsRequest) (*Li
 // DescribeStreamLimits tells how many shards and on-demand streams there are,
 // and how many there may be.
 func (s *Service) DescribeStreamLimits(ctx context.Context) (*StreamLimits, error) {
-	all, err := s.resources(ctx, model.KindStream)
+	all, err := s.resources(ctx, model.KindStream, "")
 	if err != nil {
 		return nil, err
 	}
@@ -156,8 +156,8 @@ func (s *Service) DescribeStreamLimits(ctx context.Context) (*StreamLimits, erro
 	if s.awsLimits() {
 		limits.ShardLimit, limits.OnDemandLimit = awsShards, awsOnDemandStreams
 	}
-	for i := range all {
-		st, err := s.streams.of(s.cluster.Catalog(), &all[i])
+	for r := range all {
+		st, err := s.streams.of(s.cluster.Catalog(), r)
 		if err != nil {
 			return nil, err
 		}

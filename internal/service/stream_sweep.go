@@ -13,9 +13,8 @@ import (
 func (s *Service) Streams() ([]*Stream, error) {
 	c := s.cluster.Catalog()
 	var all []*Stream
-	streams := c.Of(model.KindStream)
-	for i := range streams {
-		st, err := s.streams.of(c, &streams[i])
+	for r := range c.Resources.Of(model.KindStream) {
+		st, err := s.streams.of(c, r)
 		if err != nil {
 			return nil, err
 		}

@@ -163,17 +163,20 @@ func (s *Service) ListTables(ctx context.Context, req *ListTablesRequest) (*List
 	if limit <= 0 || limit > maxTableNames {
 		limit = maxTableNames
 	}
-	all, err := s.resources(ctx, model.KindTable)
+	all, err := s.resources(ctx, model.KindTable, req.Start)
 	if err != nil {
 		return nil, err
 	}
-	first := sort.Search(len(all), func(i int) bool { return all[i].Name > req.Start })
 	out := &ListTablesResult{}
-	for _, r := range all[first:min(len(all), first+limit)] {
+	for r := range all {
+		if r.Name == req.Start {
+			continue
+		}
+		if len(out.Names) == limit {
+			out.Last = out.Names[limit-1]
+			break
+		}
 		out.Names = append(out.Names, r.Name)
-	}
-	if first+limit < len(all) {
-		out.Last = out.Names[limit-1]
 	}
 	return out, nil
 }
