@@ -97,13 +97,14 @@ func (t *Tablet) caughtUp(id model.NodeID) bool {
 }
 
 // HandOver makes the leader pass leadership to a voter that is up and close,
-// and reports whether it tried. It does not while the membership changes.
+// and reports whether it tried. It does not while the membership changes, nor
+// within handOverPause of the last attempt.
 func (t *Tablet) HandOver(to model.NodeID) bool {
-	if !t.Leads() || to == t.node || t.rn.BasicStatus().LeadTransferee != 0 ||
+	if !t.Leads() || to == t.node || t.ticks < t.handOver ||
 		!slices.Contains(MembersOf(t.conf).Voters, to) || !t.caughtUp(to) || t.steered > 0 && t.ticks-t.steered < settleTicks {
 		return false
 	}
-	t.handedOver = t.ticks
+	t.handOver = t.ticks + handOverPause
 	t.TransferLeader(to)
 	return true
 }

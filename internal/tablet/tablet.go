@@ -58,6 +58,10 @@ const (
 	allTicks    = uint64(model.AllPatience / TickInterval)
 	// handOverTicks is how long an attempt to hand over may hold up proposals.
 	handOverTicks = 2
+	// handOverPause is the least time between two attempts. Each begins the
+	// leader's wait for its followers' answers anew: without a pause a leader
+	// that nobody follows any more would try on and never find out.
+	handOverPause = electionTicks + 1
 )
 
 // Limits of one tablet. All keep a slow or lost follower from using up memory.
@@ -108,18 +112,18 @@ type Tablet struct {
 	conf    *pb.ConfState
 	stamp   model.Stamp // of the newest command proposed or applied here
 
-	leads      bool // raft says so
-	ready      bool // T2 holds
-	lead       model.NodeID
-	proposals  proposals
-	reads      reads
-	effects    Effects
-	ticks      uint64                  // of this run
-	steered    uint64                  // the tick of the last change of membership
-	handedOver uint64                  // the tick of the last attempt to hand over
-	gather     bool                    // commands go on waiting
-	last       uint64                  // index of the newest entry handed out
-	told       map[model.NodeID]uint64 // the highest commit index in an append message, by receiver
+	leads     bool // raft says so
+	ready     bool // T2 holds
+	lead      model.NodeID
+	proposals proposals
+	reads     reads
+	effects   Effects
+	ticks     uint64                  // of this run
+	steered   uint64                  // the tick of the last change of membership
+	handOver  uint64                  // the first tick at which it may hand over, again
+	gather    bool                    // commands go on waiting
+	last      uint64                  // index of the newest entry handed out
+	told      map[model.NodeID]uint64 // the highest commit index in an append message, by receiver
 }
 
 // Open returns the replica as its log and stored state left it.
@@ -176,7 +180,7 @@ func (t *Tablet) Stamp() model.Stamp { return t.stamp }
 func (t *Tablet) Tick() {
 	t.rn.Tick()
 	t.ticks++
-	if t.rn.BasicStatus().LeadTransferee != 0 && t.ticks-t.handedOver >= handOverTicks {
+	if t.rn.BasicStatus().LeadTransferee != 0 && t.ticks+handOverPause >= t.handOver+handOverTicks {
 		t.rn.TransferLeader(uint64(t.node)) // ends the attempt: proposals wait for it
 	}
 }
