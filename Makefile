@@ -1,8 +1,9 @@
 # Weir's tasks. `make help` lists them.
 
 GO     ?= go
-SEEDS  ?= 200
+SEEDS  ?= 280
 BIN    := bin/weir
+SOURCE := bench cmd examples internal test weirstream weirtest
 
 .DEFAULT_GOAL := help
 .PHONY: help build run demo test check unit race sim sim-soak bugs clients readme faults bench clean tools
@@ -23,27 +24,28 @@ test: check unit race sim bugs clients readme faults ## everything that must pas
 	@echo "All tests passed."
 
 check: ## formatting, vet, staticcheck, known vulnerabilities
-	@test -z "$$(gofmt -l cmd examples internal weirtest test)" || { gofmt -l cmd examples internal weirtest test; echo "gofmt differs"; exit 1; }
+	@test -z "$$(gofmt -l $(SOURCE))" || { gofmt -l $(SOURCE); echo "gofmt differs"; exit 1; }
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 	@scripts/vulncheck
 
 unit: ## unit tests, fuzz seeds, the import graph
-	$(GO) test $$($(GO) list ./cmd/... ./internal/... ./weirtest/... | grep -v /internal/sim$$)
+	$(GO) test $$($(GO) list ./... | grep -v -e /internal/sim$$ -e /test/clients$$ -e /test/diff$$ -e /test/faults$$)
+	cd bench && $(GO) vet ./... && $(GO) test ./...
 
 race: ## the race detector where goroutines meet
-	$(GO) test -race -short ./internal/journal ./internal/storage ./internal/transport ./internal/cluster ./internal/front ./internal/pipe ./internal/service
+	$(GO) test -race -short ./internal/journal ./internal/storage ./internal/transport ./internal/cluster ./internal/front ./internal/pipe ./internal/region ./internal/service ./internal/stream ./internal/tablet ./weirstream
 
 sim: ## simulated clusters with faults; SEEDS=N, or SEED=N to replay one
 	@scripts/sim $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
 
 sim-soak: ## the simulator for a night: SEEDS=100000
-	@scripts/sim --seeds $(if $(filter 200,$(SEEDS)),100000,$(SEEDS))
+	@scripts/sim --seeds $(if $(filter 280,$(SEEDS)),100000,$(SEEDS))
 
 bugs: ## planted bugs, each of which the simulator must catch
 	@scripts/bugs
 
-clients: build ## real clients against a real node: AWS SDK for Go, boto3, AWS CLI
+clients: build ## real clients against a real node: AWS SDKs for Go, JavaScript and Python, AWS CLI, Celery
 	@scripts/clients
 
 readme: build ## the README's examples, as they stand there
