@@ -79,6 +79,7 @@ type ShardRecord struct {
 	TotalBytes uint64 // stored bytes of all records ever put
 	ClosedMs   int64  // Unix milliseconds; 0: open
 	Groups     uint64 // consumer groups with a position
+	RetriedMs  int64  // when a put that was a retry was last taken, Unix milliseconds; 0: never
 }
 
 // NewShardRecord is the head of a shard that was never used: records are
@@ -90,7 +91,7 @@ const shardRecordVersion = 1
 // Append appends the stored form.
 func (s *ShardRecord) Append(dst []byte) []byte {
 	dst = append(dst, shardRecordVersion)
-	for _, v := range [...]uint64{s.Next, s.Low, uint64(s.LowMs), s.LowBytes, uint64(s.LastMs), s.TotalBytes, uint64(s.ClosedMs), s.Groups} {
+	for _, v := range [...]uint64{s.Next, s.Low, uint64(s.LowMs), s.LowBytes, uint64(s.LastMs), s.TotalBytes, uint64(s.ClosedMs), s.Groups, uint64(s.RetriedMs)} {
 		dst = binary.AppendUvarint(dst, v)
 	}
 	return dst
@@ -103,6 +104,7 @@ func (s *ShardRecord) Decode(d *model.Decoder) {
 	}
 	s.Next, s.Low, s.LowMs, s.LowBytes = d.Uvarint(), d.Uvarint(), int64(d.Uvarint()), d.Uvarint()
 	s.LastMs, s.TotalBytes, s.ClosedMs, s.Groups = int64(d.Uvarint()), d.Uvarint(), int64(d.Uvarint()), d.Uvarint()
+	s.RetriedMs = int64(d.Uvarint())
 	if s.Low < 1 || s.Low > s.Next {
 		d.Fail()
 	}

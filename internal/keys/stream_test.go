@@ -30,9 +30,9 @@ func TestStreamKeys(t *testing.T) {
 }
 
 func TestShardRecord(t *testing.T) {
-	want := ShardRecord{Next: 300, Low: 200, LowMs: 1000, LowBytes: 1, LastMs: 2000, TotalBytes: 2, ClosedMs: 3000, Groups: 3}
+	want := ShardRecord{Next: 300, Low: 200, LowMs: 1000, LowBytes: 1, LastMs: 2000, TotalBytes: 2, ClosedMs: 3000, Groups: 3, RetriedMs: 4}
 	raw := want.Append(nil)
-	if got := hex.EncodeToString(raw); got != "01"+"ac02"+"c801"+"e807"+"01"+"d00f"+"02"+"b817"+"03" {
+	if got := hex.EncodeToString(raw); got != "01"+"ac02"+"c801"+"e807"+"01"+"d00f"+"02"+"b817"+"03"+"04" {
 		t.Errorf("the record is %s", got)
 	}
 	var back ShardRecord

@@ -13,7 +13,7 @@ func putRecord(c *call, in *PutRecordInput) (output, error) {
 		return nil, err
 	}
 	res, err := c.door.service.PutRecords(c.ctx, &service.PutRecordsRequest{
-		StreamRef: ref, Invocation: c.req.Invocation, Retry: c.req.Attempt > 1, Single: true, After: in.SequenceNumberForOrdering.V,
+		StreamRef: ref, Invocation: c.req.Invocation, Retry: c.req.Attempt != 1, Single: true, After: in.SequenceNumberForOrdering.V,
 		Records: []service.OutgoingRecord{{Data: in.Data, Key: in.PartitionKey.V, HashKey: in.ExplicitHashKey.V}},
 	})
 	if err != nil {
@@ -32,7 +32,7 @@ func putRecords(c *call, in *PutRecordsInput) (output, error) {
 		return nil, err
 	}
 	req := &service.PutRecordsRequest{
-		StreamRef: ref, Invocation: c.req.Invocation, Retry: c.req.Attempt > 1, Records: make([]service.OutgoingRecord, len(in.Records)),
+		StreamRef: ref, Invocation: c.req.Invocation, Retry: c.req.Attempt != 1, Records: make([]service.OutgoingRecord, len(in.Records)),
 	}
 	for i := range in.Records {
 		r := &in.Records[i]

@@ -52,7 +52,7 @@ func (s *shard) flush() {
 func shardState(h *keys.ShardRecord) model.ShardState {
 	return model.ShardState{
 		Next: h.Next, Low: h.Low, LowMs: h.LowMs, LastMs: h.LastMs,
-		Bytes: h.TotalBytes - h.LowBytes, TotalBytes: h.TotalBytes, ClosedMs: h.ClosedMs,
+		Bytes: h.TotalBytes - h.LowBytes, TotalBytes: h.TotalBytes, ClosedMs: h.ClosedMs, RetriedMs: h.RetriedMs,
 	}
 }
 
@@ -78,9 +78,6 @@ func applyPutRecords(_ *Machine, tx *Tx) (model.Result, error) {
 	if s.head.ClosedMs != 0 && !bugPutClosed {
 		return model.Result{Status: model.StatusClosed}, nil
 	}
-	if err := s.trimOverdue(c.RetentionMs); err != nil {
-		return model.Result{}, err
-	}
 	h := &s.head
 	arrival := max(s.nowMs, h.LastMs)
 	if h.Low == h.Next {
@@ -91,6 +88,9 @@ func applyPutRecords(_ *Machine, tx *Tx) (model.Result, error) {
 	h.Next += uint64(batch.Len())
 	h.TotalBytes += uint64(batch.Bytes(0, batch.Len()))
 	h.LastMs = arrival
+	if c.Retry {
+		h.RetriedMs = arrival
+	}
 	s.flush()
 	tx.Wake = true
 	res := model.PutRecordsResult{First: block.First, Count: uint64(batch.Len()), ArrivalMs: arrival}

@@ -9,26 +9,22 @@ import (
 )
 
 // putBody is a put of n records of that many bytes.
-func putBody(n, size int, retentionMs int64) []byte {
+func putBody(n, size int) []byte {
 	records := make([]model.Record, n)
 	for i := range records {
 		records[i] = model.Record{PartitionKey: []byte(fmt.Sprint("user-", i)), Data: make([]byte, size)}
 	}
-	return (&model.PutRecords{RetentionMs: retentionMs}).AppendRecords(nil, records)
+	return (&model.PutRecords{}).AppendRecords(nil, records)
 }
 
 // BenchmarkStreamPut is one put of 500 records of 256 bytes.
 func BenchmarkStreamPut(b *testing.B) {
-	for _, retentionMs := range []int64{0, 30_000} {
-		b.Run(fmt.Sprintf("retention=%d", retentionMs), func(b *testing.B) {
-			t := newBenchTablet(b)
-			body := putBody(500, 256, retentionMs)
-			b.SetBytes(500 * 256)
-			b.ReportAllocs()
-			for b.Loop() {
-				t.do(model.CmdPutRecords, body)
-			}
-		})
+	t := newBenchTablet(b)
+	body := putBody(500, 256)
+	b.SetBytes(500 * 256)
+	b.ReportAllocs()
+	for b.Loop() {
+		t.do(model.CmdPutRecords, body)
 	}
 }
 
@@ -38,7 +34,7 @@ func BenchmarkStreamPutOne(b *testing.B) {
 	for _, removed := range []int{0, 200_000} {
 		b.Run(fmt.Sprintf("removed=%d", removed), func(b *testing.B) {
 			t := newBenchTablet(b)
-			body := putBody(1, 256, 0)
+			body := putBody(1, 256)
 			for range removed {
 				t.do(model.CmdPutRecords, body)
 			}
@@ -55,7 +51,7 @@ func BenchmarkStreamPutOne(b *testing.B) {
 func BenchmarkStreamRead(b *testing.B) {
 	t := newBenchTablet(b)
 	for range 100 {
-		t.do(model.CmdPutRecords, putBody(500, 256, 0))
+		t.do(model.CmdPutRecords, putBody(500, 256))
 	}
 	q := model.RecordsQuery{N: 1, MaxRecords: model.MaxReadRecords * 10, MaxBytes: model.MaxReadBytes}
 	query := model.Query{Kind: model.QueryRecords, Resource: 5, Slot: model.QueueSlot(5), Body: q.Append(nil)}
@@ -78,7 +74,7 @@ func BenchmarkStreamRead(b *testing.B) {
 // was put 1,000 puts before, the finest trimming there can be.
 func BenchmarkStreamTrim(b *testing.B) {
 	t := newBenchTablet(b)
-	body := putBody(1, 16, 0)
+	body := putBody(1, 16)
 	for range 1000 {
 		t.nowMs++
 		t.do(model.CmdPutRecords, body)

@@ -27,7 +27,9 @@ type shardOracle struct {
 	low    int            // all[:low] were removed
 	bytes  uint64
 	closed bool
-	groups map[string]*model.Position
+	// retriedMs is when a retry was last taken.
+	retriedMs int64
+	groups    map[string]*model.Position
 }
 
 // TestStreamAgainstModel does random things to a shard and to a list: records
@@ -39,7 +41,6 @@ func TestStreamAgainstModel(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 1))
 			o := &shardOracle{streamRig: newStreamRig(t), rng: rng, shard: model.ShardNumber(rng.Uint32()), groups: map[string]*model.Position{}}
 			o.nowMs += 10_000_000
-			o.retentionMs = []int64{0, 5_000, 200_000}[seed%3]
 			for range 300 {
 				o.step()
 				o.check()
@@ -82,6 +83,7 @@ func (o *shardOracle) putSome() {
 	for range 1 + o.rng.IntN(5) {
 		data = append(data, fmt.Sprintf("%d-%0*d", len(o.all)+len(data), o.rng.IntN(20), 0))
 	}
+	o.retry = o.rng.IntN(8) == 0
 	res, status := o.put(o.shard, data...)
 	if o.closed {
 		if status != model.StatusClosed {
@@ -92,8 +94,8 @@ func (o *shardOracle) putSome() {
 	if res.First != uint64(len(o.all)+1) || res.Count != uint64(len(data)) || res.ArrivalMs != o.nowMs {
 		o.t.Fatalf("put %d records behind %d: %+v", len(data), len(o.all), res)
 	}
-	if cut := o.nowMs - o.retentionMs - model.TrimGraceMs; o.retentionMs > 0 && o.low < len(o.all) && o.all[o.low].arrivalMs < cut-max(1000, o.retentionMs/trimSteps) {
-		o.removeBefore(cut)
+	if o.retry {
+		o.retriedMs = res.ArrivalMs
 	}
 	before := o.bytes
 	for i, d := range data {
@@ -119,7 +121,7 @@ func (o *shardOracle) firstAt(ms int64) int {
 
 func (o *shardOracle) check() {
 	o.t.Helper()
-	want := model.ShardState{Next: uint64(len(o.all) + 1), Low: uint64(o.low + 1), TotalBytes: o.bytes}
+	want := model.ShardState{Next: uint64(len(o.all) + 1), Low: uint64(o.low + 1), TotalBytes: o.bytes, RetriedMs: o.retriedMs}
 	if o.low < len(o.all) {
 		want.LowMs, want.Bytes = o.all[o.low].arrivalMs, o.bytes-o.all[o.low].before
 	}

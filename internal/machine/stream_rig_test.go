@@ -9,7 +9,7 @@ import (
 // streamRig is a queueRig with the commands of streams: of stream 5.
 type streamRig struct {
 	*queueRig
-	retentionMs int64
+	retry bool // what is put is a retry
 }
 
 func newStreamRig(t testing.TB) *streamRig { return &streamRig{queueRig: newQueueRig(t)} }
@@ -39,7 +39,7 @@ func (r *streamRig) put(shard model.ShardNumber, data ...string) (model.PutRecor
 	for _, d := range data {
 		records = append(records, model.Record{PartitionKey: []byte("k"), Data: []byte(d)})
 	}
-	cmd := model.PutRecords{Shard: shard, RetentionMs: r.retentionMs}
+	cmd := model.PutRecords{Shard: shard, Retry: r.retry}
 	res := r.on(model.CmdPutRecords, shard, cmd.AppendRecords(nil, records))
 	if res.Status != model.StatusOK {
 		return model.PutRecordsResult{}, res.Status

@@ -39,10 +39,8 @@ func (r *streamRig) script(td *datadriven.TestData) string {
 	case "now":
 		r.nowMs = scriptStart + number(td, "ms", 0)
 		return ""
-	case "retention":
-		r.retentionMs = number(td, "ms", 0)
-		return ""
 	case "put":
+		r.retry = td.HasArg("retry")
 		res, status := r.put(shard, strings.Fields(td.Input)...)
 		if status != model.StatusOK {
 			return fmt.Sprintf("status %d\n", status)
@@ -77,8 +75,8 @@ func (r *streamRig) script(td *datadriven.TestData) string {
 }
 
 func stateShown(s model.ShardState) string {
-	return fmt.Sprintf("low=%d at %d, next=%d, last at %d, bytes=%d of %d, closed=%d\n",
-		s.Low, shown(s.LowMs), s.Next, shown(s.LastMs), s.Bytes, s.TotalBytes, shown(s.ClosedMs))
+	return fmt.Sprintf("low=%d at %d, next=%d, last at %d, bytes=%d of %d, closed=%d, retried=%d\n",
+		s.Low, shown(s.LowMs), s.Next, shown(s.LastMs), s.Bytes, s.TotalBytes, shown(s.ClosedMs), shown(s.RetriedMs))
 }
 
 func (r *streamRig) readShown(td *datadriven.TestData, shard model.ShardNumber) string {

@@ -6,27 +6,9 @@ import (
 )
 
 // Records expire by comparison: reads pass over them. Removing them from
-// storage is only about space, so puts do it in large steps, and a sweeper does
-// it for shards without puts.
-
-// trimSteps is in how many steps a put removes what expires in one retention:
-// one range deletion in six minutes at 24 hours.
-const trimSteps = 256
-
-// minTrimStepMs bounds the steps of short retentions.
-const minTrimStepMs = 1000
-
-// trimOverdue removes what has expired, once that is a whole step.
-func (s *shard) trimOverdue(retentionMs int64) error {
-	if retentionMs <= 0 || s.head.Low == s.head.Next {
-		return nil
-	}
-	before := s.nowMs - retentionMs - model.TrimGraceMs
-	if s.head.LowMs >= before-max(minTrimStepMs, retentionMs/trimSteps) {
-		return nil
-	}
-	return s.trim(before)
-}
+// storage is only about space. A sweeper does it by commands of its own, not
+// the puts: it alone makes sure first that the retention it goes by is the one
+// that holds.
 
 // trim removes the records that arrived before the time.
 func (s *shard) trim(beforeMs int64) error {

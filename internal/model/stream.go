@@ -47,9 +47,9 @@ const (
 	// it: a member looks more often than that.
 	HandoverMs = 10_000
 
-	// TrimGraceMs is how long expired records stay in storage: a node whose
-	// catalog lags behind an increase of the retention must not remove what the
-	// new one keeps. Reads compare with the retention themselves and do not show
+	// TrimGraceMs is how long expired records stay in storage: so much may the
+	// clock of the node that removes them be ahead of those of the nodes that
+	// stamped them. Reads compare with the retention themselves and do not show
 	// them.
 	TrimGraceMs = 60_000
 )

@@ -14,10 +14,11 @@ import "encoding/binary"
 // ShardRequest of the request's.
 type PutRecords struct {
 	Shard ShardNumber
-	// RetentionMs is the stream's (StreamSpec.RetentionMs): a put now and then
-	// removes what has expired.
-	RetentionMs int64
-	Batch       []byte // a RecordBatch of at least one record
+	// Retry says that the client has sent the request before, and that the try
+	// before may still be on its way. The shard keeps when it last took such a put
+	// (ShardState.RetriedMs).
+	Retry bool
+	Batch []byte // a RecordBatch of at least one record
 }
 
 // Append appends the stored form. See docs/format/stream.md.
@@ -30,13 +31,13 @@ func (c *PutRecords) AppendRecords(dst []byte, records []Record) []byte {
 }
 
 func (c *PutRecords) appendHead(dst []byte) []byte {
-	return AppendUvarint(AppendUvarint(dst, uint64(c.Shard)), uint64(c.RetentionMs))
+	return AppendBool(AppendUvarint(dst, uint64(c.Shard)), c.Retry)
 }
 
 // Decode reads what Append wrote, to the end of d's input, with which Batch
 // shares memory. The batch is not looked into.
 func (c *PutRecords) Decode(d *Decoder) {
-	c.Shard, c.RetentionMs = d.shardNumber(), int64(d.Uvarint())
+	c.Shard, c.Retry = d.shardNumber(), d.Bool()
 	c.Batch = d.Fixed(d.Len())
 	if len(c.Batch) == 0 {
 		d.Fail()
@@ -76,7 +77,9 @@ func (c *CloseShard) Decode(d *Decoder) { c.Shard = d.shardNumber() }
 
 // TrimShard is the body of a CmdTrimShard: records that arrived before are
 // removed. It is the sweeper's command; BeforeMs is StreamSpec.HorizonMs less
-// TrimGraceMs. The result is StatusOK with a ShardState.
+// TrimGraceMs, by a catalog that was up to date at that time: what had expired
+// then is not wanted back by an increase of the retention that came later. The
+// result is StatusOK with a ShardState.
 type TrimShard struct {
 	Shard    ShardNumber
 	BeforeMs int64 // Unix milliseconds
@@ -99,11 +102,12 @@ type ShardState struct {
 	Bytes      uint64 // stored, of records that are kept
 	TotalBytes uint64 // of all records ever put; with Next-1, their number, a load is the difference of two looks
 	ClosedMs   int64  // Unix milliseconds; 0: open
+	RetriedMs  int64  // when a put that was a retry was last taken, Unix milliseconds; 0: never
 }
 
 // Append appends the stored form.
 func (s *ShardState) Append(dst []byte) []byte {
-	for _, v := range []uint64{s.Next, s.Low, uint64(s.LowMs), uint64(s.LastMs), s.Bytes, s.TotalBytes, uint64(s.ClosedMs)} {
+	for _, v := range []uint64{s.Next, s.Low, uint64(s.LowMs), uint64(s.LastMs), s.Bytes, s.TotalBytes, uint64(s.ClosedMs), uint64(s.RetriedMs)} {
 		dst = AppendUvarint(dst, v)
 	}
 	return dst
@@ -112,7 +116,7 @@ func (s *ShardState) Append(dst []byte) []byte {
 // Decode reads what Append wrote.
 func (s *ShardState) Decode(d *Decoder) {
 	s.Next, s.Low, s.LowMs, s.LastMs = d.Uvarint(), d.Uvarint(), int64(d.Uvarint()), int64(d.Uvarint())
-	s.Bytes, s.TotalBytes, s.ClosedMs = d.Uvarint(), d.Uvarint(), int64(d.Uvarint())
+	s.Bytes, s.TotalBytes, s.ClosedMs, s.RetriedMs = d.Uvarint(), d.Uvarint(), int64(d.Uvarint()), int64(d.Uvarint())
 }
 
 // ShardQuery is the body of a QueryShard; the result is StatusOK with a
@@ -206,6 +210,15 @@ type RecordRun struct {
 // Ended reports whether the shard was read to its end: no record will come,
 // and the children's turn is next.
 func (r *RecordsResult) Ended() bool { return r.Closed && r.Next >= r.Tip }
+
+// First is the number of the page's first record; Next when it has none. It is
+// behind the position that was asked for when records have expired.
+func (r *RecordsResult) First() uint64 {
+	if len(r.Runs) == 0 {
+		return r.Next
+	}
+	return r.Runs[0].First
+}
 
 // Append appends the form between nodes.
 func (r *RecordsResult) Append(dst []byte) []byte {

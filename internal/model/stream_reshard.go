@@ -42,9 +42,10 @@ type ShardPlan struct {
 
 // ShardEnd is what CmdCloseShard answered of a shard.
 type ShardEnd struct {
-	Number   ShardNumber
-	End      uint64
-	ClosedMs int64
+	Number    ShardNumber
+	End       uint64
+	ClosedMs  int64
+	RetriedMs int64
 }
 
 // BeginSplit begins to split the open shard n into one below at and one from
@@ -158,7 +159,7 @@ func (s *StreamSpec) FinishReshard(ends []ShardEnd, nowMs int64) error {
 			s.Shards = old
 			return fmt.Errorf("shard %v was not closed", n)
 		}
-		sh.ClosedMs, sh.End = ends[i].ClosedMs, ends[i].End
+		sh.ClosedMs, sh.End, sh.RetriedMs = ends[i].ClosedMs, ends[i].End, ends[i].RetriedMs
 	}
 	for _, p := range r.Children {
 		child := Shard{Number: p.Number, Range: p.Range, Parents: p.Parents, Epoch: uint64(nowMs / 1000), CreatedMs: nowMs}

@@ -91,7 +91,7 @@ func checkSpec(t *testing.T, s *StreamSpec, rng *rand.Rand) {
 		if !sh.Range.Contains(h) {
 			t.Fatalf("shard %v does not contain %v", sh.Number, h)
 		}
-		parent, ok := s.ParentFor(sh.Number, h)
+		parent, ok := parentFor(s, sh, h)
 		if !ok {
 			if len(sh.Parents) > 0 {
 				t.Fatalf("no parent of %v has %v", sh.Number, h)
@@ -103,6 +103,16 @@ func checkSpec(t *testing.T, s *StreamSpec, rng *rand.Rand) {
 		}
 		sh = parent
 	}
+}
+
+// parentFor is the parent of the shard that had the hash key.
+func parentFor(s *StreamSpec, child *Shard, h HashKey) (*Shard, bool) {
+	for _, n := range child.Parents {
+		if parent, ok := s.Shard(n); ok && parent.Range.Contains(h) {
+			return parent, true
+		}
+	}
+	return nil, false
 }
 
 func checkEven(t *testing.T, s *StreamSpec, target, rounds int) {

@@ -64,6 +64,10 @@ type Shard struct {
 	CreatedMs int64  // Unix milliseconds
 	ClosedMs  int64  // Unix milliseconds; 0: open
 	End       uint64 // of a closed one: no record has this number or a higher one
+	// RetriedMs is of a closed one: when it last took records by a retry (Unix
+	// milliseconds; 0: never). A first try of the same call may come after that,
+	// and must not put the records into a child.
+	RetriedMs int64
 }
 
 // Open reports whether the shard takes records.
@@ -124,23 +128,6 @@ func (s *StreamSpec) ChildrenOf(n ShardNumber) []*Shard {
 	return children
 }
 
-// ParentFor is the parent of the shard n that took the records of the hash key
-// h before n did. A put that may have been applied before the resharding (a
-// client's retry) is proposed to it first, under the same request id: it
-// answers with the first result, or surely never applied it (StatusClosed).
-func (s *StreamSpec) ParentFor(n ShardNumber, h HashKey) (*Shard, bool) {
-	child, ok := s.Shard(n)
-	if !ok {
-		return nil, false
-	}
-	for _, p := range child.Parents {
-		if parent, ok := s.Shard(p); ok && parent.Range.Contains(h) {
-			return parent, true
-		}
-	}
-	return nil, false
-}
-
 // Covers checks the invariant of every stream: the ranges of its open shards
 // cover the whole ring without a hole or an overlap, numbers ascend, and no
 // shard is as old as its parents.
@@ -177,7 +164,7 @@ func (s *Shard) append(dst []byte) []byte {
 	dst = AppendUvarint(dst, s.Epoch)
 	dst = AppendUvarint(dst, uint64(s.CreatedMs))
 	dst = AppendUvarint(dst, uint64(s.ClosedMs))
-	return AppendUvarint(dst, s.End)
+	return AppendUvarint(AppendUvarint(dst, s.End), uint64(s.RetriedMs))
 }
 
 func (s *Shard) decode(d *Decoder) {
@@ -188,7 +175,7 @@ func (s *Shard) decode(d *Decoder) {
 		d.Fail()
 	}
 	s.CreatedMs, s.ClosedMs = int64(d.Uvarint()), int64(d.Uvarint())
-	s.End = d.Uvarint()
+	s.End, s.RetriedMs = d.Uvarint(), int64(d.Uvarint())
 }
 
 func (d *Decoder) shardNumber() ShardNumber {

@@ -33,7 +33,7 @@ func streamBodies(t testing.TB) []body {
 	if err := spec.BeginMerge(0, 1, 1700000001000); err != nil {
 		t.Fatal(err)
 	}
-	if err := spec.FinishReshard([]ShardEnd{{0, 5, 1700000002000}, {1, 7, 1700000002001}}, 1700000003000); err != nil {
+	if err := spec.FinishReshard([]ShardEnd{{0, 5, 1700000002000, 1700000001999}, {1, 7, 1700000002001, 0}}, 1700000003000); err != nil {
 		t.Fatal(err)
 	}
 	if err := spec.BeginScale(4, 1700000004000); err != nil {
@@ -47,7 +47,7 @@ func streamBodies(t testing.TB) []body {
 	state := ShardState{Next: 300, Low: 200, LowMs: 1, LastMs: 2, Bytes: 3, TotalBytes: 4, ClosedMs: 5}
 	return []body{
 		&spec,
-		&PutRecords{Shard: 7, RetentionMs: 86400000, Batch: AppendRecordBatch(nil, streamRecords)},
+		&PutRecords{Shard: 7, Retry: true, Batch: AppendRecordBatch(nil, streamRecords)},
 		&PutRecordsResult{First: 300, Count: 3, ArrivalMs: 1700000000000},
 		&CloseShard{Shard: 300},
 		&TrimShard{Shard: 300, BeforeMs: 1700000000000},
@@ -84,7 +84,7 @@ func TestStreamBodiesRoundTrip(t *testing.T) {
 			}
 		}
 	}
-	put := PutRecords{Shard: 7, RetentionMs: 9}
+	put := PutRecords{Shard: 7, Retry: true}
 	inPlace := put.AppendRecords(nil, streamRecords)
 	put.Batch = AppendRecordBatch(nil, streamRecords)
 	if !bytes.Equal(inPlace, put.Append(nil)) {
@@ -130,11 +130,11 @@ func TestStreamGolden(t *testing.T) {
 		want string
 	}{
 		{"batch", batch, batchHex},
-		{"put", (&PutRecords{Shard: 1, RetentionMs: 60000, Batch: batch}).Append(nil), "01" + "e0d403" + batchHex},
+		{"put", (&PutRecords{Shard: 1, Retry: true, Batch: batch}).Append(nil), "01" + "01" + batchHex},
 		{"set position", (&SetPosition{Op: PositionCommit, Shard: 1, Group: "g", Generation: 2, N: 300, LeaseMs: 60000}).Append(nil),
 			"03" + "01" + "0167" + "00" + "02" + "ac02" + "00" + "e0d403" + "00"},
 		{"spec", spec.Append(nil), "01" + "01" + "18" + "808040" + "00" + "00" + "00" + "00" + "00" +
-			"01" + "00" + strings.Repeat("00", 16) + strings.Repeat("ff", 16) + "00" + "01" + "e807" + "00" + "00" +
+			"01" + "00" + strings.Repeat("00", 16) + strings.Repeat("ff", 16) + "00" + "01" + "e807" + "00" + "00" + "00" +
 			"01" + "00" + "00" + "00" + "00" + "e807" + "e807"},
 	} {
 		if got := hex.EncodeToString(c.got); got != c.want {

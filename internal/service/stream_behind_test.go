@@ -2,7 +2,10 @@ package service
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"testing"
+	"time"
 
 	"weir.dev/weir/internal/model"
 )
@@ -73,6 +76,104 @@ func TestForgot(t *testing.T) {
 	for n, want := range []bool{true, false, false, false, false} {
 		if got := spec.Forgot(model.ShardNumber(n)); got != want {
 			t.Errorf("afterwards, shard %d: forgotten %v", n, got)
+		}
+	}
+}
+
+// TestTrimBehind: a node whose catalog is hours behind an increase of the
+// retention neither removes nor passes over what the increase keeps.
+func TestTrimBehind(t *testing.T) {
+	ctx := context.Background()
+	s, c := newStreamFake(t, 1)
+	putKeys(t, s, "a", "b")
+	if err := s.SplitShard(ctx, &SplitShardRequest{StreamRef: testStream, Shard: "shardId-0", HashKey: "99"}); err != nil {
+		t.Fatal(err)
+	}
+	c.advance(23 * time.Hour)
+	old := c.Catalog()
+	if err := s.SetStreamRetention(ctx, &StreamRetentionRequest{StreamRef: testStream, Hours: 48}); err != nil {
+		t.Fatal(err)
+	}
+	c.advance(5 * time.Hour)
+	late := func() *Stream {
+		c.mu.Lock()
+		c.behind = old
+		c.mu.Unlock()
+		st := mustStream(t, s)
+		if st.Retention != 24 {
+			t.Fatalf("the retention is %d hours: the catalog is not behind", st.Retention)
+		}
+		return st
+	}
+	if err := s.TrimStream(ctx, late()); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.ForgetShards(ctx, late()); err != nil {
+		t.Fatal(err)
+	}
+	late()
+	putKeys(t, s, "c")
+	late()
+	it := iteratorAt(t, s, "shardId-0", ShardPosition{Type: "TRIM_HORIZON"})
+	late()
+	if data, last := readAll(t, s, it); strings.Join(data, " ") != "a b" || len(last.Children) != 2 {
+		t.Errorf("of the records that the increase keeps are there: %v, then %+v", data, last)
+	}
+	// What has expired goes all the same.
+	c.advance(48 * time.Hour)
+	if err := s.TrimStream(ctx, late()); err != nil {
+		t.Fatal(err)
+	}
+	var state model.ShardState
+	if err := s.shardState(ctx, mustStream(t, s), 0, &state); err != nil || state.Bytes != 0 {
+		t.Errorf("expired records are still there: %+v, %v", state, err)
+	}
+}
+
+// TestLateFirstTry: the first try of a call may come after the client has given
+// it up, sent the call again, and the stream was resharded. Each record is there
+// once, where the answers say.
+func TestLateFirstTry(t *testing.T) {
+	ctx := context.Background()
+	for _, generations := range []int{1, 2} {
+		s, c := newStreamFake(t, 2)
+		req := &PutRecordsRequest{StreamRef: testStream, Invocation: model.RequestID{7}}
+		for i := range 20 {
+			k := fmt.Sprint("k", i)
+			req.Records = append(req.Records, OutgoingRecord{Key: k, Data: []byte(k)})
+		}
+		retry := *req
+		retry.Retry = true
+		first, err := s.PutRecords(ctx, &retry)
+		if err != nil || first.Failed > 0 {
+			t.Fatal(first, err)
+		}
+		for i := range generations {
+			if _, err := s.UpdateShardCount(ctx, &UpdateShardCountRequest{StreamRef: testStream, Target: int64(3 + i)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		late, err := s.PutRecords(ctx, req)
+		if err != nil || late.Failed > 0 {
+			t.Fatal(late, err)
+		}
+		for i := range late.Records {
+			if late.Records[i] != first.Records[i] {
+				t.Errorf("%d reshardings: record %d is %+v for the retry, %+v for the late first try", generations, i, first.Records[i], late.Records[i])
+			}
+		}
+		// A first try of another call goes to the open shards at once, when no shard
+		// took a retry before it was closed.
+		c.advance(7 * time.Minute)
+		if _, err := s.UpdateShardCount(ctx, &UpdateShardCountRequest{StreamRef: testStream, Target: 1}); err != nil {
+			t.Fatal(err)
+		}
+		before := len(c.proposals)
+		if _, err := s.PutRecords(ctx, &PutRecordsRequest{StreamRef: testStream, Invocation: model.RequestID{8}, Records: req.Records[:1]}); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(c.proposals) - before; n != 1 {
+			t.Errorf("a first try made %d proposals after a resharding without retries", n)
 		}
 	}
 }

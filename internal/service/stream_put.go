@@ -179,7 +179,7 @@ func (p *put) propose(ctx context.Context, st *Stream, g *shardGroup) {
 			return
 		}
 	}
-	body := model.PutRecords{Shard: n, RetentionMs: st.Spec.RetentionMs()}
+	body := model.PutRecords{Shard: n, Retry: p.req.Retry && !p.req.Invocation.IsZero()}
 	cmd := &model.Command{
 		Kind: model.CmdPutRecords, ID: model.ShardRequest(p.call, n), Resource: st.ID, Slot: model.ShardSlot(st.ID, n),
 		Body: body.AppendRecords(make([]byte, 0, bytes+putOverheadBytes*(1+len(records))), records),
@@ -228,7 +228,7 @@ func (p *put) result(st *Stream) (*PutRecordsResult, error) {
 		res.Failed++
 		named := !p.req.Invocation.IsZero()
 		if named && p.req.Retry && isKind(err, model.ErrUnavailable) {
-			// This try did not put it, but the one before may have.
+			// This try did not put it, but the one before may have, or may yet.
 			err = model.Errorf(model.ErrUnknownOutcome, "the records may or may not have been put; it is safe to send the request again with the same invocation id")
 		}
 		if p.req.Single || named && (p.req.Retry || isKind(err, model.ErrUnknownOutcome)) {

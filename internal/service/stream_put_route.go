@@ -37,14 +37,17 @@ func (p *put) groups(st *Stream) (groups []*shardGroup, complete bool) {
 	return groups, true
 }
 
-// past are the closed shards that may have taken records of an earlier try.
+// past are the closed shards that may have taken records of another try: of one
+// before when this is a retry, and of a retry when this is the first one, which
+// may have been held up on its way. Few shards took a retry shortly before they
+// were closed, so that a first try mostly goes to the open shards at once.
 func (p *put) past(st *Stream) (past []*model.Shard) {
-	if !p.req.Retry || p.req.Invocation.IsZero() {
+	if p.req.Invocation.IsZero() {
 		return nil
 	}
 	since := p.service.nowMs() - putWindowMs
 	for i := range st.Spec.Shards {
-		if sh := &st.Spec.Shards[i]; !sh.Open() && sh.ClosedMs >= since {
+		if sh := &st.Spec.Shards[i]; !sh.Open() && sh.ClosedMs >= since && (p.req.Retry || sh.RetriedMs >= since) {
 			past = append(past, sh)
 		}
 	}

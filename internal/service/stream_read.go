@@ -155,19 +155,19 @@ func (s *Service) readShard(ctx context.Context, ref *StreamRef, at shardReader,
 	case sh == nil: // its records have expired, long ago; its children may have, too
 		return &shardPage{stream: st, next: at.n, ended: true, children: childrenOf(st.Spec, at.shard)}, nil
 	}
-	res, err := s.queryRecords(ctx, st, at, limit, wait)
+	found, err := s.queryRecords(ctx, ref, st, at, limit, wait)
+	if err == nil && found.First() > at.n {
+		// Records were passed over as expired, or are gone. By the retention that
+		// holds they may be there to be read: this node's catalog may be behind.
+		if st, found, err = s.queryPassed(ctx, ref, st, at, limit, found); err != nil {
+			return nil, err
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
-	if res.Status == model.StatusGone {
-		return nil, noStream(ref)
-	}
-	var found model.RecordsResult
-	if err := decodeResult(res, &found); err != nil {
-		return nil, err
-	}
 	page := &shardPage{stream: st, next: max(found.Next, at.n)}
-	page.add(sh, &found)
+	page.add(sh, found)
 	if found.NextMs > 0 {
 		page.behindMs = max(0, s.nowMs()-found.NextMs)
 	}
@@ -185,8 +185,31 @@ func (s *Service) readShard(ctx context.Context, ref *StreamRef, at shardReader,
 	return page, nil
 }
 
+// queryPassed repeats a query that passed over records, if the retention that
+// it went by is not the one that holds.
+func (s *Service) queryPassed(ctx context.Context, ref *StreamRef, st *Stream, at shardReader, limit int, found *model.RecordsResult) (*Stream, *model.RecordsResult, error) {
+	now, err := s.current(ctx, st)
+	if err != nil || now.Spec.RetentionHours == st.Spec.RetentionHours {
+		return st, found, err
+	}
+	found, err = s.queryRecords(ctx, ref, now, at, limit, 0)
+	return now, found, err
+}
+
 // queryRecords asks the shard's leader.
-func (s *Service) queryRecords(ctx context.Context, st *Stream, at shardReader, limit int, wait time.Duration) (model.Result, error) {
+func (s *Service) queryRecords(ctx context.Context, ref *StreamRef, st *Stream, at shardReader, limit int, wait time.Duration) (*model.RecordsResult, error) {
+	res, err := s.queryRecordsBytes(ctx, st, at, limit, wait)
+	if err != nil {
+		return nil, err
+	}
+	if res.Status == model.StatusGone {
+		return nil, noStream(ref)
+	}
+	found := &model.RecordsResult{}
+	return found, decodeResult(res, found)
+}
+
+func (s *Service) queryRecordsBytes(ctx context.Context, st *Stream, at shardReader, limit int, wait time.Duration) (model.Result, error) {
 	body := model.RecordsQuery{
 		Shard: at.shard, N: at.n, MaxRecords: uint32(limit), MaxBytes: model.MaxReadBytes, HorizonMs: st.Spec.HorizonMs(s.nowMs()),
 	}

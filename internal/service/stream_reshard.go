@@ -236,7 +236,7 @@ func (s *Service) finishRound(ctx context.Context, st *Stream) error {
 		if err := decodeResult(res, &state); err != nil {
 			return err
 		}
-		ends[i] = model.ShardEnd{Number: n, End: state.Next, ClosedMs: state.ClosedMs}
+		ends[i] = model.ShardEnd{Number: n, End: state.Next, ClosedMs: state.ClosedMs, RetriedMs: state.RetriedMs}
 		return nil
 	})
 	if err != nil {

@@ -42,12 +42,50 @@ func (s *Service) shardState(ctx context.Context, st *Stream, n model.ShardNumbe
 	return s.askShard(ctx, refOf(st.ID), st, n, model.QueryShard, body.Append(nil), false, into)
 }
 
-// TrimStream removes expired records of the shards that this node leads; puts
-// remove those of busy shards, this those of the others.
+// TrimStream removes expired records of the shards that this node leads, once
+// they are worth it.
 func (s *Service) TrimStream(ctx context.Context, st *Stream) error {
-	before := st.Spec.HorizonMs(s.nowMs()) - model.TrimGraceMs
+	now := s.nowMs()
+	overdue, err := s.overdue(ctx, st, now)
+	if err != nil || len(overdue) == 0 {
+		return err
+	}
+	if st, err = s.current(ctx, st); err != nil {
+		return err
+	}
+	before := st.Spec.HorizonMs(now) - model.TrimGraceMs
 	if before <= 0 {
 		return nil
+	}
+	for _, n := range overdue {
+		if err := s.trimShard(ctx, st, n, before); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// current is the stream as the catalog has it now. Whoever removes records must
+// know the retention that holds: an increase keeps what had not expired until
+// then. An increase that comes later does not matter, as long as what is removed
+// is decided by a time before this call.
+func (s *Service) current(ctx context.Context, st *Stream) (*Stream, error) {
+	if err := s.cluster.SyncCatalog(ctx); err != nil {
+		return nil, err
+	}
+	return s.streamOf(ctx, refOf(st.ID), st.ID)
+}
+
+// trimSteps is in how many steps what expires in one retention is removed: one
+// deletion in six minutes at 24 hours.
+const trimSteps = 256
+
+// overdue are the shards that this node leads and that have a whole step of
+// expired records.
+func (s *Service) overdue(ctx context.Context, st *Stream, nowMs int64) (overdue []model.ShardNumber, err error) {
+	before := st.Spec.HorizonMs(nowMs) - model.TrimGraceMs - st.Spec.RetentionMs()/trimSteps
+	if before <= 0 {
+		return nil, nil
 	}
 	for i := range st.Spec.Shards {
 		n := st.Spec.Shards[i].Number
@@ -56,16 +94,13 @@ func (s *Service) TrimStream(ctx context.Context, st *Stream) error {
 		}
 		var state model.ShardState
 		if err := s.shardState(ctx, st, n, &state); err != nil {
-			return err
+			return nil, err
 		}
-		if state.LowMs == 0 || state.LowMs >= before {
-			continue
-		}
-		if err := s.trimShard(ctx, st, n, before); err != nil {
-			return err
+		if state.LowMs != 0 && state.LowMs < before {
+			overdue = append(overdue, n)
 		}
 	}
-	return nil
+	return overdue, nil
 }
 
 func (s *Service) trimShard(ctx context.Context, st *Stream, n model.ShardNumber, before int64) error {
@@ -83,6 +118,13 @@ func (s *Service) ForgetShards(ctx context.Context, st *Stream) error {
 	if !spec.ForgetShards(now) {
 		return nil
 	}
+	st, err := s.current(ctx, st)
+	if err != nil {
+		return err
+	}
+	if spec = *st.Spec; !spec.ForgetShards(now) {
+		return nil
+	}
 	before := st.Spec.HorizonMs(now) - model.TrimGraceMs
 	for i := range st.Spec.Shards {
 		n := st.Spec.Shards[i].Number
@@ -96,7 +138,7 @@ func (s *Service) ForgetShards(ctx context.Context, st *Stream) error {
 			return err
 		}
 	}
-	_, err := s.changeStream(ctx, refOf(st.ID), func(_ *Stream, spec *model.StreamSpec) error {
+	_, err = s.changeStream(ctx, refOf(st.ID), func(_ *Stream, spec *model.StreamSpec) error {
 		// By the retention as it is now, and no more shards than were swept.
 		swept := spec.Shards
 		if !spec.ForgetShards(now) || !slices.EqualFunc(swept, st.Spec.Shards, func(a, b model.Shard) bool { return a.Number == b.Number }) {

@@ -134,24 +134,61 @@ func (p *producer) put() {
 		p.serials[key]++
 		req.Records = append(req.Records, service.OutgoingRecord{Key: key, Data: fmt.Appendf(nil, "%s/%d", key, p.serials[key])})
 	}
-	acked := make([]bool, len(req.Records))
-	for try := 0; try < 5 && slices.Contains(acked, false); try++ {
-		req.Retry = try > 0
-		_ = p.load.try(p.rng, 4*time.Second, func(ctx context.Context, s *service.Service) error {
-			res, err := s.PutRecords(ctx, req)
-			if err == nil {
-				p.note(req, res, acked)
-			}
-			return err
+	c := &putCall{req: req, acked: make([]bool, len(req.Records))}
+	begin := 0
+	var late sync.WaitGroup
+	if p.rng.IntN(lateEvery) == 0 { // the first try is held up on its way, and the client gives it up
+		begin = 1
+		rng := rand.New(rand.NewPCG(p.rng.Uint64(), uint64(p.id)))
+		late.Go(func() {
+			pause(rng, lateFor)
+			p.try(c, rng, false)
 		})
 	}
+	for try := begin; try < 5 && !p.done(c); try++ {
+		p.try(c, p.rng, try > 0)
+	}
+	late.Wait()
 	p.load.mu.Lock()
 	defer p.load.mu.Unlock()
-	for _, ok := range acked {
+	for _, ok := range c.acked {
 		if !ok {
 			p.load.history.unknown++
 		}
 	}
+}
+
+const (
+	// lateEvery is which part of the calls has a first try that comes late, and
+	// lateFor by how much at most: a resharding may begin and end meanwhile.
+	lateEvery = 8
+	lateFor   = 8 * time.Second
+)
+
+// putCall is a call and which of its records were acknowledged, which the lock
+// of the load guards.
+type putCall struct {
+	req   *service.PutRecordsRequest
+	acked []bool
+}
+
+func (p *producer) done(c *putCall) bool {
+	p.load.mu.Lock()
+	defer p.load.mu.Unlock()
+	return !slices.Contains(c.acked, false)
+}
+
+// try sends the call once.
+func (p *producer) try(c *putCall, rng *rand.Rand, retry bool) {
+	req := *c.req
+	req.Retry = retry
+	_ = p.load.try(rng, 4*time.Second, func(ctx context.Context, s *service.Service) error {
+		res, err := s.PutRecords(ctx, &req)
+		if err == nil {
+			p.note(&req, res, c.acked)
+		}
+		return err
+	})
 }
 
 func (p *producer) note(req *service.PutRecordsRequest, res *service.PutRecordsResult, acked []bool) {
