@@ -31,9 +31,11 @@ type changeLog struct {
 
 // reader is a reader and how far it has come.
 type reader struct {
-	id    model.ReaderID
-	upTo  model.ChangeNumber
-	total uint64 // of the entry upTo
+	id      model.ReaderID
+	upTo    model.ChangeNumber
+	total   uint64 // of the entry upTo
+	version uint64 // of the reader's resource: what was decided from an older one is refused
+	passive bool   // the tables that it watches take no writes of clients
 }
 
 // watch is what a reader wants of a table.
@@ -44,7 +46,7 @@ type watch struct {
 }
 
 // wanted is what the readers of a table want, all together.
-type wanted struct{ log, old, keep bool }
+type wanted struct{ log, old, keep, passive bool }
 
 const (
 	watchLog  = 1
@@ -140,6 +142,7 @@ func splitReader(key, value []byte) (rd reader, err error) {
 	}
 	d := model.NewDecoder(value)
 	rd.upTo, rd.total = model.ChangeNumber(d.Uvarint()), d.Uvarint()
+	rd.version, rd.passive = d.Uvarint(), d.Bool()
 	return rd, d.Done()
 }
 
@@ -176,7 +179,11 @@ func (c *changeLog) recompute() {
 			c.wanted = map[model.ResourceID]wanted{}
 		}
 		all := c.wanted[w.table]
-		c.wanted[w.table] = wanted{log: all.log || w.wanted.log, old: all.old || w.wanted.old, keep: all.keep || w.wanted.keep}
+		at, known := c.findReader(w.reader)
+		c.wanted[w.table] = wanted{
+			log: all.log || w.wanted.log, old: all.old || w.wanted.old, keep: all.keep || w.wanted.keep,
+			passive: all.passive || known && c.readers[at].passive,
+		}
 	}
 }
 
@@ -226,7 +233,8 @@ func (c *changeLog) findReader(id model.ReaderID) (int, bool) {
 }
 
 func (c *changeLog) writeReader(w Writer, r *reader) {
-	w.Set(keys.Reader(c.tablet, r.id), model.AppendUvarint(model.AppendUvarint(nil, uint64(r.upTo)), r.total))
+	value := model.AppendUvarint(model.AppendUvarint(nil, uint64(r.upTo)), r.total)
+	w.Set(keys.Reader(c.tablet, r.id), model.AppendBool(model.AppendUvarint(value, r.version), r.passive))
 }
 
 // applyWatch makes a reader watch a table, or no longer.
@@ -239,11 +247,12 @@ func applyWatch(m *Machine, tx *Tx) (model.Result, error) {
 		return model.Result{Status: model.StatusGone}, nil
 	}
 	c := &m.changes
-	if at, known := c.findReader(cmd.Reader); !known {
-		r := reader{id: cmd.Reader, upTo: c.last, total: c.total}
-		c.readers = slices.Insert(c.readers, at, r)
-		c.writeReader(tx, &r)
+	r := c.reader(cmd.Reader)
+	if cmd.Version < r.version {
+		return model.Result{Status: model.StatusStale}, nil
 	}
+	r.version = cmd.Version
+	c.writeReader(tx, r)
 	w := watch{reader: cmd.Reader, table: tx.Command.Resource, wanted: wanted{log: cmd.Log, old: cmd.Old, keep: cmd.Keep}}
 	at, known := slices.BinarySearchFunc(c.watches, w, func(a, b watch) int {
 		return cmp.Or(cmp.Compare(a.reader, b.reader), cmp.Compare(a.table, b.table))

@@ -46,7 +46,7 @@ func queryReader(r Reader, q *model.Query) (model.Result, error) {
 	if err != nil {
 		return model.Result{}, err
 	}
-	s := model.ReaderState{UpTo: rd.upTo, Total: rd.total}
+	s := model.ReaderState{UpTo: rd.upTo, Total: rd.total, Version: rd.version, Passive: rd.passive}
 	if s.Last, s.LastTotal, _, err = readLogState(r, query.Tablet); err != nil {
 		return model.Result{}, err
 	}

@@ -109,7 +109,7 @@ func (m *Machine) applyOnce(r Reader, w Writer, at Position, cmd *model.Command)
 	if err != nil {
 		return Outcome{}, fmt.Errorf("cannot apply command kind %d at %v/%d.%d: %w", cmd.Kind, m.tablet, at.Index, at.Ordinal, err)
 	}
-	if !cmd.ID.IsZero() && !TookNothing(cmd, res) {
+	if !cmd.ID.IsZero() && !TookNothing(cmd, res) && res.Status != model.StatusPassive {
 		m.seen.record(w, m.tablet, at, cmd, &res)
 	}
 	return Outcome{Result: res, Wake: tx.Wake}, nil
@@ -124,6 +124,9 @@ func (m *Machine) dispatch(tx *Tx) (model.Result, error) {
 		return model.Result{Status: model.StatusGone}, nil
 	}
 	tx.changes, tx.wanted = &m.changes, m.changes.of(tx.Command.Resource)
+	if tx.wanted.passive && refusedWhilePassive[tx.Command.Kind] {
+		return model.Result{Status: model.StatusPassive}, nil
+	}
 	return apply(m, tx)
 }
 

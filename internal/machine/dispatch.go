@@ -32,6 +32,7 @@ var applies = map[model.CommandKind]applyFunc{
 	model.CmdWatch:        applyWatch,
 	model.CmdAdvance:      applyAdvance,
 	model.CmdApplyChanges: applyChanges,
+	model.CmdRole:         applyRole,
 
 	model.CmdCatalog: applyCatalog,
 }

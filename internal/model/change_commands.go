@@ -5,11 +5,12 @@ package model
 // the decoder's input.
 
 // Commands on the change log. CmdWatch and CmdApplyChanges are on a table,
-// CmdAdvance and CmdHold are on the reader, under its resource id.
+// CmdAdvance and CmdRole are on the reader, under its resource id.
 const (
 	CmdWatch        CommandKind = 96 // a reader begins or ends to read a table's changes
 	CmdAdvance      CommandKind = 97 // a reader has read up to a number
 	CmdApplyChanges CommandKind = 98 // changes that another region made
+	CmdRole         CommandKind = 99 // whether the tables that a reader watches take writes of clients
 )
 
 // Queries of the change log. Their bodies name the tablet, since they read what
@@ -26,7 +27,11 @@ const (
 // the reader wants of the table, and its note.
 type Watch struct {
 	Reader ReaderID
-	Off    bool
+	// Version is that of the reader's resource in the catalog, from which the
+	// watch was decided. One of an older version than the tablet has seen answers
+	// StatusStale: a worker that was overtaken changes nothing any more.
+	Version uint64
+	Off     bool
 	// Log asks for entries of the change log; without it the reader only holds
 	// tombstones until it has advanced behind them.
 	Log bool
@@ -43,14 +48,14 @@ const MaxNoteBytes = 8 << 10
 
 // Append appends the stored form.
 func (w *Watch) Append(dst []byte) []byte {
-	dst = AppendUvarint(dst, uint64(w.Reader))
+	dst = AppendUvarint(AppendUvarint(dst, uint64(w.Reader)), w.Version)
 	dst = append(dst, packFlags(w.Off, w.Log, w.Old)|packFlags(w.Keep, false, false)<<3)
 	return AppendBytes(dst, w.Note)
 }
 
 // Decode reads what Append wrote.
 func (w *Watch) Decode(d *Decoder) {
-	w.Reader = ReaderID(d.Uvarint())
+	w.Reader, w.Version = ReaderID(d.Uvarint()), d.Uvarint()
 	flags := d.Byte()
 	if flags > 15 {
 		d.Fail()
@@ -60,6 +65,21 @@ func (w *Watch) Decode(d *Decoder) {
 		d.Fail()
 	}
 }
+
+// Role is the body of a CmdRole. Version is as in Watch. While a reader is
+// passive, all tables that it watches in the tablet answer StatusPassive to
+// writes of clients and pipes; what other regions wrote is applied. A reader
+// that the tablet does not know begins as with its first CmdWatch.
+type Role struct {
+	Version uint64
+	Passive bool
+}
+
+// Append appends the stored form.
+func (r *Role) Append(dst []byte) []byte { return AppendBool(AppendUvarint(dst, r.Version), r.Passive) }
+
+// Decode reads what Append wrote.
+func (r *Role) Decode(d *Decoder) { r.Version, r.Passive = d.Uvarint(), d.Bool() }
 
 // Advance is the body of a CmdAdvance. Going back is refused by doing nothing.
 type Advance struct {
@@ -225,6 +245,8 @@ type ReaderState struct {
 	Total     uint64       // of UpTo
 	Next      Stamp        // of the first entry behind UpTo; zero when there is none
 	Conflicts uint64       // ever counted in the tablet
+	Version   uint64       // of the reader's resource, the newest that it was told of
+	Passive   bool         // the tables take no writes of clients
 	Tables    []WatchedTable
 }
 
@@ -237,9 +259,10 @@ type WatchedTable struct {
 
 // Append appends the form between nodes.
 func (s *ReaderState) Append(dst []byte) []byte {
-	for _, v := range []uint64{uint64(s.Last), s.LastTotal, uint64(s.UpTo), s.Total, uint64(s.Next), s.Conflicts, uint64(len(s.Tables))} {
+	for _, v := range []uint64{uint64(s.Last), s.LastTotal, uint64(s.UpTo), s.Total, uint64(s.Next), s.Conflicts, s.Version} {
 		dst = AppendUvarint(dst, v)
 	}
+	dst = AppendUvarint(AppendBool(dst, s.Passive), uint64(len(s.Tables)))
 	for i := range s.Tables {
 		t := &s.Tables[i]
 		dst = AppendBytes(AppendBool(AppendUvarint(dst, uint64(t.Table)), t.Log), t.Note)
@@ -252,6 +275,7 @@ func (s *ReaderState) Decode(d *Decoder) {
 	s.Last, s.LastTotal = ChangeNumber(d.Uvarint()), d.Uvarint()
 	s.UpTo, s.Total = ChangeNumber(d.Uvarint()), d.Uvarint()
 	s.Next, s.Conflicts = Stamp(d.Uvarint()), d.Uvarint()
+	s.Version, s.Passive = d.Uvarint(), d.Bool()
 	for n := d.Count(); n > 0 && d.Err() == nil; n-- {
 		s.Tables = append(s.Tables, WatchedTable{ResourceID(d.Uvarint()), d.Bool(), d.Bytes()})
 	}

@@ -138,15 +138,16 @@ type Status uint8
 // The outcomes.
 const (
 	StatusOK              Status = 0
-	StatusGone            Status = 1 // the resource was dropped
-	StatusConditionFailed Status = 2 // body: the item, when it was asked for
-	StatusInvalid         Status = 3 // body: the message, in AWS's words, of a fault that only the stored item shows
-	StatusTooLarge        Status = 4 // the item would grow over MaxItemBytes
-	StatusExists          Status = 5 // catalog: the name is taken
-	StatusNotFound        Status = 6 // catalog: no such name; queue: no such message
-	StatusOverLimit       Status = 7 // a limit of the resource was reached (messages in flight)
-	StatusStale           Status = 8 // catalog: the state changed since the caller read it; pipes: the claim was settled before
-	StatusClosed          Status = 9 // streams: the shard takes no more records
+	StatusGone            Status = 1  // the resource was dropped
+	StatusConditionFailed Status = 2  // body: the item, when it was asked for
+	StatusInvalid         Status = 3  // body: the message, in AWS's words, of a fault that only the stored item shows
+	StatusTooLarge        Status = 4  // the item would grow over MaxItemBytes
+	StatusExists          Status = 5  // catalog: the name is taken
+	StatusNotFound        Status = 6  // catalog: no such name; queue: no such message
+	StatusOverLimit       Status = 7  // a limit of the resource was reached (messages in flight)
+	StatusStale           Status = 8  // catalog: the state changed since the caller read it; pipes: the claim was settled before
+	StatusClosed          Status = 9  // streams: the shard takes no more records
+	StatusPassive         Status = 10 // another region takes the writes of this table; nothing was done, and a retry is a new try
 )
 
 // Result is what a command or query answers.

@@ -85,7 +85,7 @@ func (s *LinkSpec) Decode(d *Decoder) {
 // InboundSpec is the Spec of an inbound link in the catalog. It begins as a
 // token that one link of another cluster may use, once.
 type InboundSpec struct {
-	TokenHash  [32]byte // SHA-256 of the token's secret; zero once it was used
+	TokenHash  [32]byte // SHA-256 of the token's secret; good while Region is zero, and for whoever used it to ask again
 	ExpiresMs  int64    // of the token
 	KeyHash    [32]byte // SHA-256 of the link's key
 	Region     RegionID // of the other cluster; zero until the token is used

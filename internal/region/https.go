@@ -26,6 +26,14 @@ const (
 	authScheme  = "Weir-Link "
 )
 
+const (
+	// maxReceiving bounds the requests of other regions that a node answers at
+	// one time. A sender has one under way for each of its tablets and links.
+	maxReceiving = 128
+	// maxOpenBytes bounds the body of a request that opens a link.
+	maxOpenBytes = 64 << 10
+)
+
 // HTTPDialer is the Dialer of real clusters. It keeps connections. Its zero
 // value is not ready; see NewHTTPDialer.
 type HTTPDialer struct {
@@ -124,11 +132,31 @@ func (e *Engine) serve(r *http.Request) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxWireBytes+1))
-	if err != nil || len(body) > maxWireBytes {
-		return nil, model.Errorf(model.ErrValidation, "the message cannot be read, or is larger than %d bytes", maxWireBytes)
+	bound := int64(maxOpenBytes) // who shows a token may be anybody
+	if Op(op) != OpOpen {
+		if _, err := e.admit(r.Context(), from, key); err != nil {
+			return nil, err // before the body is read
+		}
+		if !e.enter() {
+			return nil, model.Errorf(model.ErrUnavailable, "the node answers %d requests of other regions already", maxReceiving)
+		}
+		defer e.receiving.Add(-1)
+		bound = maxWireBytes
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, bound+1))
+	if err != nil || int64(len(body)) > bound {
+		return nil, model.Errorf(model.ErrValidation, "the message cannot be read, or is larger than %d bytes", bound)
 	}
 	return e.Receive(r.Context(), from, key, Op(op), body)
+}
+
+// enter counts a request whose body may be large; false when there are too many.
+func (e *Engine) enter() bool {
+	if e.receiving.Add(1) > maxReceiving {
+		e.receiving.Add(-1)
+		return false
+	}
+	return true
 }
 
 func parseAuthorization(text string) (from model.ResourceID, key [32]byte, err error) {

@@ -15,22 +15,30 @@ import (
 // inbound link and its key. Errors are shown there; what was not applied is
 // sent again.
 func (e *Engine) Receive(ctx context.Context, from model.ResourceID, key [32]byte, op Op, body []byte) ([]byte, error) {
+	// What a request proposes must be over soon after its sender has given up: the
+	// rounds count on it.
+	ctx, cancel := e.within(ctx, remoteTimeout)
+	defer cancel()
 	if op == OpOpen {
 		return e.open(ctx, key, body)
 	}
-	link, spec, err := e.admit(ctx, from, key)
+	s, err := e.admit(ctx, from, key)
 	if err != nil {
 		return nil, err
 	}
+	return e.answer(ctx, s, op, body)
+}
+
+func (e *Engine) answer(ctx context.Context, s *sender, op Op, body []byte) ([]byte, error) {
 	switch op {
 	case OpTables:
-		return nil, e.haveTables(ctx, link, body)
+		return nil, e.haveTables(ctx, s, body)
 	case OpApply:
-		return e.takeIn(ctx, spec, body)
+		return e.takeIn(ctx, &s.spec, body)
 	case OpMark:
-		return e.mark(ctx, link, spec)
+		return e.mark(ctx, s.id, &s.spec)
 	case OpPassed:
-		return nil, e.passed(ctx, link, body)
+		return nil, e.passed(ctx, s.id, body)
 	default:
 		return nil, model.Errorf(model.ErrUnsupported, "this region does not know operation %d; it may be older than the other", op)
 	}
@@ -39,24 +47,31 @@ func (e *Engine) Receive(ctx context.Context, from model.ResourceID, key [32]byt
 // errKey does not say which part was wrong.
 var errKey = model.Errorf(model.ErrAccessDenied, "this region knows no such link: it was removed here, or its token was used or has expired; remove the link and add it with a new token")
 
+// sender is an inbound link whose key was shown.
+type sender struct {
+	id      model.ResourceID
+	version uint64 // of the inbound link in the catalog
+	spec    model.InboundSpec
+}
+
 // admit finds the inbound link whose key was shown.
-func (e *Engine) admit(ctx context.Context, from model.ResourceID, key [32]byte) (model.ResourceID, *model.InboundSpec, error) {
+func (e *Engine) admit(ctx context.Context, from model.ResourceID, key [32]byte) (*sender, error) {
 	r, ok := e.cluster.Catalog().ResourceByID(from)
 	if !ok {
 		if err := e.cluster.SyncCatalog(ctx); err != nil {
-			return 0, nil, err
+			return nil, err
 		}
 		r, ok = e.cluster.Catalog().ResourceByID(from)
 	}
 	if !ok || r.Kind != model.KindInbound {
-		return 0, nil, errKey
+		return nil, errKey
 	}
 	spec, err := decodeInbound(r)
 	hash := sha256.Sum256(key[:])
 	if err != nil || spec.Region == 0 || subtle.ConstantTimeCompare(hash[:], spec.KeyHash[:]) != 1 {
-		return 0, nil, cmp.Or(err, error(errKey))
+		return nil, cmp.Or(err, error(errKey))
 	}
-	return r.ID, &spec, nil
+	return &sender{r.ID, r.Version, spec}, nil
 }
 
 // open lets a link in that shows the token of an inbound link, and uses the
@@ -101,11 +116,12 @@ func (e *Engine) open(ctx context.Context, tokenHash [32]byte, body []byte) ([]b
 
 // haveTables makes tables that are missing and keeps their tombstones for the
 // link in every tablet.
-func (e *Engine) haveTables(ctx context.Context, link model.ResourceID, body []byte) error {
+func (e *Engine) haveTables(ctx context.Context, s *sender, body []byte) error {
 	var req tablesRequest
 	if err := decode(body, &req); err != nil {
 		return err
 	}
+	var ids []model.ResourceID
 	for _, n := range req.Tables {
 		var spec model.TableSpec
 		if err := decode(n.Spec, &spec); err != nil {
@@ -118,33 +134,37 @@ func (e *Engine) haveTables(ctx context.Context, link model.ResourceID, body []b
 		if err != nil {
 			return err
 		}
-		if err := e.holdTombstones(ctx, link, id); err != nil {
-			return err
+		ids = append(ids, id)
+	}
+	c := e.cluster.Catalog()
+	for i := range c.Tablets {
+		if t := &c.Tablets[i]; t.Hi > t.Lo {
+			if err := e.holdTombstones(ctx, s, t, ids); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-func (e *Engine) holdTombstones(ctx context.Context, link, table model.ResourceID) error {
-	c := e.cluster.Catalog()
-	for i := range c.Tablets {
-		t := &c.Tablets[i]
-		if t.Hi <= t.Lo {
+// holdTombstones keeps the tombstones of tables in one tablet.
+func (e *Engine) holdTombstones(ctx context.Context, from *sender, t *model.Tablet, tables []model.ResourceID) error {
+	s, err := e.strongState(ctx, from.id, t)
+	if err != nil {
+		return err
+	}
+	for _, id := range tables {
+		if slices.ContainsFunc(s.Tables, func(w model.WatchedTable) bool { return w.Table == id }) {
 			continue
 		}
-		s, err := e.strongState(ctx, link, t)
-		if err != nil {
+		body := model.Watch{Reader: from.id, Version: from.version, Keep: true}
+		res, err := e.propose(ctx, &model.Command{Kind: model.CmdWatch, Resource: id, Slot: model.Slot(t.Lo), Body: body.Append(nil)})
+		switch {
+		case err != nil:
 			return err
-		}
-		if slices.ContainsFunc(s.Tables, func(w model.WatchedTable) bool { return w.Table == table }) {
-			continue
-		}
-		body := model.Watch{Reader: link, Keep: true}
-		res, err := e.propose(ctx, &model.Command{Kind: model.CmdWatch, Resource: table, Slot: model.Slot(t.Lo), Body: body.Append(nil)})
-		if err != nil {
-			return err
-		}
-		if res.Status != model.StatusOK {
+		case res.Status == model.StatusStale:
+			return model.Errorf(model.ErrUnavailable, "the inbound link was changed meanwhile")
+		case res.Status != model.StatusOK:
 			return model.Errorf(model.ErrNotFound, "the link or one of its tables was removed")
 		}
 	}
@@ -162,8 +182,8 @@ func (e *Engine) takeIn(ctx context.Context, from *model.InboundSpec, packed []b
 		return nil, err
 	}
 	now := e.clock.Now()
-	if now.Sub(time.UnixMilli(b.ReadMs)) > maxBatchAge {
-		return nil, model.Errorf(model.ErrUnavailable, "the message is too old, or the clocks of the two regions differ by more than %v", maxBatchAge)
+	if age := now.Sub(time.UnixMilli(b.ReadMs)); age > maxBatchAge || age < -maxClockLead {
+		return nil, model.Errorf(model.ErrUnavailable, "the message was read %v ago by the clock there: it is too old, or the clocks of the two regions differ", age.Round(time.Millisecond))
 	}
 	var all model.ApplyChangesResult
 	for i := range b.Tables {
@@ -268,8 +288,10 @@ func (e *Engine) mark(ctx context.Context, inbound model.ResourceID, from *model
 	c := e.cluster.Catalog()
 	var back model.ResourceID
 	links, inbounds := 0, 0
-	for range c.Resources.Of(model.KindInbound) {
-		inbounds++
+	for r := range c.Resources.Of(model.KindInbound) {
+		if spec, err := decodeInbound(r); err != nil || spec.Region != 0 {
+			inbounds++ // an invitation that nobody has accepted tells nothing
+		}
 	}
 	for r := range c.Resources.Of(model.KindLink) {
 		links++

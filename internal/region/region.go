@@ -20,8 +20,10 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"weir.dev/weir/internal/base"
@@ -55,9 +57,12 @@ type Engine struct {
 	workers map[place]*worker // of the supervisor's goroutine only
 	rounds  map[model.ResourceID]*rounds
 
+	receiving atomic.Int32 // requests of other regions being answered
+
 	mu       sync.Mutex // guards what follows
 	problems map[place]string
 	limits   map[model.ResourceID]*limit
+	reached  map[model.ResourceID]string // the address there that answered last
 }
 
 // place is where a worker works.
@@ -87,7 +92,7 @@ func NewEngine(o Options) *Engine {
 	e := &Engine{
 		cluster: o.Cluster, service: o.Service, clock: o.Clock, rand: o.Rand, log: o.Logger, dialer: o.Dialer,
 		workers: map[place]*worker{}, rounds: map[model.ResourceID]*rounds{},
-		problems: map[place]string{}, limits: map[model.ResourceID]*limit{},
+		problems: map[place]string{}, limits: map[model.ResourceID]*limit{}, reached: map[model.ResourceID]string{},
 	}
 	e.ctx, e.stop = context.WithCancel(context.Background())
 	e.tasks.Go(e.supervise)
@@ -127,11 +132,23 @@ func (e *Engine) supervise() {
 			if !wanted[p] {
 				e.workers[p].cancel()
 				delete(e.workers, p)
-				e.noteProblem(p, nil)
 			}
 		}
+		e.forgetLinks(jobs)
 		e.superviseRounds(jobs)
 	}
+}
+
+// forgetLinks drops what is kept in memory about links that have no work here.
+func (e *Engine) forgetLinks(jobs []job) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	maps.DeleteFunc(e.limits, func(id model.ResourceID, _ *limit) bool {
+		return !slices.ContainsFunc(jobs, func(j job) bool { return j.link == id })
+	})
+	maps.DeleteFunc(e.reached, func(id model.ResourceID, _ string) bool {
+		return !slices.ContainsFunc(jobs, func(j job) bool { return j.link == id })
+	})
 }
 
 func sortedPlaces(workers map[place]*worker) []place {

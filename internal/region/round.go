@@ -79,7 +79,7 @@ func (r *rounds) run(ctx context.Context, link model.ResourceID) {
 // round makes one round.
 func (r *rounds) round(ctx context.Context, link model.ResourceID, spec *model.LinkSpec) error {
 	e := r.engine
-	mark, err := e.call(ctx, spec, OpMark, nil)
+	mark, err := e.call(ctx, link, spec, OpMark, nil)
 	if err != nil {
 		return err
 	}
@@ -106,7 +106,7 @@ func (r *rounds) round(ctx context.Context, link model.ResourceID, spec *model.L
 	if !e.sleep(ctx, settleTime) {
 		return ctx.Err()
 	}
-	_, err = e.call(ctx, spec, OpPassed, theirs.Append(nil))
+	_, err = e.call(ctx, link, spec, OpPassed, theirs.Append(nil))
 	return err
 }
 

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"regexp"
+	"slices"
 	"time"
 
 	"weir.dev/weir/internal/keys"
@@ -14,7 +15,7 @@ import (
 // Settings describe a link as its author does.
 type Settings struct {
 	Name           string // letters, digits, - and _, at most 64
-	To             string // HOST:PORT of a peer listener there
+	To             string // HOST:PORT of a peer listener there; several with commas between are tried in turn
 	Authority      [16]byte
 	TokenHash      [32]byte
 	Mode           model.LinkMode
@@ -41,7 +42,7 @@ type Status struct {
 	LagChanges uint64        // in the log, not arrived
 	LagBytes   uint64        // of them
 	Lag        time.Duration // since the oldest of them was written
-	Copying    int           // tables' parts whose first copy is not done
+	Copying    int           // tables' parts whose first copy is not done, or not begun
 	Problem    string        // why it does not go on, as far as the node asked knows
 }
 
@@ -99,9 +100,7 @@ func (e *Engine) Add(ctx context.Context, s *Settings) error {
 	_, _ = rand.Read(spec.Key[:]) // crypto/rand.Read never fails: it ends the process instead
 	c := e.cluster.Catalog()
 	req := openRequest{Region: c.Region(), Name: c.Settings.RegionName, Link: s.Name, KeyHash: sha256.Sum256(spec.Key[:])}
-	ctx, cancel := e.within(ctx, remoteTimeout)
-	defer cancel()
-	raw, err := e.dialer.Call(ctx, &Target{Addr: s.To, Authority: s.Authority, Key: s.TokenHash}, OpOpen, req.Append(nil))
+	raw, err := e.callAnyOf(ctx, s.To, &Target{Authority: s.Authority, Key: s.TokenHash}, OpOpen, req.Append(nil))
 	if err != nil {
 		return err
 	}
@@ -250,17 +249,32 @@ func (e *Engine) status(ctx context.Context, r *model.Resource) (st Status, err 
 		if s.Next != 0 && (oldest == 0 || s.Next < oldest) {
 			oldest = s.Next
 		}
-		for k := range s.Tables {
-			if copied, err := recallCopy(&s.Tables[k]); err == nil && !copied.done {
-				st.Copying++
-			}
-		}
+		st.Copying += uncopied(c, &st.Spec, &s)
 		st.Problem = e.problemOf(place{r.ID, t.ID}, st.Problem)
 	}
 	if oldest != 0 {
 		st.Lag = max(0, e.clock.Now().Sub(oldest.Time()))
 	}
 	return st, nil
+}
+
+// uncopied is how many of the tables that a link selects are not copied in a
+// tablet, or not even watched there.
+func uncopied(c *model.Catalog, spec *model.LinkSpec, s *model.ReaderState) (n int) {
+	for table := range c.Resources.Of(model.KindTable) {
+		if !selects(spec.Tables, table.Name) {
+			continue
+		}
+		at := slices.IndexFunc(s.Tables, func(w model.WatchedTable) bool { return w.Table == table.ID })
+		if at < 0 {
+			n++
+			continue
+		}
+		if copied, err := recallCopy(&s.Tables[at]); err != nil || !copied.done {
+			n++
+		}
+	}
+	return n
 }
 
 // problemOf is the problem of a worker here, or else the one given.

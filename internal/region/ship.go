@@ -2,6 +2,8 @@ package region
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -100,13 +102,55 @@ func (w *worker) send(j *job, b *batch) error {
 }
 
 func (w *worker) call(j *job, op Op, body []byte) ([]byte, error) {
-	return w.engine.call(w.ctx, &j.spec, op, body)
+	return w.engine.call(w.ctx, j.link, &j.spec, op, body)
 }
 
-func (e *Engine) call(ctx context.Context, spec *model.LinkSpec, op Op, body []byte) ([]byte, error) {
+// call asks the region that a link leads to, at the address that answered last.
+// After a failure the next call asks at the next address: a node there may be
+// down while the others are well.
+func (e *Engine) call(ctx context.Context, link model.ResourceID, spec *model.LinkSpec, op Op, body []byte) ([]byte, error) {
 	ctx, cancel := e.within(ctx, remoteTimeout)
 	defer cancel()
-	return e.dialer.Call(ctx, &Target{Addr: spec.To, Authority: spec.Authority, Inbound: spec.Inbound, Key: spec.Key}, op, body)
+	addr := e.addressOf(link, spec.To)
+	answer, err := e.dialer.Call(ctx, &Target{Addr: addr, Authority: spec.Authority, Inbound: spec.Inbound, Key: spec.Key}, op, body)
+	if err != nil {
+		e.avoidAddress(link, spec.To, addr)
+	}
+	return answer, err
+}
+
+// callAnyOf asks at one address after the other until one answers.
+func (e *Engine) callAnyOf(ctx context.Context, to string, target *Target, op Op, body []byte) (answer []byte, err error) {
+	for addr := range strings.SplitSeq(to, ",") {
+		one := *target
+		one.Addr = addr
+		ctx, cancel := e.within(ctx, remoteTimeout)
+		answer, err = e.dialer.Call(ctx, &one, op, body)
+		cancel()
+		if err == nil {
+			return answer, nil
+		}
+	}
+	return nil, err
+}
+
+// addressOf is where to ask: to is a list of addresses with commas between.
+func (e *Engine) addressOf(link model.ResourceID, to string) string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	all := strings.Split(to, ",")
+	if at := e.reached[link]; slices.Contains(all, at) {
+		return at
+	}
+	return all[0]
+}
+
+// avoidAddress has the next call ask at the address behind the one that failed.
+func (e *Engine) avoidAddress(link model.ResourceID, to, failed string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	all := strings.Split(to, ",")
+	e.reached[link] = all[(slices.Index(all, failed)+1)%len(all)]
 }
 
 // advance moves a reader forward, and lets the tablet remove what nobody needs.

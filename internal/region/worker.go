@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -56,6 +57,7 @@ func (w *worker) current() job {
 
 // run ships until the worker is stopped.
 func (w *worker) run() {
+	defer w.engine.noteProblem(w.current().place, nil)
 	retry, idle := firstRetry, idlePause
 	for w.ctx.Err() == nil {
 		j := w.current()
@@ -209,8 +211,22 @@ func (w *worker) choose(j *job) error {
 	return nil
 }
 
-// begin has the other side make tables ready and watches them here.
+// tablesAtOnce bounds the tables that one request has made ready: each takes
+// the other side some commands, and the request has to end in its time.
+const tablesAtOnce = 16
+
+// begin has the other side make tables ready and watches them here, some at a
+// time; what was begun stays so when a later part fails.
 func (w *worker) begin(j *job, fresh []model.Resource) error {
+	for part := range slices.Chunk(fresh, tablesAtOnce) {
+		if err := w.beginPart(j, part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *worker) beginPart(j *job, fresh []model.Resource) error {
 	var req tablesRequest
 	for _, r := range fresh {
 		req.Tables = append(req.Tables, namedTable{r.Name, r.Spec})
@@ -239,7 +255,11 @@ func (w *worker) begin(j *job, fresh []model.Resource) error {
 
 // watch proposes what the link wants of a table in this tablet.
 func (w *worker) watch(j *job, table model.ResourceID, body *model.Watch) error {
+	body.Version = j.version
 	res, err := w.engine.propose(w.ctx, &model.Command{Kind: model.CmdWatch, Resource: table, Slot: model.Slot(j.lo), Body: body.Append(nil)})
+	if err == nil && res.Status == model.StatusStale {
+		return model.Errorf(model.ErrUnavailable, "the link was changed meanwhile")
+	}
 	if err == nil && res.Status != model.StatusOK && !body.Off {
 		err = model.Errorf(model.ErrNotFound, "the link or one of its tables was removed")
 	}

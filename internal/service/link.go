@@ -80,10 +80,14 @@ func (s *Service) DeleteTied(ctx context.Context, kind model.ResourceKind, name 
 // CopyTable makes a table with the spec of another region's, unless there is
 // one of that name; then its keys must be the same. Errors: ErrValidation.
 func (s *Service) CopyTable(ctx context.Context, name string, spec *model.TableSpec) error {
-	r, err := s.createResource(ctx, model.KindTable, name, spec.Tags, spec.Append(nil))
-	var known *model.Error
-	if err == nil || !errors.As(err, &known) || known.Kind != model.ErrInUse || r == nil {
-		return err
+	r, ok := s.cluster.Catalog().Resource(model.KindTable, name)
+	if !ok {
+		var err error
+		r, err = s.createResource(ctx, model.KindTable, name, spec.Tags, spec.Append(nil))
+		var known *model.Error
+		if err == nil || !errors.As(err, &known) || known.Kind != model.ErrInUse || r == nil {
+			return err
+		}
 	}
 	t, err := newTable(r)
 	if err != nil {

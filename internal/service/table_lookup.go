@@ -44,6 +44,12 @@ func (s *Service) table(ctx context.Context, name string) (*table, error) {
 // errTableGone is the answer when a table was deleted under a request.
 func errTableGone() error { return model.Errorf(model.ErrNotFound, "Requested resource not found") }
 
+// errPassive is the answer of a table whose writes another region takes. It is
+// worth a retry: during a planned failover the roles change within a second.
+func errPassive() error {
+	return model.Errorf(model.ErrUnavailable, "The table takes no writes in this region: another region does (weir region status says which). The request was not carried out")
+}
+
 // invalidf is an ErrValidation in AWS's words.
 func invalidf(format string, args ...any) error {
 	return model.Errorf(model.ErrValidation, format, args...)

@@ -141,6 +141,8 @@ func (s *Service) tableError(ctx context.Context, res *model.Result, tooLarge st
 			return err
 		}
 		return errTableGone()
+	case model.StatusPassive:
+		return errPassive()
 	case model.StatusConditionFailed:
 		return &model.Error{Kind: model.ErrConditionFailed, Message: "The conditional request failed", Item: res.Body}
 	case model.StatusInvalid:

@@ -1,0 +1,229 @@
+package region
+
+import (
+	"context"
+	"slices"
+	"sort"
+	"sync"
+	"testing"
+	"time"
+
+	"weir.dev/weir/internal/machine"
+	"weir.dev/weir/internal/model"
+)
+
+// fakeCluster is a cluster without a log: the real machine over memory, in a
+// synctest bubble.
+type fakeCluster struct {
+	mu      sync.Mutex // guards everything below
+	catalog *tabletState
+	tablets []*tabletState // ascending by slot
+	down    bool           // no leader anywhere
+	kinds   map[model.CommandKind]int
+}
+
+// fakeNode is one node of a fake cluster, as an engine sees it.
+type fakeNode struct {
+	*fakeCluster
+	leads bool // guarded by the cluster's mutex
+}
+
+// tabletState is a machine with its state.
+type tabletState struct {
+	id      model.TabletID
+	hi      uint32
+	machine *machine.Machine
+	keys    []string // ascending
+	values  map[string][]byte
+	index   model.Index
+	stamp   model.Stamp
+}
+
+func newFakeCluster(t testing.TB, id string, tablets int) *fakeCluster {
+	t.Helper()
+	voters := []model.NodeID{1}
+	genesis := &model.Catalog{ClusterID: id, NextID: 1, Tablets: []model.Tablet{{ID: model.CatalogTablet, Voters: voters}}}
+	c := &fakeCluster{kinds: map[model.CommandKind]int{}}
+	for i := range tablets {
+		x := model.Tablet{ID: model.TabletID(i + 1), Voters: voters, Lo: uint32(i * model.SlotCount / tablets), Hi: uint32((i + 1) * model.SlotCount / tablets)}
+		genesis.Tablets = append(genesis.Tablets, x)
+		c.tablets = append(c.tablets, newTabletState(t, x.ID, x.Lo, x.Hi, nil))
+	}
+	c.catalog = newTabletState(t, model.CatalogTablet, 0, 0, genesis)
+	return c
+}
+
+func newTabletState(t testing.TB, id model.TabletID, lo, hi uint32, genesis *model.Catalog) *tabletState {
+	t.Helper()
+	s := &tabletState{id: id, hi: hi, machine: machine.New(id, lo, hi), values: map[string][]byte{}}
+	if genesis != nil {
+		machine.Genesis(s, genesis)
+	}
+	if err := s.machine.Load(s); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// Get implements machine.Reader.
+func (s *tabletState) Get(key []byte) ([]byte, bool, error) {
+	value, ok := s.values[string(key)]
+	return slices.Clone(value), ok, nil
+}
+
+// Scan implements machine.Reader.
+func (s *tabletState) Scan(lo, hi []byte, reverse bool) (machine.Iterator, error) {
+	i, j := sort.SearchStrings(s.keys, string(lo)), sort.SearchStrings(s.keys, string(hi))
+	it := &stateIterator{state: s, keys: slices.Clone(s.keys[i:max(i, j)])}
+	if reverse {
+		slices.Reverse(it.keys)
+	}
+	return it, nil
+}
+
+type stateIterator struct {
+	state *tabletState
+	keys  []string
+	at    string
+}
+
+func (it *stateIterator) Next() bool {
+	if len(it.keys) == 0 {
+		return false
+	}
+	it.at, it.keys = it.keys[0], it.keys[1:]
+	return true
+}
+func (it *stateIterator) Key() []byte   { return []byte(it.at) }
+func (it *stateIterator) Value() []byte { return it.state.values[it.at] }
+func (it *stateIterator) Close() error  { return nil }
+
+// Set implements machine.Writer.
+func (s *tabletState) Set(key, value []byte) {
+	k := string(key)
+	if _, ok := s.values[k]; !ok {
+		s.keys = slices.Insert(s.keys, sort.SearchStrings(s.keys, k), k)
+	}
+	s.values[k] = slices.Clone(value)
+}
+
+// Delete implements machine.Writer.
+func (s *tabletState) Delete(key []byte) { s.DeleteRange(key, append(slices.Clone(key), 0)) }
+
+// DeleteRange implements machine.Writer.
+func (s *tabletState) DeleteRange(lo, hi []byte) {
+	i, j := sort.SearchStrings(s.keys, string(lo)), sort.SearchStrings(s.keys, string(hi))
+	for _, k := range s.keys[i:max(i, j)] {
+		delete(s.values, k)
+	}
+	s.keys = slices.Delete(s.keys, i, max(i, j))
+}
+
+// delayed collects a command's writes: the command does not see them.
+type delayed struct{ writes []func(*tabletState) }
+
+func (d *delayed) Set(key, value []byte) {
+	k, v := slices.Clone(key), slices.Clone(value)
+	d.writes = append(d.writes, func(s *tabletState) { s.Set(k, v) })
+}
+
+func (d *delayed) Delete(key []byte) {
+	k := slices.Clone(key)
+	d.writes = append(d.writes, func(s *tabletState) { s.Delete(k) })
+}
+
+func (d *delayed) DeleteRange(lo, hi []byte) {
+	l, h := slices.Clone(lo), slices.Clone(hi)
+	d.writes = append(d.writes, func(s *tabletState) { s.DeleteRange(l, h) })
+}
+
+// apply applies a command; the caller holds the lock.
+func (c *fakeCluster) apply(s *tabletState, cmd *model.Command) (model.Result, error) {
+	if c.down {
+		return model.Result{}, model.Errorf(model.ErrUnavailable, "no leader")
+	}
+	c.kinds[cmd.Kind]++
+	s.index++
+	s.stamp = max(s.stamp.Next(time.Now()), cmd.Stamp)
+	stamped := *cmd
+	stamped.Stamp, stamped.Body = s.stamp, slices.Clone(cmd.Body)
+	var w delayed
+	out, err := s.machine.Apply(s, &w, machine.Position{Index: s.index}, &stamped)
+	if err != nil {
+		return model.Result{}, err
+	}
+	for _, write := range w.writes {
+		write(s)
+	}
+	return machine.Expand(s, &stamped, out.Result)
+}
+
+func (c *fakeCluster) tablet(slot model.Slot) *tabletState {
+	return c.tablets[sort.Search(len(c.tablets), func(i int) bool { return uint32(slot) < c.tablets[i].hi })]
+}
+
+// Propose implements service.Cluster.
+func (c *fakeCluster) Propose(ctx context.Context, cmd *model.Command) (model.Result, error) {
+	if ctx.Err() != nil {
+		return model.Result{}, model.Errorf(model.ErrUnavailable, "%v", ctx.Err())
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.apply(c.tablet(cmd.Slot), cmd)
+}
+
+// ProposeWhenReady implements service.Cluster; regions do not wait to propose.
+func (c *fakeCluster) ProposeWhenReady(context.Context, *model.Command, time.Duration) (model.Result, bool, error) {
+	panic("BUG: a region waits to propose")
+}
+
+// ReadWhenReady implements service.Cluster; regions do not wait to read.
+func (c *fakeCluster) ReadWhenReady(context.Context, *model.Query, time.Duration) (model.Result, bool, error) {
+	panic("BUG: a region waits to read")
+}
+
+// AwaitReady implements service.Cluster; regions do not wait.
+func (c *fakeCluster) AwaitReady(context.Context, *model.Command, time.Duration) (bool, error) {
+	panic("BUG: a region waits")
+}
+
+// ProposeCatalog implements service.Cluster.
+func (c *fakeCluster) ProposeCatalog(_ context.Context, cmd *model.Command) (model.Result, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.apply(c.catalog, cmd)
+}
+
+// Read implements service.Cluster.
+func (c *fakeCluster) Read(_ context.Context, q *model.Query, _ bool) (model.Result, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.down {
+		return model.Result{}, model.Errorf(model.ErrUnavailable, "no leader")
+	}
+	return machine.Query(c.tablet(q.Slot), q)
+}
+
+// Catalog implements service.Cluster.
+func (c *fakeCluster) Catalog() *model.Catalog {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.catalog.machine.Catalog()
+}
+
+// SyncCatalog implements service.Cluster.
+func (c *fakeCluster) SyncCatalog(context.Context) error { return nil }
+
+// set changes the cluster under its lock.
+func (c *fakeCluster) set(f func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f()
+}
+
+// Leads implements service.Cluster.
+func (n *fakeNode) Leads(model.Slot) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.leads
+}
