@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/crc32"
+	"log/slog"
 	"regexp"
 	"strconv"
 	"strings"
@@ -13,8 +14,26 @@ import (
 	"github.com/cockroachdb/datadriven"
 
 	"weir.dev/weir/internal/awsapi"
+	"weir.dev/weir/internal/base"
+	"weir.dev/weir/internal/fakecluster"
 	"weir.dev/weir/internal/model"
+	"weir.dev/weir/internal/service"
 )
+
+// newDoor is a door to an empty cluster.
+func newDoor(t testing.TB) (*Door, *fakecluster.Cluster) {
+	c := fakecluster.New(t, 1)
+	return New(service.New(c, base.SystemClock{}, base.NewRand(1))), c
+}
+
+// request is a call as the front hands it over.
+func request(operation, body string) *awsapi.Request {
+	return &awsapi.Request{
+		Service: TargetPrefix, Operation: operation, Protocol: awsapi.JSON10, Body: []byte(body),
+		RequestID: "R", Host: "127.0.0.1:4566", Scheme: "http", Region: "us-east-1", Account: "000000000000",
+		Log: slog.New(slog.DiscardHandler),
+	}
+}
 
 var uuid = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
 
@@ -41,7 +60,7 @@ func TestScripts(t *testing.T) {
 			case "fail":
 				var kind int
 				d.ScanArgs(t, "kind", &kind)
-				cluster.fail = model.Errorf(model.ErrorKind(kind), "the cluster failed")
+				cluster.FailNext(model.Errorf(model.ErrorKind(kind), "the cluster failed"))
 				return ""
 			case "again":
 			default:

@@ -5,14 +5,13 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
-	"slices"
-	"sort"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"weir.dev/weir/internal/base"
+	"weir.dev/weir/internal/fakecluster"
 	"weir.dev/weir/internal/machine"
 	"weir.dev/weir/internal/model"
 	"weir.dev/weir/internal/service"
@@ -22,10 +21,10 @@ import (
 // synctest bubble. A fault decides what becomes of a proposal.
 type fakeCluster struct {
 	mu      sync.Mutex // guards everything below
-	catalog *tabletState
-	tablets []*tabletState // ascending by slot
-	changed chan struct{}  // closed at the next command applied
-	calls   int            // proposals so far
+	catalog *fakecluster.Tablet
+	tablets fakecluster.Tablets
+	changed chan struct{} // closed at the next command applied
+	calls   int           // proposals so far
 	leads   bool
 	fault   func(call int, cmd *model.Command) fault
 }
@@ -41,135 +40,21 @@ const (
 	hangAfter        // applied, no answer
 )
 
-// tabletState is a machine with its state.
-type tabletState struct {
-	hi      uint32
-	machine *machine.Machine
-	keys    []string // ascending
-	values  map[string][]byte
-	index   model.Index
-	stamp   model.Stamp
-}
-
 func newFakeCluster(t testing.TB, tablets int) *fakeCluster {
 	t.Helper()
-	voters := []model.NodeID{1}
-	genesis := &model.Catalog{ClusterID: "c", NextID: 1, Tablets: []model.Tablet{{ID: model.CatalogTablet, Voters: voters}}}
 	c := &fakeCluster{leads: true, changed: make(chan struct{})}
-	for i := range tablets {
-		x := model.Tablet{ID: model.TabletID(i + 1), Voters: voters, Lo: uint32(i * model.SlotCount / tablets), Hi: uint32((i + 1) * model.SlotCount / tablets)}
-		genesis.Tablets = append(genesis.Tablets, x)
-		c.tablets = append(c.tablets, newTabletState(t, x.ID, x.Lo, x.Hi, nil))
-	}
-	c.catalog = newTabletState(t, model.CatalogTablet, 0, 0, genesis)
+	c.catalog, c.tablets = fakecluster.NewTablets(t, tablets)
 	return c
 }
 
-func newTabletState(t testing.TB, id model.TabletID, lo, hi uint32, genesis *model.Catalog) *tabletState {
-	t.Helper()
-	s := &tabletState{hi: hi, machine: machine.New(id, lo, hi), values: map[string][]byte{}}
-	if genesis != nil {
-		machine.Genesis(s, genesis)
-	}
-	if err := s.machine.Load(s); err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
-// Get implements machine.Reader.
-func (s *tabletState) Get(key []byte) ([]byte, bool, error) {
-	value, ok := s.values[string(key)]
-	return slices.Clone(value), ok, nil
-}
-
-// Scan implements machine.Reader.
-func (s *tabletState) Scan(lo, hi []byte, reverse bool) (machine.Iterator, error) {
-	i, j := sort.SearchStrings(s.keys, string(lo)), sort.SearchStrings(s.keys, string(hi))
-	it := &stateIterator{state: s, keys: slices.Clone(s.keys[i:max(i, j)])}
-	if reverse {
-		slices.Reverse(it.keys)
-	}
-	return it, nil
-}
-
-type stateIterator struct {
-	state *tabletState
-	keys  []string
-	at    string
-}
-
-func (it *stateIterator) Next() bool {
-	if len(it.keys) == 0 {
-		return false
-	}
-	it.at, it.keys = it.keys[0], it.keys[1:]
-	return true
-}
-func (it *stateIterator) Key() []byte   { return []byte(it.at) }
-func (it *stateIterator) Value() []byte { return it.state.values[it.at] }
-func (it *stateIterator) Close() error  { return nil }
-
-// Set implements machine.Writer.
-func (s *tabletState) Set(key, value []byte) {
-	k := string(key)
-	if _, ok := s.values[k]; !ok {
-		s.keys = slices.Insert(s.keys, sort.SearchStrings(s.keys, k), k)
-	}
-	s.values[k] = slices.Clone(value)
-}
-
-// Delete implements machine.Writer.
-func (s *tabletState) Delete(key []byte) { s.DeleteRange(key, append(slices.Clone(key), 0)) }
-
-// DeleteRange implements machine.Writer.
-func (s *tabletState) DeleteRange(lo, hi []byte) {
-	i, j := sort.SearchStrings(s.keys, string(lo)), sort.SearchStrings(s.keys, string(hi))
-	for _, k := range s.keys[i:max(i, j)] {
-		delete(s.values, k)
-	}
-	s.keys = slices.Delete(s.keys, i, max(i, j))
-}
-
-// delayed collects a command's writes: the command does not see them.
-type delayed struct{ writes []func(*tabletState) }
-
-func (d *delayed) Set(key, value []byte) {
-	k, v := slices.Clone(key), slices.Clone(value)
-	d.writes = append(d.writes, func(s *tabletState) { s.Set(k, v) })
-}
-
-func (d *delayed) Delete(key []byte) {
-	k := slices.Clone(key)
-	d.writes = append(d.writes, func(s *tabletState) { s.Delete(k) })
-}
-
-func (d *delayed) DeleteRange(lo, hi []byte) {
-	l, h := slices.Clone(lo), slices.Clone(hi)
-	d.writes = append(d.writes, func(s *tabletState) { s.DeleteRange(l, h) })
-}
-
 // apply applies a command; the caller holds the lock.
-func (c *fakeCluster) apply(s *tabletState, cmd *model.Command) (model.Result, error) {
-	s.index++
-	s.stamp = s.stamp.Next(time.Now())
-	stamped := *cmd
-	stamped.Stamp, stamped.Body = s.stamp, slices.Clone(cmd.Body)
-	var w delayed
-	out, err := s.machine.Apply(s, &w, machine.Position{Index: s.index}, &stamped)
-	if err != nil {
-		return model.Result{}, err
+func (c *fakeCluster) apply(x *fakecluster.Tablet, cmd *model.Command) (model.Result, error) {
+	res, err := x.Apply(cmd, time.Now())
+	if err == nil {
+		close(c.changed)
+		c.changed = make(chan struct{})
 	}
-	for _, write := range w.writes {
-		write(s)
-	}
-	close(c.changed)
-	c.changed = make(chan struct{})
-	return machine.Expand(s, &stamped, out.Result)
-}
-
-func (c *fakeCluster) tablet(slot model.Slot) *tabletState {
-	return c.tablets[sort.Search(len(c.tablets), func(i int) bool { return uint32(slot) < c.tablets[i].hi })]
+	return res, err
 }
 
 // meddle decides what becomes of a proposal; the caller holds the lock.
@@ -188,7 +73,7 @@ func (c *fakeCluster) Propose(ctx context.Context, cmd *model.Command) (model.Re
 	var res model.Result
 	var err error
 	if f == fine || f == lost || f == hangAfter {
-		res, err = c.apply(c.tablet(cmd.Slot), cmd)
+		res, err = c.apply(c.tablets.Of(cmd.Slot), cmd)
 	}
 	c.mu.Unlock()
 	switch f {
@@ -224,8 +109,7 @@ func (c *fakeCluster) AwaitReady(ctx context.Context, cmd *model.Command, wait t
 	defer late.Stop()
 	for {
 		c.mu.Lock()
-		s := c.tablet(cmd.Slot)
-		ready, _, err := machine.Ready(s, cmd, max(s.stamp, model.StampAt(time.Now())))
+		ready, _, err := c.tablets.Of(cmd.Slot).Ready(cmd, time.Now())
 		changed := c.changed
 		c.mu.Unlock()
 		if err != nil || ready {
@@ -252,14 +136,14 @@ func (c *fakeCluster) ProposeCatalog(_ context.Context, cmd *model.Command) (mod
 func (c *fakeCluster) Read(_ context.Context, q *model.Query, _ bool) (model.Result, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return machine.Query(c.tablet(q.Slot), q)
+	return machine.Query(c.tablets.Of(q.Slot), q)
 }
 
 // Catalog implements service.Cluster.
 func (c *fakeCluster) Catalog() *model.Catalog {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.catalog.machine.Catalog()
+	return c.catalog.Machine.Catalog()
 }
 
 // SyncCatalog implements service.Cluster.

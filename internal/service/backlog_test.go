@@ -29,7 +29,7 @@ func TestQueueBacklogs(t *testing.T) {
 	if list, all = s.QueueBacklogs(ended, 10); all != 4 || len(list) != 0 {
 		t.Errorf("without time: %d of %d", len(list), all)
 	}
-	c.leads = func(model.TabletID) bool { return false }
+	c.Led = func(model.TabletID) bool { return false }
 	if list, all = s.QueueBacklogs(ctx, 10); all != 0 || len(list) != 0 {
 		t.Errorf("another node looks after them, yet: %d of %d", len(list), all)
 	}

@@ -109,7 +109,7 @@ func TestExpiredReceipts(t *testing.T) {
 		}
 	}
 	first := take()
-	c.advance(5 * time.Second)
+	c.Advance(5 * time.Second)
 	remove("The receipt handle has expired.", first...)
 	second := take()
 	remove("The receipt handle has expired.", first...)

@@ -29,7 +29,7 @@ func TestDeduplication(t *testing.T) {
 	if other.ID == first.ID || other.Sequence <= first.Sequence {
 		t.Errorf("another id was sent as %x %s, first was %x %s", other.ID, other.Sequence, first.ID, first.Sequence)
 	}
-	c.advance(model.DedupeWindow + time.Minute)
+	c.Advance(model.DedupeWindow + time.Minute)
 	if late := sendOne(t, s, "c.fifo", OutgoingMessage{Body: "a", Group: "g"}); late.ID == first.ID {
 		t.Error("a message was taken for one of six minutes before")
 	}

@@ -28,7 +28,7 @@ func TestScheduled(t *testing.T) {
 	if err != nil || errs[0] != nil || !isKind(errs[1], model.ErrNotFound) {
 		t.Fatalf("cancelled: %v, %v", errs, err)
 	}
-	c.advance(40*24*time.Hour + time.Second)
+	c.Advance(40*24*time.Hour + time.Second)
 	if got := receive(t, s, ReceiveRequest{}); len(got) != 1 || got[0].ID != kept.ID {
 		t.Errorf("received %q", bodiesOf(got))
 	}

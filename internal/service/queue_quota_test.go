@@ -57,7 +57,7 @@ func TestFifoQuota(t *testing.T) {
 		if _, err := s.ReceiveMessages(ctx, &ReceiveRequest{Queue: "f.fifo", Max: 1}); err != nil {
 			t.Errorf("another kind of call: %v", err)
 		}
-		c.advance(time.Second)
+		c.Advance(time.Second)
 		if got := send("f.fifo", 310, 10); got != want {
 			t.Errorf("aws %v: %d batches of 310 were throttled", aws, got)
 		}

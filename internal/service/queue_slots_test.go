@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"weir.dev/weir/internal/base"
+	"weir.dev/weir/internal/fakecluster"
 	"weir.dev/weir/internal/machine"
 	"weir.dev/weir/internal/model"
 )
@@ -18,21 +19,17 @@ import (
 // liveCluster is a fake cluster seen from one of its nodes, in the time of a
 // synctest bubble: waits are real ones, and several may wait at once.
 type liveCluster struct {
-	*fakeCluster
+	*fakecluster.Cluster
 	node int // leads the tablets whose number, divided by the nodes', leaves this
 	of   int
 	// gate, when set, is called before each command that is proposed here.
 	gate func(cmd *model.Command) error
-	// awaits are how many AwaitReady began.
-	awaits int
 }
 
 func (c *liveCluster) Now() time.Time { return time.Now() }
 
 func (c *liveCluster) Leads(slot model.Slot) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return int(c.tablet(slot).id)%c.of == c.node
+	return int(c.TabletOf(slot))%c.of == c.node
 }
 
 func (c *liveCluster) Propose(ctx context.Context, cmd *model.Command) (model.Result, error) {
@@ -41,10 +38,8 @@ func (c *liveCluster) Propose(ctx context.Context, cmd *model.Command) (model.Re
 			return model.Result{}, err
 		}
 	}
-	c.mu.Lock()
-	c.now = time.Now()
-	c.mu.Unlock()
-	return c.fakeCluster.Propose(ctx, cmd)
+	c.SetTime(time.Now())
+	return c.Cluster.Propose(ctx, cmd)
 }
 
 func (c *liveCluster) ProposeWhenReady(ctx context.Context, cmd *model.Command, wait time.Duration) (model.Result, bool, error) {
@@ -57,16 +52,9 @@ func (c *liveCluster) ProposeWhenReady(ctx context.Context, cmd *model.Command, 
 
 func (c *liveCluster) AwaitReady(ctx context.Context, cmd *model.Command, wait time.Duration) (bool, error) {
 	end := time.Now().Add(wait)
-	c.mu.Lock()
-	if wait > 0 {
-		c.awaits++
-	}
-	c.mu.Unlock()
 	for {
-		c.mu.Lock()
-		r := c.tablet(cmd.Slot)
-		ready, _, err := machine.Ready(r, cmd, max(r.stamp, model.StampAt(time.Now())))
-		c.mu.Unlock()
+		c.SetTime(time.Now())
+		ready, err := c.Cluster.AwaitReady(ctx, cmd, 0)
 		if err != nil || ready || !time.Now().Before(end) || ctx.Err() != nil {
 			return ready, err
 		}
@@ -82,7 +70,7 @@ func inCluster(t *testing.T, f func(t *testing.T, nodes []*Service, seen []*live
 		var nodes []*Service
 		var seen []*liveCluster
 		for i := range 3 {
-			c := &liveCluster{fakeCluster: fake, node: i, of: 3}
+			c := &liveCluster{Cluster: fake, node: i, of: 3}
 			seen = append(seen, c)
 			nodes = append(nodes, New(c, c, base.NewRand(uint64(i+1))))
 		}
@@ -176,12 +164,12 @@ func TestSendsSpread(t *testing.T) {
 		if err := nodes[0].SetQueueAttributes(context.Background(), "q", []QueueAttribute{{"weir.DispatchRate", "1000/s"}}); err != nil {
 			t.Fatal(err)
 		}
-		before := len(seen[0].proposals)
+		before := len(seen[0].Proposals)
 		for range 30 {
 			mustSend(t, nodes[0], "b")
 		}
 		used := map[model.Slot]int{}
-		for _, cmd := range seen[0].proposals[before:] {
+		for _, cmd := range seen[0].Proposals[before:] {
 			used[cmd.Slot]++
 		}
 		if len(used) != 3 {
@@ -230,7 +218,7 @@ func TestRetriedSends(t *testing.T) {
 					return nil
 				}
 			}
-			seen[0].fault = func(model.TabletID) (error, bool) {
+			seen[0].Fault = func(model.TabletID) (error, bool) {
 				if dice(3) == 0 {
 					return model.Errorf(model.ErrUnknownOutcome, "lost"), true
 				}
@@ -255,7 +243,7 @@ func TestRetriedSends(t *testing.T) {
 			for _, c := range seen {
 				c.gate = nil
 			}
-			seen[0].fault = nil
+			seen[0].Fault = nil
 			try(nodes[0], false)
 			if len(ids) != 1 {
 				t.Errorf("seed %d: tries were answered with %d ids", seed, len(ids))
@@ -280,8 +268,8 @@ func TestRetriedReceive(t *testing.T) {
 		for _, s := range nodes {
 			mustSend(t, s, "a", "b")
 		}
-		seen[0].fault = func(model.TabletID) (error, bool) {
-			seen[0].fault = nil
+		seen[0].Fault = func(model.TabletID) (error, bool) {
+			seen[0].Fault = nil
 			return model.Errorf(model.ErrUnknownOutcome, "lost"), true
 		}
 		req := ReceiveRequest{Invocation: model.RequestID{1}, Queue: "q", Max: 2}
@@ -311,7 +299,7 @@ func TestLongPoll(t *testing.T) {
 	inCluster(t, func(t *testing.T, nodes []*Service, seen []*liveCluster) {
 		wait := int64(20)
 		for sender := range 3 {
-			before := len(seen[0].proposals)
+			before := len(seen[0].Proposals)
 			var got []model.Received
 			done := make(chan time.Time, 1)
 			go func() {
@@ -319,7 +307,7 @@ func TestLongPoll(t *testing.T) {
 				done <- time.Now()
 			}()
 			time.Sleep(7 * time.Second)
-			if n := len(seen[0].proposals); n != before {
+			if n := len(seen[0].Proposals); n != before {
 				t.Errorf("%d commands were proposed while there was nothing", n-before)
 			}
 			sent := time.Now()

@@ -10,12 +10,13 @@ import (
 	"time"
 
 	"weir.dev/weir/internal/base"
+	"weir.dev/weir/internal/fakecluster"
 	"weir.dev/weir/internal/model"
 )
 
 // newQueue returns a service that has the queue q, in one slot unless it says
 // otherwise: the fake's time passes for one who waits at a time.
-func newQueue(t *testing.T, attrs ...QueueAttribute) (*Service, *fakeCluster) {
+func newQueue(t *testing.T, attrs ...QueueAttribute) (*Service, *fakecluster.Cluster) {
 	t.Helper()
 	s, c := newFake(t, 4)
 	if !slices.ContainsFunc(attrs, func(a QueueAttribute) bool { return a.Name == partitions }) {
@@ -83,8 +84,8 @@ func wantKind(t *testing.T, err error, kind model.ErrorKind) {
 // retry has the outcome of the first try.
 func TestQueueRetries(t *testing.T) {
 	s, c := newQueue(t)
-	c.fault = func(model.TabletID) (error, bool) {
-		c.fault = nil
+	c.Fault = func(model.TabletID) (error, bool) {
+		c.Fault = nil
 		return model.Errorf(model.ErrUnknownOutcome, "lost"), true
 	}
 	_, err := send(s, 1, "a", "b")
@@ -197,7 +198,7 @@ func TestQueueVisibilityLimit(t *testing.T) {
 	s, c := newQueue(t)
 	mustSend(t, s, "a")
 	handle := receive(t, s, ReceiveRequest{})[0].Receipt
-	c.advance(10 * time.Second)
+	c.Advance(10 * time.Second)
 	errs, err := s.ChangeVisibility(context.Background(), &ChangeVisibilityRequest{Queue: "q", Changes: []VisibilityChange{
 		{Handle: handle, Seconds: 43200}, {Handle: handle, Seconds: 43190},
 	}})
@@ -214,7 +215,7 @@ func TestQueueVisibilityLimit(t *testing.T) {
 func TestQueueRetention(t *testing.T) {
 	s, c := newQueue(t, QueueAttribute{"MessageRetentionPeriod", "60"})
 	mustSend(t, s, "a")
-	c.advance(61 * time.Second)
+	c.Advance(61 * time.Second)
 	mustSend(t, s, "b")
 	if got := receive(t, s, ReceiveRequest{}); bodiesOf(got) != "b" {
 		t.Errorf("received %q", bodiesOf(got))

@@ -207,7 +207,7 @@ func TestPages(t *testing.T) {
 	wantFault(t, err, FaultStreamArgument, "NextToken and StreamName cannot be provided together.")
 	_, err = s.ListStreams(ctx, &ListStreamsRequest{Token: token})
 	wantFault(t, err, FaultStreamArgument, "NextToken is invalid.")
-	c.advance(301 * time.Second)
+	c.Advance(301 * time.Second)
 	_, err = s.ListShards(ctx, &ListShardsRequest{Token: token})
 	wantFault(t, err, FaultExpiredToken, "good for 300 seconds")
 }
@@ -218,15 +218,15 @@ func TestShardFilters(t *testing.T) {
 	ctx := context.Background()
 	s, c := newStreamFake(t, 1)
 	began := c.Now().UnixMilli()
-	c.advance(2 * time.Second)
+	c.Advance(2 * time.Second)
 	if err := s.SplitShard(ctx, &SplitShardRequest{StreamRef: testStream, Shard: "shardId-0", HashKey: "9999"}); err != nil {
 		t.Fatal(err)
 	}
-	c.advance(2 * time.Second)
+	c.Advance(2 * time.Second)
 	if err := s.MergeShards(ctx, &MergeShardsRequest{StreamRef: testStream, Shard: "shardId-1", Adjacent: "shardId-2"}); err != nil {
 		t.Fatal(err)
 	}
-	c.advance(2 * time.Second)
+	c.Advance(2 * time.Second)
 	for _, test := range []struct {
 		filter ShardFilter
 		want   string

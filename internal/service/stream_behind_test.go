@@ -21,11 +21,7 @@ func TestShardsBehind(t *testing.T) {
 		t.Fatal(err)
 	}
 	old := c.Catalog()
-	late := func() { // as it was before the resharding
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.behind = old
-	}
+	late := func() { c.Behind = old } // as it was before the resharding
 	if err := s.SplitShard(ctx, &SplitShardRequest{StreamRef: testStream, Shard: "shardId-000000000000", HashKey: "170141183460469231731687303715884105728"}); err != nil {
 		t.Fatal(err)
 	}
@@ -89,16 +85,14 @@ func TestTrimBehind(t *testing.T) {
 	if err := s.SplitShard(ctx, &SplitShardRequest{StreamRef: testStream, Shard: "shardId-0", HashKey: "99"}); err != nil {
 		t.Fatal(err)
 	}
-	c.advance(23 * time.Hour)
+	c.Advance(23 * time.Hour)
 	old := c.Catalog()
 	if err := s.SetStreamRetention(ctx, &StreamRetentionRequest{StreamRef: testStream, Hours: 48}); err != nil {
 		t.Fatal(err)
 	}
-	c.advance(5 * time.Hour)
+	c.Advance(5 * time.Hour)
 	late := func() *Stream {
-		c.mu.Lock()
-		c.behind = old
-		c.mu.Unlock()
+		c.Behind = old
 		st := mustStream(t, s)
 		if st.Retention != 24 {
 			t.Fatalf("the retention is %d hours: the catalog is not behind", st.Retention)
@@ -120,7 +114,7 @@ func TestTrimBehind(t *testing.T) {
 		t.Errorf("of the records that the increase keeps are there: %v, then %+v", data, last)
 	}
 	// What has expired goes all the same.
-	c.advance(48 * time.Hour)
+	c.Advance(48 * time.Hour)
 	if err := s.TrimStream(ctx, late()); err != nil {
 		t.Fatal(err)
 	}
@@ -164,15 +158,15 @@ func TestLateFirstTry(t *testing.T) {
 		}
 		// A first try of another call goes to the open shards at once, when no shard
 		// took a retry before it was closed.
-		c.advance(7 * time.Minute)
+		c.Advance(7 * time.Minute)
 		if _, err := s.UpdateShardCount(ctx, &UpdateShardCountRequest{StreamRef: testStream, Target: 1}); err != nil {
 			t.Fatal(err)
 		}
-		before := len(c.proposals)
+		before := len(c.Proposals)
 		if _, err := s.PutRecords(ctx, &PutRecordsRequest{StreamRef: testStream, Invocation: model.RequestID{8}, Records: req.Records[:1]}); err != nil {
 			t.Fatal(err)
 		}
-		if n := len(c.proposals) - before; n != 1 {
+		if n := len(c.Proposals) - before; n != 1 {
 			t.Errorf("a first try made %d proposals after a resharding without retries", n)
 		}
 	}

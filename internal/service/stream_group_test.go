@@ -90,7 +90,7 @@ func TestNamedConsumer(t *testing.T) {
 	}
 
 	// Member two dies: its lease ends.
-	c.advance(11 * time.Second)
+	c.Advance(11 * time.Second)
 	if got, _ := leases(t, s, "one"); got != "0 1" {
 		t.Errorf("after a death: %s", got)
 	}
@@ -124,7 +124,7 @@ func TestNamedConsumerStart(t *testing.T) {
 	ctx := context.Background()
 	s, c := newStreamFake(t, 1)
 	putKeys(t, s, "old")
-	c.advance(time.Second)
+	c.Advance(time.Second)
 	res, err := s.LeaseShards(ctx, &LeaseRequest{StreamRef: testStream, Group: "g", Member: "m", Start: ShardPosition{Type: "LATEST"}})
 	if err != nil {
 		t.Fatal(err)
@@ -137,7 +137,7 @@ func TestNamedConsumerStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	putKeys(t, s, "newer")
-	c.advance(3 * time.Second)
+	c.Advance(3 * time.Second)
 	lags, err := s.StreamLag(ctx, testStream, "")
 	records := uint64(0)
 	for _, l := range lags {
@@ -193,7 +193,7 @@ func TestSubscription(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.advance(time.Second)
+	c.Advance(time.Second)
 	_, err = first.Next(ctx)
 	wantFault(t, err, FaultStreamInUse, "Another active subscription")
 	if e, err = second.Next(ctx); err != nil || len(e.Records) != 1 || e.Records[0].Key != "c" {
@@ -250,9 +250,9 @@ func TestRetention(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, _ = leases(t, s, "m")
-	c.advance(13 * time.Hour)
+	c.Advance(13 * time.Hour)
 	putKeys(t, s, "b")
-	c.advance(12 * time.Hour)
+	c.Advance(12 * time.Hour)
 	if data, last := readAll(t, s, iteratorAt(t, s, "shardId-0", ShardPosition{Type: "TRIM_HORIZON"})); len(data) != 0 || len(last.Children) != 2 {
 		t.Errorf("expired records: %v, %+v", data, last)
 	}
@@ -297,7 +297,7 @@ func TestRetention(t *testing.T) {
 	if err := s.SetStreamRetention(ctx, &StreamRetentionRequest{StreamRef: testStream, Hours: 0}); err != nil {
 		t.Fatal(err)
 	}
-	c.advance(100_000 * time.Hour)
+	c.Advance(100_000 * time.Hour)
 	if err := s.TrimStream(ctx, mustStream(t, s)); err != nil {
 		t.Fatal(err)
 	}

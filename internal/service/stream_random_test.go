@@ -23,7 +23,7 @@ func TestReshardUnderLoad(t *testing.T) {
 	var chance atomic.Int64 // one in so many commands loses its answer
 	chance.Store(12)
 	dice := rand.New(rand.NewPCG(1, 2)) // under the cluster's lock
-	c.fault = func(model.TabletID) (error, bool) {
+	c.Fault = func(model.TabletID) (error, bool) {
 		n := chance.Load()
 		if n == 0 || dice.Int64N(n) > 0 {
 			return nil, false

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"weir.dev/weir/internal/fakecluster"
 	"weir.dev/weir/internal/model"
 )
 
@@ -17,7 +18,7 @@ var testStream = StreamRef{Name: "s", Account: "123456789012"}
 func ptr[T any](v T) *T { return &v }
 
 // newStreamFake makes a service with a stream of that many shards.
-func newStreamFake(t testing.TB, shards int64) (*Service, *fakeCluster) {
+func newStreamFake(t testing.TB, shards int64) (*Service, *fakecluster.Cluster) {
 	t.Helper()
 	s, c := newFake(t, 3)
 	if err := s.CreateStream(context.Background(), &CreateStreamRequest{StreamRef: testStream, ShardCount: &shards}); err != nil {
@@ -92,9 +93,9 @@ func TestStreamIterators(t *testing.T) {
 	ctx := context.Background()
 	s, c := newStreamFake(t, 1)
 	first := putKeys(t, s, "a", "b")
-	c.advance(2 * time.Second)
+	c.Advance(2 * time.Second)
 	between := c.Now().UnixMilli()
-	c.advance(2 * time.Second)
+	c.Advance(2 * time.Second)
 	putKeys(t, s, "c", "d")
 	shard := first[0].Shard
 	latest := iteratorAt(t, s, shard, ShardPosition{Type: "LATEST"})
@@ -119,7 +120,7 @@ func TestStreamIterators(t *testing.T) {
 	if got, _ := readAll(t, s, latest); strings.Join(got, " ") != "e" {
 		t.Errorf("from LATEST: %q", got)
 	}
-	c.advance(time.Second)
+	c.Advance(time.Second)
 	res, err := s.GetRecords(ctx, &GetRecordsRequest{Iterator: iteratorAt(t, s, shard, ShardPosition{Type: "TRIM_HORIZON"}), Limit: 1})
 	if err != nil || res.MillisBehind < 4000 {
 		t.Errorf("%+v, %v", res, err)
@@ -138,7 +139,7 @@ func TestStreamIterators(t *testing.T) {
 	_, err = s.GetShardIterator(ctx, &ShardIteratorRequest{StreamRef: testStream, Shard: "shardId-000000000009", Position: ShardPosition{Type: "LATEST"}})
 	wantFault(t, err, FaultStreamNotFound, "Shard shardId-000000000009 in stream s under account 123456789012 does not exist")
 
-	c.advance(5*time.Minute + time.Second)
+	c.Advance(5*time.Minute + time.Second)
 	_, err = s.GetRecords(ctx, &GetRecordsRequest{Iterator: latest})
 	wantFault(t, err, FaultExpiredIterator, "which is further in the future than the tolerated delay of 300000 milliseconds.")
 	_, err = s.GetRecords(ctx, &GetRecordsRequest{Iterator: "AAAAAAAAAA"})
@@ -233,11 +234,11 @@ func TestReshardLeft(t *testing.T) {
 	}
 	for name, finish := range finishers {
 		s, c := newStreamFake(t, 1)
-		c.fault = func(model.TabletID) (error, bool) { return model.Errorf(model.ErrUnknownOutcome, "lost"), true }
+		c.Fault = func(model.TabletID) (error, bool) { return model.Errorf(model.ErrUnknownOutcome, "lost"), true }
 		if err := s.SplitShard(ctx, &SplitShardRequest{StreamRef: testStream, Shard: "shardId-000000000000", HashKey: "99999999999999"}); err != nil {
 			t.Fatal(err)
 		}
-		c.fault = nil
+		c.Fault = nil
 		st, err := s.GetStream(ctx, testStream)
 		if err != nil || st.Status != StreamUpdating || st.OpenShards != 1 {
 			t.Fatalf("%s: %+v, %v", name, st, err)
@@ -261,8 +262,8 @@ func TestPutTwice(t *testing.T) {
 			k := fmt.Sprint("k", i)
 			req.Records = append(req.Records, OutgoingRecord{Key: k, Data: []byte(k)})
 		}
-		losing := c.tablet(model.ShardSlot(mustStream(t, s).ID, 0)).id
-		c.fault = func(tablet model.TabletID) (error, bool) {
+		losing := c.TabletOf(model.ShardSlot(mustStream(t, s).ID, 0))
+		c.Fault = func(tablet model.TabletID) (error, bool) {
 			if tablet == losing {
 				return model.Errorf(model.ErrUnknownOutcome, "lost"), true
 			}
@@ -271,7 +272,7 @@ func TestPutTwice(t *testing.T) {
 		if _, err := s.PutRecords(ctx, req); !isKind(err, model.ErrUnknownOutcome) {
 			t.Fatal(err)
 		}
-		c.fault = nil
+		c.Fault = nil
 		if reshard > 0 {
 			if _, err := s.UpdateShardCount(ctx, &UpdateShardCountRequest{StreamRef: testStream, Target: reshard}); err != nil {
 				t.Fatal(err)
@@ -335,12 +336,12 @@ func TestPutChecks(t *testing.T) {
 
 	// Explicit hash keys choose the shard; a tablet that is out fails its records
 	// and no others.
-	down := c.tablet(model.ShardSlot(mustStream(t, s).ID, 1)).id
-	up := c.tablet(model.ShardSlot(mustStream(t, s).ID, 0)).id
+	down := c.TabletOf(model.ShardSlot(mustStream(t, s).ID, 1))
+	up := c.TabletOf(model.ShardSlot(mustStream(t, s).ID, 0))
 	if down == up {
 		t.Fatal("the shards are in one tablet: choose other slots for the test")
 	}
-	c.fault = func(tablet model.TabletID) (error, bool) {
+	c.Fault = func(tablet model.TabletID) (error, bool) {
 		if tablet == down {
 			return model.Errorf(model.ErrUnavailable, "down"), false
 		}
@@ -381,7 +382,7 @@ func TestAWSLimits(t *testing.T) {
 			t.Errorf("records %d to %d of a second: %d failed", 500*i, 500*(i+1), n)
 		}
 	}
-	c.advance(time.Second)
+	c.Advance(time.Second)
 	req.Records = req.Records[:1]
 	req.Records[0].Data = make([]byte, 600<<10)
 	if failed() != 0 || failed() != 1 {

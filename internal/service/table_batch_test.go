@@ -24,24 +24,24 @@ func TestBatchWriteGoesToEachTabletOnce(t *testing.T) {
 		{"hash", puts(20)},
 		{"sorted", []Write{{Put: attrs("id", text("a"), "pos", num("1"))}, {Delete: attrs("id", text("a"), "pos", num("2"))}}},
 	}}
-	c.proposals = nil
+	c.Proposals = nil
 	res := must[*BatchWriteItemResult](t)(s.BatchWriteItem(ctx, req))
 	if len(res.Unprocessed) != 0 || res.Units[0] != (TableUnits{"hash", 20}) || res.Units[1] != (TableUnits{"sorted", 2}) {
 		t.Errorf("%+v", res)
 	}
-	if n := len(c.proposals); n < 4 || n > 6 {
+	if n := len(c.Proposals); n < 4 || n > 6 {
 		t.Errorf("%d commands", n)
 	}
 	ids := map[model.RequestID]bool{}
-	for _, cmd := range c.proposals {
+	for _, cmd := range c.Proposals {
 		if cmd.Kind != model.CmdBatchWrite || cmd.ID.IsZero() || ids[cmd.ID] {
 			t.Errorf("command %+v", cmd)
 		}
 		ids[cmd.ID] = true
 	}
-	c.proposals = nil
+	c.Proposals = nil
 	must[*BatchWriteItemResult](t)(s.BatchWriteItem(ctx, req))
-	for _, cmd := range c.proposals {
+	for _, cmd := range c.Proposals {
 		if !ids[cmd.ID] {
 			t.Errorf("the retry made another id: %v", cmd.ID)
 		}
@@ -54,7 +54,7 @@ func TestBatchWriteGoesToEachTabletOnce(t *testing.T) {
 func TestBatchRules(t *testing.T) {
 	s, c := newTables(t, 1)
 	ctx := context.Background()
-	c.proposals = nil
+	c.Proposals = nil
 	write := func(writes ...Write) error {
 		_, err := s.BatchWriteItem(ctx, &BatchWriteItemRequest{Tables: []TableWrites{{"hash", writes}}})
 		return err
@@ -64,7 +64,7 @@ func TestBatchRules(t *testing.T) {
 	wantError(t, write(Write{Put: attrs("x", text("a"))}), model.ErrValidation, "One or more parameter values were invalid: Missing the key id in the item")
 	wantError(t, write(Write{Delete: attrs("x", text("a"))}), model.ErrValidation, "The provided key element does not match the schema")
 	wantError(t, write(Write{Put: attrs("id", text("a"), "x", text(strings.Repeat("x", model.MaxItemBytes)))}), model.ErrItemTooLarge, "Item size has exceeded the maximum allowed size")
-	if len(c.proposals) != 0 {
+	if len(c.Proposals) != 0 {
 		t.Error("a refused batch did something")
 	}
 	_, err := s.BatchGetItem(ctx, &BatchGetItemRequest{Tables: []TableGets{{Table: "hash", Keys: []model.Item{attrs("id", text("a")), attrs("id", text("a"))}}}})
@@ -79,7 +79,7 @@ func TestBatchNamesWhatWasNotDone(t *testing.T) {
 	s, c := newTables(t, 4)
 	ctx := context.Background()
 	down := model.Errorf(model.ErrUnavailable, "no leader")
-	c.fault = func(tablet model.TabletID) (error, bool) {
+	c.Fault = func(tablet model.TabletID) (error, bool) {
 		if tablet == 2 {
 			return down, false
 		}
@@ -87,7 +87,7 @@ func TestBatchNamesWhatWasNotDone(t *testing.T) {
 	}
 	req := &BatchWriteItemRequest{Tables: []TableWrites{{"hash", puts(20)}}}
 	res := must[*BatchWriteItemResult](t)(s.BatchWriteItem(ctx, req))
-	c.fault = nil
+	c.Fault = nil
 	left := len(res.Unprocessed[0].Writes)
 	if left == 0 || left == 20 || res.Units[0].Units != float64(20-left) {
 		t.Fatalf("%+v", res)
@@ -106,7 +106,7 @@ func TestBatchNamesWhatWasNotDone(t *testing.T) {
 	if len(found.Tables[0].Items) != 20 || len(found.Unprocessed) != 0 || found.Units[0].Units != 10.5 {
 		t.Errorf("%+v", found)
 	}
-	c.fault = func(tablet model.TabletID) (error, bool) { return down, false }
+	c.Fault = func(tablet model.TabletID) (error, bool) { return down, false }
 	_, err := s.BatchGetItem(ctx, gets)
 	wantError(t, err, model.ErrUnavailable, "no leader")
 	_, err = s.BatchWriteItem(ctx, req)

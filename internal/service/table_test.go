@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"weir.dev/weir/internal/expr"
+	"weir.dev/weir/internal/fakecluster"
 	"weir.dev/weir/internal/model"
 )
 
@@ -85,7 +86,7 @@ func sortedTable() *CreateTableRequest {
 }
 
 // newTables is a service with both tables.
-func newTables(t testing.TB, tablets int) (*Service, *fakeCluster) {
+func newTables(t testing.TB, tablets int) (*Service, *fakecluster.Cluster) {
 	t.Helper()
 	s, c := newFake(t, tablets)
 	for _, req := range []*CreateTableRequest{hashTable(), sortedTable()} {
@@ -222,7 +223,7 @@ func TestRetriesTakeEffectOnce(t *testing.T) {
 		Update: update(t, "ADD n :one", ":one", num("1")), Return: model.ReturnUpdatedNew,
 	}
 	first := must[*WriteResult](t)(s.UpdateItem(ctx, req))
-	c.advance(model.DedupeWindow / 2)
+	c.Advance(model.DedupeWindow / 2)
 	again := must[*WriteResult](t)(s.UpdateItem(ctx, req))
 	if !again.Attributes.Equal(first.Attributes) || !again.Attributes.Equal(attrs("n", num("1"))) {
 		t.Errorf("first %v, again %v", first.Attributes, again.Attributes)

@@ -19,8 +19,17 @@ import (
 	"github.com/cockroachdb/datadriven"
 
 	"weir.dev/weir/internal/awsapi"
+	"weir.dev/weir/internal/base"
+	"weir.dev/weir/internal/fakecluster"
 	"weir.dev/weir/internal/model"
+	"weir.dev/weir/internal/service"
 )
+
+// newDoor is a door to an empty cluster.
+func newDoor(t testing.TB) (*Door, *fakecluster.Cluster) {
+	c := fakecluster.New(t, 1)
+	return New(service.New(c, c, base.NewRand(1))), c
+}
 
 // request is a JSON call as the front hands it over.
 func request(operation, body string) *awsapi.Request {
@@ -47,7 +56,7 @@ func queryRequest(operation, path string, params []awsapi.Pair) *awsapi.Request 
 // request with an error of that kind.
 type script struct {
 	door    *Door
-	cluster *fakeCluster
+	cluster *fakecluster.Cluster
 	start   time.Time
 	last    *awsapi.Request
 	calls   byte
@@ -70,7 +79,7 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 	case "fail":
 		var kind int
 		d.ScanArgs(t, "kind", &kind)
-		s.cluster.fail = model.Errorf(model.ErrorKind(kind), "the cluster failed")
+		s.cluster.FailNext(model.Errorf(model.ErrorKind(kind), "the cluster failed"))
 		return ""
 	case "advance":
 		var by string
@@ -79,7 +88,7 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		s.cluster.advance(step)
+		s.cluster.Advance(step)
 		return ""
 	case "clock":
 		return fmt.Sprintf("%v\n", s.cluster.Now().Sub(s.start))
