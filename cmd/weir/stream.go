@@ -17,7 +17,7 @@ import (
 	"weir.dev/weir/internal/console"
 )
 
-var streamVerb = verb{name: "stream", usage: "list|create|describe|put|tail|lag|reshard|delete [NAME]", summary: "look into streams, and work with them by hand",
+var streamVerb = verb{name: "stream", usage: "list|create|describe|put|tail|lag|seek|reshard|delete [NAME]", summary: "look into streams, and work with them by hand",
 	long: `    weir stream list                       all streams
     weir stream create clicks --shards 4
     weir stream create clicks --on-demand  the shards split and merge with the load
@@ -28,6 +28,8 @@ var streamVerb = verb{name: "stream", usage: "list|create|describe|put|tail|lag|
     weir stream tail clicks --consumer x   as a member of the named consumer x:
                                            members share the shards, and what was shown is committed
     weir stream lag clicks                 how far each named consumer is behind
+    weir stream seek clicks --consumer x --to oldest
+                                           move the named consumer x in all shards: to oldest, latest or a time
     weir stream reshard clicks --shards 8
     weir stream reshard clicks --split shardId-000000000000 --at HASHKEY
     weir stream reshard clicks --merge shardId-000000000001,shardId-000000000002
@@ -42,7 +44,8 @@ var streamVerb = verb{name: "stream", usage: "list|create|describe|put|tail|lag|
 		replicationFlag(fs, &f.tags)
 		fs.StringVar(&f.hashKey, "hash-key", "", "put: `NUMBER` that chooses the shard instead of the key")
 		fs.StringVar(&f.from, "from", "latest", "tail: latest, oldest, or a `TIME` as 2030-01-31T12:00:00Z")
-		fs.StringVar(&f.consumer, "consumer", "", "tail, lag: the named consumer `NAME`; delete: delete only it")
+		fs.StringVar(&f.consumer, "consumer", "", "tail, lag, seek: the named consumer `NAME`; delete: delete only it")
+		fs.StringVar(&f.to, "to", "", "seek: oldest, latest, or a `TIME` as 2030-01-31T12:00:00Z")
 		fs.IntVar(&f.max, "max", 0, "tail: stop after that many records; 0 goes on")
 		fs.StringVar(&f.split, "split", "", "reshard: the `SHARD` to split, with --at")
 		fs.StringVar(&f.at, "at", "", "reshard: `HASHKEY` that begins the second part; the middle unless set")
@@ -56,7 +59,7 @@ type streamFlags struct {
 	asJSON, onDemand   bool
 	shards             int64
 	retention, hashKey string
-	from, consumer     string
+	from, to, consumer string
 	split, at, merge   string
 	tags               pairs
 	max                int
@@ -67,7 +70,7 @@ func (f *streamFlags) run(args []string) error {
 		return f.list()
 	}
 	if len(args) < 2 {
-		return fmt.Errorf("say: weir stream create|describe|put|tail|lag|reshard|delete NAME, or weir stream list")
+		return fmt.Errorf("say: weir stream create|describe|put|tail|lag|seek|reshard|delete NAME, or weir stream list")
 	}
 	action, name, rest := args[0], args[1], args[2:]
 	path := "/api/streams/" + url.PathEscape(name)
@@ -84,6 +87,8 @@ func (f *streamFlags) run(args []string) error {
 		return f.tail(path)
 	case action == "lag" && len(rest) == 0:
 		return f.lag(path)
+	case action == "seek" && len(rest) == 0:
+		return f.seek(path)
 	case action == "reshard" && len(rest) == 0:
 		return f.reshard(path)
 	case action == "delete" && len(rest) == 0 && f.consumer != "":
@@ -219,6 +224,35 @@ func (f *streamFlags) lag(path string) error {
 	if err := admin(*f.console, "GET", path+"/lag?consumer="+url.QueryEscape(f.consumer), nil, &lags); err != nil {
 		return err
 	}
+	return f.showLags(lags)
+}
+
+// seek moves a named consumer, and shows its lag then.
+func (f *streamFlags) seek(path string) error {
+	if f.consumer == "" || f.to == "" {
+		return fmt.Errorf("say which consumer goes where: --consumer NAME --to oldest, latest or a time")
+	}
+	to := console.Seek{To: "AT_TIMESTAMP"}
+	switch f.to {
+	case "oldest":
+		to.To = "TRIM_HORIZON"
+	case "latest":
+		to.To = "LATEST"
+	default:
+		t, err := time.Parse(time.RFC3339, f.to)
+		if err != nil {
+			return fmt.Errorf("--to is latest, oldest or a time as 2030-01-31T12:00:00Z, not %q", f.to)
+		}
+		to.Time = &t
+	}
+	var lags []console.Lag
+	if err := admin(*f.console, "POST", path+"/consumers/"+url.PathEscape(f.consumer)+"/seek", to, &lags); err != nil {
+		return err
+	}
+	return f.showLags(lags)
+}
+
+func (f *streamFlags) showLags(lags []console.Lag) error {
 	if f.asJSON {
 		return json.NewEncoder(os.Stdout).Encode(lags)
 	}

@@ -12,6 +12,7 @@ func TestStreamRefused(t *testing.T) {
 		{"stream"}, {"stream", "list", "x"}, {"stream", "describe"}, {"stream", "eat", "x"}, {"stream", "create", "x", "y"},
 		{"stream", "put", "x", "key"}, {"stream", "create", "x", "--retention", "soon"}, {"stream", "create", "x", "--retention", "0"},
 		{"stream", "tail", "x", "--from", "yesterday"}, {"stream", "tail", "x", "--consumer", "c", "--from", "1"},
+		{"stream", "seek", "x", "--to", "oldest"}, {"stream", "seek", "x", "--consumer", "c"}, {"stream", "seek", "x", "--consumer", "c", "--to", "yesterday"},
 	} {
 		if err := dispatch(args); err == nil || errors.Is(err, errUsage) || strings.Contains(err.Error(), "cannot ask") {
 			t.Errorf("weir %q: %v", args, err)
@@ -20,7 +21,7 @@ func TestStreamRefused(t *testing.T) {
 }
 
 func TestStreamActions(t *testing.T) {
-	want := []string{"list", "create", "describe", "put", "tail", "lag", "reshard", "delete"}
+	want := []string{"list", "create", "describe", "put", "tail", "lag", "seek", "reshard", "delete"}
 	if got := actionsOf(streamVerb); !reflect.DeepEqual(got, want) {
 		t.Errorf("actions of stream: %q", got)
 	}

@@ -105,6 +105,12 @@ type Commit struct {
 	Release    bool   `json:"release,omitempty"`
 }
 
+// Seek is the body of POST /api/streams/NAME/consumers/CONSUMER/seek.
+type Seek struct {
+	To   string     `json:"to"`             // TRIM_HORIZON, LATEST or AT_TIMESTAMP
+	Time *time.Time `json:"time,omitempty"` // with AT_TIMESTAMP
+}
+
 func (c *console) putRecords(ctx context.Context, r *http.Request, body []byte) (any, error) {
 	var b PutRecords
 	if err := unmarshal(body, &b); err != nil {
@@ -168,7 +174,11 @@ func (c *console) readRecords(ctx context.Context, r *http.Request, body []byte)
 }
 
 func (c *console) streamLag(ctx context.Context, r *http.Request, _ []byte) (any, error) {
-	lags, err := c.queues.StreamLag(ctx, ref(r), r.URL.Query().Get("consumer"))
+	return c.lags(ctx, ref(r), r.URL.Query().Get("consumer"))
+}
+
+func (c *console) lags(ctx context.Context, stream service.StreamRef, consumer string) ([]Lag, error) {
+	lags, err := c.queues.StreamLag(ctx, stream, consumer)
 	if err != nil {
 		return nil, err
 	}
@@ -225,6 +235,21 @@ func (c *console) commitPosition(ctx context.Context, r *http.Request, body []by
 		return nil, err
 	}
 	return leaseView(l), nil
+}
+
+// seekConsumer answers with the lag as it is then.
+func (c *console) seekConsumer(ctx context.Context, r *http.Request, body []byte) (any, error) {
+	var b Seek
+	if err := unmarshal(body, &b); err != nil {
+		return nil, err
+	}
+	err := c.queues.SeekConsumer(ctx, &service.SeekRequest{
+		StreamRef: ref(r), Group: r.PathValue("consumer"), To: service.ShardPosition{Type: b.To, TimestampMs: millis(b.Time)},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return c.lags(ctx, ref(r), r.PathValue("consumer"))
 }
 
 func (c *console) forgetConsumer(ctx context.Context, r *http.Request, _ []byte) (any, error) {

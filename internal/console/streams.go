@@ -30,6 +30,7 @@ func (c *console) handleStreams(mux *http.ServeMux) {
 	c.handle(mux, "GET /api/streams/{name}/lag", c.streamLag)
 	c.handle(mux, "POST /api/streams/{name}/consumers/{consumer}/lease", c.leaseShards)
 	c.handle(mux, "POST /api/streams/{name}/consumers/{consumer}/commit", c.commitPosition)
+	c.handle(mux, "POST /api/streams/{name}/consumers/{consumer}/seek", c.seekConsumer)
 	c.handle(mux, "DELETE /api/streams/{name}/consumers/{consumer}", c.forgetConsumer)
 }
 

@@ -74,6 +74,15 @@ func TestStreams(t *testing.T) {
 	if len(lags) != 2 || lags[0].Records != 1 || lags[0].Position != 2 || lags[0].Tip != 3 || lags[0].Member != "m" || lags[0].Commit == nil {
 		t.Errorf("lag %+v", lags)
 	}
+	lags = nil
+	ask("POST", "/api/streams/s/consumers/c/seek", console.Seek{To: "TRIM_HORIZON"}, &lags)
+	if len(lags) != 2 || lags[0].Records != 2 || lags[0].Member != "" {
+		t.Errorf("lag after going back to the start: %+v", lags)
+	}
+	ask("POST", "/api/streams/s/consumers/c/seek", console.Seek{To: "LATEST"}, &lags)
+	if len(lags) != 2 || lags[0].Records != 0 || lags[0].Position != 3 {
+		t.Errorf("lag after going to the end: %+v", lags)
+	}
 	ask("POST", "/api/streams/s/reshard", console.Reshard{Merge: []string{st.Shards[0].ID, st.Shards[1].ID}}, &st)
 	if st.OpenShards != 1 || len(st.Shards) != 3 || len(st.Shards[2].Parents) != 2 {
 		t.Errorf("merged %+v", st)
@@ -97,6 +106,8 @@ func TestStreams(t *testing.T) {
 		{"POST", "/api/streams/s/read", console.Read{Iterator: "x"}, "Invalid ShardIterator"},
 		{"POST", "/api/streams/s/consumers/c/commit", console.Commit{Shard: results[0].Shard}, "says nothing"},
 		{"POST", "/api/streams/s/consumers/c/commit", console.Commit{Shard: results[0].Shard, Generation: 99, End: true}, "409"},
+		{"POST", "/api/streams/s/consumers/c/seek", console.Seek{To: "AT_TIMESTAMP"}, "needs a timestamp"},
+		{"POST", "/api/streams/s/consumers/nobody/seek", console.Seek{To: "LATEST"}, "404"},
 		{"DELETE", "/api/streams/s/consumers/c", nil, "200"},
 		{"GET", "/api/streams/s/lag?consumer=c", nil, "404"},
 		{"DELETE", "/api/streams/s", nil, "200"},

@@ -14,7 +14,6 @@ package kinesis
 
 import (
 	"context"
-	"slices"
 
 	"weir.dev/weir/internal/awsapi"
 	"weir.dev/weir/internal/service"
@@ -79,6 +78,7 @@ var operations = map[string]operation{
 	"ListStreams":             op(listStreams),
 	"DescribeLimits":          op(describeLimits),
 	"DescribeAccountSettings": op(describeAccountSettings),
+	"UpdateAccountSettings":   op(updateAccountSettings),
 
 	"ListShards":       op(listShards),
 	"SplitShard":       op(splitShard),
@@ -115,7 +115,7 @@ var operations = map[string]operation{
 func (d *Door) Handle(ctx context.Context, r *awsapi.Request) *awsapi.Response {
 	serve, ok := operations[r.Operation]
 	if !ok {
-		return refuse(r, unserved(r.Operation))
+		return refuse(r, awsapi.ErrUnknownOperation)
 	}
 	out, err := serve(&call{ctx: ctx, door: d, req: r})
 	if err != nil {
@@ -137,14 +137,6 @@ func encode(dst []byte, p awsapi.Protocol, out output) []byte {
 		return out.AppendCBOR(dst)
 	}
 	return out.AppendJSON(dst)
-}
-
-// unserved is the error for an operation that the door does not serve.
-func unserved(name string) *awsapi.Error {
-	if slices.Contains(operationNames, name) {
-		return awsapi.NotServed(name)
-	}
-	return awsapi.ErrUnknownOperation
 }
 
 func refuse(r *awsapi.Request, e *awsapi.Error) *awsapi.Response {

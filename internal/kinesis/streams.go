@@ -102,12 +102,47 @@ func describeLimits(c *call, _ *DescribeLimitsInput) (output, error) {
 	}, nil
 }
 
-// describeAccountSettings says what is always true: nothing is billed, so no
-// commitment to a bill is on.
-func describeAccountSettings(*call, *DescribeAccountSettingsInput) (output, error) {
-	return &DescribeAccountSettingsOutput{
-		MinimumThroughputBillingCommitment: &MinimumThroughputBillingCommitmentOutput{Status: awsapi.Some("DISABLED")},
-	}, nil
+func describeAccountSettings(c *call, _ *DescribeAccountSettingsInput) (output, error) {
+	held, err := c.door.service.GetCommitment(c.ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &DescribeAccountSettingsOutput{MinimumThroughputBillingCommitment: commitmentOf(held)}, nil
+}
+
+func updateAccountSettings(c *call, in *UpdateAccountSettingsInput) (output, error) {
+	held, err := c.door.service.SetCommitment(c.ctx, in.MinimumThroughputBillingCommitment.Status.V == commitmentOn)
+	if err != nil {
+		return nil, err
+	}
+	return &UpdateAccountSettingsOutput{MinimumThroughputBillingCommitment: commitmentOf(held)}, nil
+}
+
+// The states of a commitment.
+const (
+	commitmentOn     = "ENABLED"
+	commitmentOff    = "DISABLED"
+	commitmentEnding = "ENABLED_UNTIL_EARLIEST_ALLOWED_END"
+)
+
+func commitmentOf(c *service.Commitment) *MinimumThroughputBillingCommitmentOutput {
+	out := &MinimumThroughputBillingCommitmentOutput{Status: awsapi.Some(commitmentOff)}
+	if c.StartedMs == 0 {
+		return out
+	}
+	out.StartedAt = awsapi.Some(c.StartedMs)
+	switch {
+	case c.On && c.EndMs == 0:
+		out.Status = awsapi.Some(commitmentOn)
+	case c.On:
+		out.Status = awsapi.Some(commitmentEnding)
+	default:
+		out.EndedAt = awsapi.Some(c.EndMs)
+	}
+	if c.On {
+		out.EarliestAllowedEndAt = awsapi.Some(c.StartedMs + model.CommitmentMs)
+	}
+	return out
 }
 
 func modeOf(st *service.Stream) *StreamModeDetails {

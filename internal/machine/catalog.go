@@ -130,6 +130,7 @@ var catalogChanges = map[model.CatalogOpKind]func(*model.Catalog, *Tx, *model.Ca
 	model.OpDrainNode:      drainNode,
 	model.OpRemoveNode:     removeNode,
 	model.OpSetSettings:    setSettings,
+	model.OpSetCommitment:  setCommitment,
 	model.OpRecover:        recoverAlone,
 }
 
@@ -303,7 +304,15 @@ func recoverAlone(c *model.Catalog, tx *Tx, op *model.CatalogOp) model.Result {
 }
 
 func setSettings(c *model.Catalog, tx *Tx, op *model.CatalogOp) model.Result {
+	kept := c.Settings.Commitment
 	c.Settings = op.Settings
+	c.Settings.Commitment = kept
+	tx.Set(keys.Catalog(recordSettings, 0), c.Settings.Append(nil))
+	return model.Result{}
+}
+
+func setCommitment(c *model.Catalog, tx *Tx, op *model.CatalogOp) model.Result {
+	c.Settings.Commitment = c.Settings.Commitment.Set(op.On, tx.Command.Stamp.Millis())
 	tx.Set(keys.Catalog(recordSettings, 0), c.Settings.Append(nil))
 	return model.Result{}
 }

@@ -64,6 +64,39 @@ type ClusterSettings struct {
 	// RegionName is what the cluster is called among regions; "" is no name. What
 	// tells regions apart is Catalog.Region.
 	RegionName string
+	// Commitment is changed by OpSetCommitment only.
+	Commitment Commitment
+}
+
+// Commitment is the minimum throughput billing commitment of the account, which
+// Kinesis' clients may set and see. Weir bills nothing.
+type Commitment struct {
+	StartedMs int64 // Unix milliseconds; 0: never
+	EndMs     int64 // when it ends or has ended, Unix milliseconds; 0: it goes on
+}
+
+// CommitmentMs is for how long a commitment lasts at least, as Kinesis' model
+// says: 24 hours.
+const CommitmentMs = 24 * 3600 * 1000
+
+// OnAt reports whether the commitment holds at nowMs.
+func (c Commitment) OnAt(nowMs int64) bool {
+	return c.StartedMs != 0 && (c.EndMs == 0 || nowMs < c.EndMs)
+}
+
+// Set is the commitment after it was asked to be on or off at nowMs. One that
+// is to be off too early ends at the earliest time that is allowed; until then it
+// may be asked to go on.
+func (c Commitment) Set(on bool, nowMs int64) Commitment {
+	switch held := c.OnAt(nowMs); {
+	case on && held:
+		c.EndMs = 0
+	case on:
+		c = Commitment{StartedMs: nowMs}
+	case held && c.EndMs == 0:
+		c.EndMs = max(nowMs, c.StartedMs+CommitmentMs)
+	}
+	return c
 }
 
 // DefaultReplaceAfterMs is long enough for a machine to be restarted.

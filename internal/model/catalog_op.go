@@ -17,6 +17,7 @@ const (
 	OpRemoveNode     CatalogOpKind = 10 // Node.ID; StatusInvalid while a tablet is wanted there
 	OpSetSettings    CatalogOpKind = 11 // Settings
 	OpRecover        CatalogOpKind = 12 // Node.ID: it alone is left; all others are removed for good, and it holds every tablet
+	OpSetCommitment  CatalogOpKind = 13 // On: whether the commitment shall be on
 )
 
 // CatalogOp is the body of a CmdCatalog. Each kind uses the fields that its
@@ -29,6 +30,7 @@ type CatalogOp struct {
 	Tablet   Tablet
 	Token    JoinToken
 	Settings ClusterSettings
+	On       bool
 }
 
 // Append appends the stored form.
@@ -39,7 +41,7 @@ func (o *CatalogOp) Append(dst []byte) []byte {
 	dst = o.Node.Append(dst)
 	dst = o.Tablet.Append(dst)
 	dst = o.Token.Append(dst)
-	return o.Settings.Append(dst)
+	return AppendBool(o.Settings.Append(dst), o.On)
 }
 
 // Decode reads what Append wrote.
@@ -51,6 +53,7 @@ func (o *CatalogOp) Decode(d *Decoder) {
 	o.Tablet.Decode(d)
 	o.Token.Decode(d)
 	o.Settings.Decode(d)
+	o.On = d.Bool()
 }
 
 // Append appends the stored form.
@@ -108,12 +111,14 @@ func (n *RemovedNode) Decode(d *Decoder) { n.ID, n.RemovedMs = NodeID(d.Uvarint(
 
 // Append appends the stored form.
 func (s *ClusterSettings) Append(dst []byte) []byte {
-	return AppendString(AppendUvarint(dst, uint64(s.ReplaceAfterMs)), s.RegionName)
+	dst = AppendString(AppendUvarint(dst, uint64(s.ReplaceAfterMs)), s.RegionName)
+	return AppendUvarint(AppendUvarint(dst, uint64(s.Commitment.StartedMs)), uint64(s.Commitment.EndMs))
 }
 
 // Decode reads what Append wrote.
 func (s *ClusterSettings) Decode(d *Decoder) {
 	s.ReplaceAfterMs, s.RegionName = int64(d.Uvarint()), d.String()
+	s.Commitment = Commitment{StartedMs: int64(d.Uvarint()), EndMs: int64(d.Uvarint())}
 }
 
 // Append appends the stored form.

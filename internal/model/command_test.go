@@ -12,7 +12,7 @@ func envelopes() []body {
 	resource := Resource{ID: 300, Kind: KindPipe, Name: "likes", CreatedMs: 1700000000000, Version: 3, Deleting: true, Level: LevelAllIfUp, Spec: []byte("spec")}
 	node := Node{ID: 1 << 63, PeerAddr: "[::1]:4590", JoinedMs: 1700000000001, Zone: "a", Start: 300, Draining: true, Leaving: true, ReadOnly: true}
 	removed := RemovedNode{ID: 1 << 62, RemovedMs: 1700000000003}
-	settings := ClusterSettings{ReplaceAfterMs: 60000}
+	settings := ClusterSettings{ReplaceAfterMs: 60000, RegionName: "west", Commitment: Commitment{StartedMs: 7, EndMs: 9}}
 	tablet := Tablet{ID: 4, Lo: 32768, Hi: 65536, Voters: []NodeID{1, 2, 1 << 60}, Learners: []NodeID{7}}
 	token := JoinToken{Hash: [32]byte{0: 1, 31: 0xff}, ExpiresMs: 1700000000002}
 	return []body{
@@ -20,7 +20,7 @@ func envelopes() []body {
 		&Query{Kind: QueryScan, Resource: 1 << 40, Slot: 1, Body: []byte{0}},
 		&Result{Status: StatusOverLimit, Body: []byte("why")},
 		&resource, &node, &tablet, &token, &removed, &settings,
-		&CatalogOp{Kind: OpSetTablet, Version: 9, Resource: resource, Node: node, Tablet: tablet, Token: token, Settings: settings},
+		&CatalogOp{Kind: OpSetTablet, Version: 9, Resource: resource, Node: node, Tablet: tablet, Token: token, Settings: settings, On: true},
 	}
 }
 
