@@ -13,7 +13,7 @@ import (
 	"weir.dev/weir/internal/console"
 )
 
-var regionVerb = verb{name: "region", usage: "name|token|link|sync|status|conflicts|expel ...", summary: "ship tables to other clusters and take in what they ship",
+var regionVerb = verb{name: "region", usage: "name|token|link|sync|status|role|conflicts|expel ...", summary: "ship tables to other clusters and take in what they ship",
 	long: `A region is a cluster seen from another. A link ships the changes of tables to
 another region; two links, one in each, make tables that both write.
 
@@ -31,6 +31,7 @@ HOST:4590 is the peer address of any member there.
     weir region link alter to-west --tables 'orders' --bandwidth 1000000
     weir region link remove to-west      what was shipped stays there
     weir region sync to-west             a link with --mode manual ships once
+    weir region role from-east passive   clients' writes are refused here; or active
     weir region conflicts                the writes that lost to others
     weir region expel from-east          refuse what that link ships
 
@@ -73,6 +74,8 @@ func (f *regionFlags) run(args []string) error {
 		return admin(*f.console, "POST", "/api/region/name", map[string]string{"name": args[1]}, nil)
 	case len(args) == 2 && args[0] == "token":
 		return f.token(args[1])
+	case len(args) == 3 && args[0] == "role" && (args[2] == "passive" || args[2] == "active"):
+		return admin(*f.console, "POST", "/api/region/roles/"+args[1], map[string]bool{"passive": args[2] == "passive"}, nil)
 	case len(args) == 2 && args[0] == "sync":
 		return admin(*f.console, "POST", "/api/region/links/"+args[1]+"/sync", struct{}{}, nil)
 	case len(args) == 2 && args[0] == "expel":
@@ -158,23 +161,44 @@ func (f *regionFlags) status() error {
 	}
 	for _, l := range all.Links {
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\n", l.Name, l.Region, l.Mode, strings.Join(l.Tables, ","), linkState(&l),
-			time.Duration(l.Status.LagSeconds*float64(time.Second)).Round(time.Millisecond), l.Status.LagChanges, l.Status.LagBytes)
+			seconds(l.Status.LagSeconds), l.Status.LagChanges, l.Status.LagBytes)
 	}
 	if len(all.Inbound) > 0 {
-		fmt.Fprint(w, "\nINBOUND\tFROM\tLINK THERE\n")
+		fmt.Fprint(w, "\nINBOUND\tFROM\tLINK THERE\tROLE\tLAG\tCHANGES\tHEARD\n")
 	}
 	for _, in := range all.Inbound {
 		from := in.Region
 		if from == "" {
 			from = "(waits for its token)"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\n", in.Name, from, in.Link)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", in.Name, from, in.Link, roleName(in.Passive), heardText(in.Heard))
 	}
 	return w.Flush()
 }
 
+func roleName(passive bool) string {
+	if passive {
+		return "passive"
+	}
+	return "active"
+}
+
+// heardText is the lag that the sender reported, and how long ago.
+func heardText(h *console.Heard) string {
+	if h == nil {
+		return "-\t-\tnot here"
+	}
+	return fmt.Sprintf("%s\t%d\t%s ago", seconds(h.LagSeconds), h.LagChanges, seconds(h.SecondsAgo))
+}
+
+func seconds(s float64) time.Duration {
+	return time.Duration(s * float64(time.Second)).Round(time.Millisecond)
+}
+
 func linkState(l *console.Link) string {
 	switch {
+	case l.Passive && !l.Paused && l.Status.Problem == "" && l.Status.Copying == 0:
+		return "passive"
 	case l.Paused:
 		return "paused"
 	case l.Status.Problem != "":

@@ -42,10 +42,15 @@ func text(s string) types.AttributeValue { return &types.AttributeValueMemberS{V
 
 func (u *regionUser) put(table, id, v string) {
 	u.t.Helper()
-	item := map[string]types.AttributeValue{"id": text(id), "v": text(v)}
-	if _, err := u.db.PutItem(context.Background(), &dynamodb.PutItemInput{TableName: &table, Item: item}); err != nil {
+	if err := u.tryPut(table, id, v); err != nil {
 		u.t.Fatal(err)
 	}
+}
+
+func (u *regionUser) tryPut(table, id, v string) error {
+	item := map[string]types.AttributeValue{"id": text(id), "v": text(v)}
+	_, err := u.db.PutItem(context.Background(), &dynamodb.PutItemInput{TableName: &table, Item: item})
+	return err
 }
 
 func (u *regionUser) delete(table, id string) {

@@ -15,7 +15,7 @@ import (
 
 func TestRegionRefused(t *testing.T) {
 	for _, args := range [][]string{
-		{"region"}, {"region", "name"}, {"region", "token"}, {"region", "sync"}, {"region", "link", "eat", "x"}, {"region", "link", "add"}, {"region", "conflicts", "x"},
+		{"region"}, {"region", "name"}, {"region", "token"}, {"region", "sync"}, {"region", "link", "eat", "x"}, {"region", "link", "add"}, {"region", "conflicts", "x"}, {"region", "role", "x", "king"},
 	} {
 		if err := dispatch(args); err == nil || errors.Is(err, errUsage) || strings.Contains(err.Error(), "cannot ask") {
 			t.Errorf("weir %q: %v", args, err)
@@ -23,10 +23,13 @@ func TestRegionRefused(t *testing.T) {
 	}
 }
 
-func startRegion(t *testing.T) *server.Server {
+func startRegion(t *testing.T) *server.Server { return startFollower(t, "", "") }
+
+// startFollower starts a node that follows another one, if any.
+func startFollower(t *testing.T, primary, token string) *server.Server {
 	t.Helper()
 	s, err := server.Start(context.Background(), server.Config{
-		DataDir: t.TempDir(), AWSAddr: "127.0.0.1:0", ConsoleAddr: "127.0.0.1:0", PeerAddr: "127.0.0.1:0",
+		DataDir: t.TempDir(), Follow: primary, Token: token, AWSAddr: "127.0.0.1:0", ConsoleAddr: "127.0.0.1:0", PeerAddr: "127.0.0.1:0",
 		Tablets: 2, CacheBytes: 1 << 20, Logger: slog.New(slog.DiscardHandler), Fatal: func(err error) { panic(err) },
 	})
 	if err != nil {
@@ -62,6 +65,14 @@ func TestReplicationPage(t *testing.T) {
 			if args[i] == "TOKEN" {
 				args[i] = token
 			}
+		}
+		if args[1] == "serve" {
+			c := regionClient(t, startFollower(t, args[3], args[5]))
+			c.want("orders", "before", "1")
+			if err := c.tryPut("orders", "own", "x"); err == nil || !strings.Contains(err.Error(), "takes no writes in this region") {
+				t.Errorf("a follower takes a write: %v", err)
+			}
+			continue
 		}
 		out, err := output(t, func() error { return dispatch(args[1:]) })
 		if err != nil {

@@ -32,6 +32,7 @@ type Link struct {
 	Values         string      `json:"values,omitempty"` // JSON
 	BytesPerSecond uint64      `json:"bytes_per_second,omitempty"`
 	Paused         bool        `json:"paused,omitempty"`
+	Passive        bool        `json:"passive,omitempty"` // the tables take no writes here
 	Status         *LinkStatus `json:"status,omitempty"`
 }
 
@@ -60,6 +61,19 @@ type Inbound struct {
 	Name   string `json:"name"`
 	Region string `json:"region"` // its name or id; "" while the token waits
 	Link   string `json:"link"`   // the link's name there
+	// Passive says that the tables take no writes here.
+	Passive bool `json:"passive,omitempty"`
+	// Heard is what the sender said last; nil when it said nothing to this node.
+	Heard *Heard `json:"heard,omitempty"`
+}
+
+// Heard is how far a link was behind when its sender said so last.
+type Heard struct {
+	SecondsAgo float64 `json:"seconds_ago"`
+	LagSeconds float64 `json:"lag_seconds"`
+	LagChanges uint64  `json:"lag_changes"`
+	LagBytes   uint64  `json:"lag_bytes"`
+	Copying    int     `json:"copying"`
 }
 
 // Conflict is a write that lost to another.
@@ -78,6 +92,7 @@ type Conflict struct {
 func (c *console) handleRegions(mux *http.ServeMux) {
 	c.handle(mux, "GET /api/region", c.showRegions)
 	c.handle(mux, "POST /api/region/name", c.nameRegion)
+	c.handle(mux, "POST /api/region/roles/{name}", c.setRole)
 	c.handle(mux, "POST /api/region/tokens", c.inviteRegion)
 	c.handle(mux, "DELETE /api/region/inbound/{name}", c.removeInbound)
 	c.handle(mux, "POST /api/region/links", c.addLink)
@@ -112,7 +127,7 @@ func modeName(m model.LinkMode) string {
 func linkView(s *region.Status) Link {
 	return Link{
 		Name: s.Name, To: s.Spec.To, Region: regionName(s.Spec.RegionName, s.Spec.Region), Mode: modeName(s.Spec.Mode),
-		Tables: s.Spec.Tables, Where: s.Spec.Where, Values: s.Spec.Values, BytesPerSecond: s.Spec.BytesPerSecond, Paused: s.Spec.Paused,
+		Tables: s.Spec.Tables, Where: s.Spec.Where, Values: s.Spec.Values, BytesPerSecond: s.Spec.BytesPerSecond, Paused: s.Spec.Paused, Passive: s.Spec.Passive,
 		Status: &LinkStatus{
 			LagSeconds: s.Lag.Seconds(), LagChanges: s.LagChanges, LagBytes: s.LagBytes, Copying: s.Copying, Problem: s.Problem,
 		},
@@ -131,9 +146,30 @@ func (c *console) showRegions(ctx context.Context, _ *http.Request, _ []byte) (a
 	}
 	inbounds, err := c.regions.Inbounds(ctx)
 	for _, in := range inbounds {
-		all.Inbound = append(all.Inbound, Inbound{Name: in.Name, Region: regionName(in.Spec.RegionName, in.Spec.Region), Link: in.Spec.Link})
+		all.Inbound = append(all.Inbound, inboundView(&in))
 	}
 	return all, err
+}
+
+func inboundView(in *region.Inbound) Inbound {
+	view := Inbound{Name: in.Name, Region: regionName(in.Spec.RegionName, in.Spec.Region), Link: in.Spec.Link, Passive: in.Spec.Passive}
+	if h := &in.Heard; !h.At.IsZero() {
+		view.Heard = &Heard{
+			SecondsAgo: time.Since(h.At).Seconds(), LagSeconds: h.Lag.Seconds(), LagChanges: h.LagChanges, LagBytes: h.LagBytes, Copying: h.Copying,
+		}
+	}
+	return view
+}
+
+// setRole says whether the tables of a link or an inbound link take writes here.
+func (c *console) setRole(ctx context.Context, r *http.Request, body []byte) (any, error) {
+	var req struct {
+		Passive *bool `json:"passive"`
+	}
+	if err := json.Unmarshal(body, &req); err != nil || req.Passive == nil {
+		return nil, model.Errorf(model.ErrValidation, `a role is {"passive": true} or {"passive": false}`)
+	}
+	return struct{}{}, c.regions.SetPassive(ctx, r.PathValue("name"), *req.Passive)
 }
 
 func (c *console) nameRegion(ctx context.Context, _ *http.Request, body []byte) (any, error) {

@@ -37,6 +37,7 @@ type LinkSpec struct {
 	BytesPerSecond uint64       // on the wire; 0 is no bound
 	Targets        []LinkTarget // of the last request to sync, by tablet
 	CreatedMs      int64
+	Passive        bool // its tables take no writes here: the other region does
 }
 
 // linkSpecVersion begins every encoded LinkSpec and InboundSpec.
@@ -58,7 +59,7 @@ func (s *LinkSpec) Append(dst []byte) []byte {
 	for _, t := range s.Targets {
 		dst = AppendUvarint(AppendUvarint(dst, uint64(t.Tablet)), uint64(t.UpTo))
 	}
-	return AppendUvarint(dst, uint64(s.CreatedMs))
+	return AppendBool(AppendUvarint(dst, uint64(s.CreatedMs)), s.Passive)
 }
 
 // Decode reads what Append wrote.
@@ -79,7 +80,7 @@ func (s *LinkSpec) Decode(d *Decoder) {
 	for n := d.Count(); n > 0 && d.Err() == nil; n-- {
 		s.Targets = append(s.Targets, LinkTarget{TabletID(d.Uvarint()), ChangeNumber(d.Uvarint())})
 	}
-	s.CreatedMs = int64(d.Uvarint())
+	s.CreatedMs, s.Passive = int64(d.Uvarint()), d.Bool()
 }
 
 // InboundSpec is the Spec of an inbound link in the catalog. It begins as a
@@ -91,13 +92,14 @@ type InboundSpec struct {
 	Region     RegionID // of the other cluster; zero until the token is used
 	RegionName string
 	Link       string // the link's name there
+	Passive    bool   // its tables take no writes here: the other region does
 }
 
 // Append appends the stored form. See docs/format/region.md.
 func (s *InboundSpec) Append(dst []byte) []byte {
 	dst = append(append(dst, linkSpecVersion), s.TokenHash[:]...)
 	dst = append(AppendUvarint(dst, uint64(s.ExpiresMs)), s.KeyHash[:]...)
-	return AppendString(AppendString(AppendUvarint(dst, uint64(s.Region)), s.RegionName), s.Link)
+	return AppendBool(AppendString(AppendString(AppendUvarint(dst, uint64(s.Region)), s.RegionName), s.Link), s.Passive)
 }
 
 // Decode reads what Append wrote.
@@ -109,4 +111,5 @@ func (s *InboundSpec) Decode(d *Decoder) {
 	s.ExpiresMs = int64(d.Uvarint())
 	copy(s.KeyHash[:], d.Fixed(len(s.KeyHash)))
 	s.Region, s.RegionName, s.Link = RegionID(d.Uvarint()), d.String(), d.String()
+	s.Passive = d.Bool()
 }

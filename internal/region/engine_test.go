@@ -57,7 +57,7 @@ func newTown(t *testing.T, wire *fakeWire, name string, tablets int) *town {
 		addr := fmt.Sprintf("%s%d", name, i)
 		w.engines[i] = NewEngine(Options{
 			Cluster: w.nodes[i], Service: svc, Clock: base.SystemClock{}, Rand: base.NewRand(uint64(10*len(wire.at) + i)),
-			Logger: slog.New(slog.DiscardHandler), Dialer: wire,
+			Logger: slog.New(slog.DiscardHandler), Dialer: wire, Addr: name + "0," + name + "1",
 		})
 		wire.set(func() { wire.at[addr] = w.engines[i] })
 	}

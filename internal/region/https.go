@@ -104,7 +104,11 @@ func (h *HTTPDialer) Call(ctx context.Context, t *Target, op Op, body []byte) ([
 	if json.Unmarshal(answer, &failed) != nil || failed.Error == "" {
 		failed.Error = resp.Status
 	}
-	return nil, model.Errorf(model.ErrUnavailable, "the other region says: %s", failed.Error)
+	kind := model.ErrUnavailable
+	if resp.StatusCode == http.StatusForbidden {
+		kind = model.ErrAccessDenied
+	}
+	return nil, model.Errorf(kind, "the other region says: %s", failed.Error)
 }
 
 // ServeHTTP answers other regions.
@@ -133,7 +137,7 @@ func (e *Engine) serve(r *http.Request) ([]byte, error) {
 		return nil, err
 	}
 	bound := int64(maxOpenBytes) // who shows a token may be anybody
-	if Op(op) != OpOpen {
+	if Op(op) != OpOpen && Op(op) != OpFollow {
 		if _, err := e.admit(r.Context(), from, key); err != nil {
 			return nil, err // before the body is read
 		}

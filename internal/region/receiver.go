@@ -19,8 +19,11 @@ func (e *Engine) Receive(ctx context.Context, from model.ResourceID, key [32]byt
 	// rounds count on it.
 	ctx, cancel := e.within(ctx, remoteTimeout)
 	defer cancel()
-	if op == OpOpen {
+	switch op {
+	case OpOpen:
 		return e.open(ctx, key, body)
+	case OpFollow:
+		return e.followed(ctx, key, body)
 	}
 	s, err := e.admit(ctx, from, key)
 	if err != nil {
@@ -39,6 +42,8 @@ func (e *Engine) answer(ctx context.Context, s *sender, op Op, body []byte) ([]b
 		return e.mark(ctx, s.id, &s.spec)
 	case OpPassed:
 		return nil, e.passed(ctx, s.id, body)
+	case OpReport:
+		return nil, e.hear(s.id, body)
 	default:
 		return nil, model.Errorf(model.ErrUnsupported, "this region does not know operation %d; it may be older than the other", op)
 	}
@@ -84,34 +89,41 @@ func (e *Engine) open(ctx context.Context, tokenHash [32]byte, body []byte) ([]b
 	if req.Region == 0 || req.Region == e.cluster.Catalog().Region() {
 		return nil, model.Errorf(model.ErrValidation, "a link leads to another cluster, not back to its own")
 	}
-	all, err := e.service.ListTied(ctx, model.KindInbound)
+	r, spec, err := e.invitation(ctx, tokenHash)
 	if err != nil {
 		return nil, err
 	}
-	for i := range all {
-		spec, err := decodeInbound(all[i])
-		if err != nil {
+	if spec.Region != req.Region || spec.KeyHash != req.KeyHash { // else it asks again
+		if spec.Region != 0 || e.clock.Now().UnixMilli() > spec.ExpiresMs {
+			return nil, errKey
+		}
+		spec.Region, spec.RegionName, spec.Link, spec.KeyHash = req.Region, req.Name, req.Link, req.KeyHash
+		if _, err := e.service.UpdateTied(ctx, r, spec.Append(nil)); err != nil {
 			return nil, err
 		}
-		if subtle.ConstantTimeCompare(spec.TokenHash[:], tokenHash[:]) != 1 || tokenHash == [32]byte{} {
-			continue
-		}
-		again := spec.Region == req.Region && spec.KeyHash == req.KeyHash
-		if !again {
-			if spec.Region != 0 || e.clock.Now().UnixMilli() > spec.ExpiresMs {
-				return nil, errKey
-			}
-			spec.Region, spec.RegionName, spec.Link, spec.KeyHash = req.Region, req.Name, req.Link, req.KeyHash
-			if _, err := e.service.UpdateTied(ctx, all[i], spec.Append(nil)); err != nil {
-				return nil, err
-			}
-			e.log.Info("another region ships to this one", "region", req.Name, "link", req.Link, "inbound", all[i].Name)
-		}
-		c := e.cluster.Catalog()
-		a := openAnswer{Inbound: all[i].ID, Region: c.Region(), Name: c.Settings.RegionName}
-		return a.Append(nil), nil
+		e.log.Info("another region ships to this one", "region", req.Name, "link", req.Link, "inbound", r.Name)
 	}
-	return nil, errKey
+	c := e.cluster.Catalog()
+	a := openAnswer{Inbound: r.ID, Region: c.Region(), Name: c.Settings.RegionName}
+	return a.Append(nil), nil
+}
+
+// invitation finds the inbound link of a token.
+func (e *Engine) invitation(ctx context.Context, tokenHash [32]byte) (*model.Resource, *model.InboundSpec, error) {
+	all, err := e.service.ListTied(ctx, model.KindInbound)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, r := range all {
+		spec, err := decodeInbound(r)
+		if err != nil {
+			return nil, nil, err
+		}
+		if tokenHash != [32]byte{} && subtle.ConstantTimeCompare(spec.TokenHash[:], tokenHash[:]) == 1 {
+			return r, &spec, nil
+		}
+	}
+	return nil, nil, errKey
 }
 
 // haveTables makes tables that are missing and keeps their tombstones for the
@@ -152,6 +164,12 @@ func (e *Engine) holdTombstones(ctx context.Context, from *sender, t *model.Tabl
 	s, err := e.strongState(ctx, from.id, t)
 	if err != nil {
 		return err
+	}
+	if from.spec.Passive && !s.Passive { // before the first of its tables is there
+		body := model.Role{Version: from.version, Passive: true}
+		if _, err := e.propose(ctx, &model.Command{Kind: model.CmdRole, Resource: from.id, Slot: model.Slot(t.Lo), Body: body.Append(nil)}); err != nil {
+			return err
+		}
 	}
 	for _, id := range tables {
 		if slices.ContainsFunc(s.Tables, func(w model.WatchedTable) bool { return w.Table == id }) {

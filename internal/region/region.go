@@ -39,6 +39,10 @@ type Options struct {
 	Rand    *base.Rand
 	Logger  *slog.Logger
 	Dialer  Dialer
+	// Authority is the fingerprint of this cluster's certificates. Addr is where
+	// other regions reach it; "" is the peer addresses of its nodes.
+	Authority [16]byte
+	Addr      string
 }
 
 // Engine runs the links of the tablets that this node leads.
@@ -49,6 +53,9 @@ type Engine struct {
 	rand    *base.Rand
 	log     *slog.Logger
 	dialer  Dialer
+
+	authority [16]byte
+	addr      string
 
 	ctx   context.Context // ends with Close
 	stop  context.CancelFunc
@@ -63,6 +70,7 @@ type Engine struct {
 	problems map[place]string
 	limits   map[model.ResourceID]*limit
 	reached  map[model.ResourceID]string // the address there that answered last
+	heard    map[model.ResourceID]Heard  // by inbound link
 }
 
 // place is where a worker works.
@@ -93,9 +101,11 @@ func NewEngine(o Options) *Engine {
 		cluster: o.Cluster, service: o.Service, clock: o.Clock, rand: o.Rand, log: o.Logger, dialer: o.Dialer,
 		workers: map[place]*worker{}, rounds: map[model.ResourceID]*rounds{},
 		problems: map[place]string{}, limits: map[model.ResourceID]*limit{}, reached: map[model.ResourceID]string{},
+		heard: map[model.ResourceID]Heard{}, authority: o.Authority, addr: o.Addr,
 	}
 	e.ctx, e.stop = context.WithCancel(context.Background())
 	e.tasks.Go(e.supervise)
+	e.tasks.Go(e.keepRoles)
 	return e
 }
 
@@ -145,6 +155,11 @@ func (e *Engine) forgetLinks(jobs []job) {
 	defer e.mu.Unlock()
 	maps.DeleteFunc(e.limits, func(id model.ResourceID, _ *limit) bool {
 		return !slices.ContainsFunc(jobs, func(j job) bool { return j.link == id })
+	})
+	c := e.cluster.Catalog()
+	maps.DeleteFunc(e.heard, func(id model.ResourceID, _ Heard) bool {
+		_, there := c.ResourceByID(id)
+		return !there
 	})
 	maps.DeleteFunc(e.reached, func(id model.ResourceID, _ string) bool {
 		return !slices.ContainsFunc(jobs, func(j job) bool { return j.link == id })

@@ -36,7 +36,7 @@ const (
 	maxClockLead = 10 * time.Second
 )
 
-// superviseRounds keeps the rounds of each link on the node that leads its
+// superviseRounds keeps the rounds and reports of each link on the node that leads its
 // first tablet.
 func (e *Engine) superviseRounds(jobs []job) {
 	wanted := map[model.ResourceID]bool{}
@@ -50,6 +50,7 @@ func (e *Engine) superviseRounds(jobs []job) {
 			r := &rounds{engine: e, cancel: cancel}
 			e.rounds[j.link] = r
 			e.tasks.Go(func() { r.run(ctx, j.link) })
+			e.tasks.Go(func() { r.report(ctx, j.link) })
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(e.rounds)) {

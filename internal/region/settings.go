@@ -18,6 +18,7 @@ type Settings struct {
 	To             string // HOST:PORT of a peer listener there; several with commas between are tried in turn
 	Authority      [16]byte
 	TokenHash      [32]byte
+	Key            [32]byte // proves who ships from then on; zero is a random one
 	Mode           model.LinkMode
 	Tables         []string // names, or beginnings of names that end in *
 	Where, Values  string
@@ -48,8 +49,9 @@ type Status struct {
 
 // Inbound is what another region ships here.
 type Inbound struct {
-	Name string
-	Spec model.InboundSpec
+	Name  string
+	Spec  model.InboundSpec
+	Heard Heard // as far as the node asked knows
 }
 
 var plainName = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
@@ -85,7 +87,7 @@ func (e *Engine) Invite(ctx context.Context, name string, hash [32]byte, ttl tim
 // ErrInUse, and what the other region says.
 func (e *Engine) Add(ctx context.Context, s *Settings) error {
 	spec := model.LinkSpec{
-		To: s.To, Authority: s.Authority, Mode: s.Mode, Tables: s.Tables, Where: s.Where, Values: s.Values,
+		To: s.To, Authority: s.Authority, Key: s.Key, Mode: s.Mode, Tables: s.Tables, Where: s.Where, Values: s.Values,
 		Paused: s.Paused, BytesPerSecond: s.BytesPerSecond, CreatedMs: e.clock.Now().UnixMilli(),
 	}
 	if err := checkName("a link's name", s.Name); err != nil {
@@ -97,7 +99,9 @@ func (e *Engine) Add(ctx context.Context, s *Settings) error {
 	if _, err := e.service.GetTied(ctx, model.KindLink, s.Name); err == nil {
 		return model.Errorf(model.ErrInUse, "there is a link named %s already", s.Name)
 	}
-	_, _ = rand.Read(spec.Key[:]) // crypto/rand.Read never fails: it ends the process instead
+	if spec.Key == [32]byte{} {
+		_, _ = rand.Read(spec.Key[:]) // crypto/rand.Read never fails: it ends the process instead
+	}
 	c := e.cluster.Catalog()
 	req := openRequest{Region: c.Region(), Name: c.Settings.RegionName, Link: s.Name, KeyHash: sha256.Sum256(spec.Key[:])}
 	raw, err := e.callAnyOf(ctx, s.To, &Target{Authority: s.Authority, Key: s.TokenHash}, OpOpen, req.Append(nil))
@@ -198,6 +202,9 @@ func (e *Engine) Inbounds(ctx context.Context) ([]Inbound, error) {
 		if all[i].Spec, err = decodeInbound(rs[i]); err != nil {
 			return nil, err
 		}
+		e.mu.Lock()
+		all[i].Heard = e.heard[rs[i].ID]
+		e.mu.Unlock()
 	}
 	return all, nil
 }

@@ -38,6 +38,8 @@ const (
 	OpApply  Op = 3 // apply these changes
 	OpMark   Op = 4 // how far have you surely told us everything?
 	OpPassed Op = 5 // what we had to say of the time before that has arrived
+	OpFollow Op = 6 // ship all your tables to us
+	OpReport Op = 7 // this is how far our link is behind
 )
 
 // maxWireBytes bounds a message, unpacked.
@@ -73,6 +75,38 @@ func (o *openAnswer) Append(dst []byte) []byte {
 
 func (o *openAnswer) Decode(d *model.Decoder) {
 	o.Inbound, o.Region, o.Name = model.ResourceID(d.Uvarint()), model.RegionID(d.Uvarint()), d.String()
+}
+
+// followRequest asks for all tables; the target's key proves the token.
+type followRequest struct {
+	Region    model.RegionID
+	Name      string   // of the region
+	Addr      string   // of its peer listeners
+	Authority [16]byte // of its certificates
+	TokenHash [32]byte // of an invitation there
+}
+
+func (f *followRequest) Append(dst []byte) []byte {
+	dst = model.AppendString(model.AppendString(model.AppendUvarint(dst, uint64(f.Region)), f.Name), f.Addr)
+	return append(append(dst, f.Authority[:]...), f.TokenHash[:]...)
+}
+
+func (f *followRequest) Decode(d *model.Decoder) {
+	f.Region, f.Name, f.Addr = model.RegionID(d.Uvarint()), d.String(), d.String()
+	copy(f.Authority[:], d.Fixed(len(f.Authority)))
+	copy(f.TokenHash[:], d.Fixed(len(f.TokenHash)))
+}
+
+// report is how far a link is behind, as its sender knows.
+type report struct{ Changes, Bytes, Ms, Copying uint64 }
+
+func (r *report) Append(dst []byte) []byte {
+	dst = model.AppendUvarint(model.AppendUvarint(dst, r.Changes), r.Bytes)
+	return model.AppendUvarint(model.AppendUvarint(dst, r.Ms), r.Copying)
+}
+
+func (r *report) Decode(d *model.Decoder) {
+	r.Changes, r.Bytes, r.Ms, r.Copying = d.Uvarint(), d.Uvarint(), d.Uvarint(), d.Uvarint()
 }
 
 // tablesRequest names tables with their specs.

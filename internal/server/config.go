@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -26,6 +27,10 @@ type Config struct {
 	// Join is the peer address of a member, to join its cluster with Token. A
 	// node that is a member already ignores both.
 	Join, Token string
+	// Follow is a peer address of another region, whose tables shall all be
+	// shipped here and take no writes of clients here; Token is a link token that
+	// it made. A region that follows already ignores both.
+	Follow string
 	// PeerCert, PeerKey and PeerCA are the operator's own certificates (PEM
 	// files), instead of those that Weir issues.
 	PeerCert, PeerKey, PeerCA string
@@ -82,6 +87,9 @@ func (c *Config) fill() error {
 			*s = v
 		}
 	}
+	if c.Follow != "" && c.Join != "" {
+		return errors.New("a node joins a cluster with --join or follows another region with --follow, not both")
+	}
 	def(&c.AWSAddr, DefaultAWSAddr)
 	def(&c.ConsoleAddr, DefaultConsoleAddr)
 	def(&c.PeerAddr, DefaultPeerAddr)
@@ -103,8 +111,8 @@ func (c *Config) fill() error {
 	if c.CacheBytes == 0 {
 		c.CacheBytes = defaultCacheBytes
 	}
-	if (c.Join == "") != (c.Token == "") {
-		return fmt.Errorf("--join and --token go together: make a token on a member with weir token create")
+	if (c.Join == "" && c.Follow == "") != (c.Token == "") {
+		return fmt.Errorf("--join and --token go together: make a token on a member with weir token create; so do --follow and --token, from weir region token")
 	}
 	host, _, err := net.SplitHostPort(c.PeerAddr)
 	if err != nil {

@@ -44,7 +44,7 @@ func label(name, value string) string {
 // writeMetrics writes the node's metrics in the Prometheus text format. Names
 // and meanings are listed in docs/metrics.md.
 func (s *Server) writeMetrics(w io.Writer) {
-	for _, group := range []func() []metric{s.requestMetrics, s.tabletMetrics, s.journalMetrics, s.storageMetrics, s.backlogMetrics, s.processMetrics} {
+	for _, group := range []func() []metric{s.requestMetrics, s.tabletMetrics, s.journalMetrics, s.storageMetrics, s.backlogMetrics, s.regionMetrics, s.processMetrics} {
 		writeAll(w, group())
 	}
 }

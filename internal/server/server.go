@@ -73,7 +73,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg, clock: base.SystemClock{Offset: cfg.ClockOffset}, rand: base.NewSystemRand(), stop: make(chan struct{})}
 	s.ready.begun = s.clock.Now()
 	for _, step := range []func(context.Context) error{
-		s.openDirectory, s.openListeners, s.serveConsole, s.openIdentity, s.openState, s.openNode, s.openDoors,
+		s.openDirectory, s.openListeners, s.serveConsole, s.openIdentity, s.openState, s.openNode, s.openDoors, s.follow,
 	} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, s.Shutdown(ctx))

@@ -42,18 +42,34 @@ func (s *Service) UpdateTied(ctx context.Context, r *model.Resource, spec []byte
 // UpdateLink changes a link's spec. When another change comes between, it reads
 // again and repeats change, a few times. An error of change ends it.
 func (s *Service) UpdateLink(ctx context.Context, name string, change func(*model.LinkSpec) error) error {
+	return updateTied(ctx, s, model.KindLink, name, change)
+}
+
+// UpdateInbound is UpdateLink for an inbound link.
+func (s *Service) UpdateInbound(ctx context.Context, name string, change func(*model.InboundSpec) error) error {
+	return updateTied(ctx, s, model.KindInbound, name, change)
+}
+
+// tiedSpec is a pointer to the spec of a link or an inbound link.
+type tiedSpec[T any] interface {
+	*T
+	Append([]byte) []byte
+	Decode(*model.Decoder)
+}
+
+func updateTied[T any, S tiedSpec[T]](ctx context.Context, s *Service, kind model.ResourceKind, name string, change func(S) error) error {
 	for try := 1; ; try++ {
-		r, err := s.resource(ctx, model.KindLink, name)
+		r, err := s.resource(ctx, kind, name)
 		if err != nil {
 			return err
 		}
-		var spec model.LinkSpec
+		spec := S(new(T))
 		d := model.NewDecoder(r.Spec)
 		spec.Decode(d)
 		if err := d.Done(); err != nil {
 			return err
 		}
-		if err := change(&spec); err != nil {
+		if err := change(spec); err != nil {
 			return err
 		}
 		_, err = s.UpdateTied(ctx, r, spec.Append(nil))

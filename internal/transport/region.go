@@ -30,6 +30,10 @@ func (id *Identity) NewLinkToken() (text string, hash [32]byte) {
 	return linkPrefix + text[len(tokenPrefix):], hash
 }
 
+// Authority is the fingerprint by which tokens name the authority of this
+// cluster's certificates.
+func (id *Identity) Authority() [16]byte { return fingerprint(id.authorityCertificate().Raw) }
+
 const linkPrefix = "weirlink1-"
 
 // ParseLinkToken returns the hash of a link token's secret and the fingerprint
