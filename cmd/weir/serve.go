@@ -124,6 +124,7 @@ func runServer(cfg server.Config) error {
 		return err
 	}
 	defer stopProfile()
+	server.LimitMemory(os.DirFS("/"))
 	s, err := server.Start(ctx, cfg)
 	if err != nil {
 		return err

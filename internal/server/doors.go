@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net/http"
+	"os"
 	"time"
 
 	"weir.dev/weir/internal/auth"
@@ -39,6 +40,7 @@ func (s *Server) openDoors(context.Context) error {
 		Doors:    []awsapi.Door{dynamo.New(s.service), sqs.New(s.service), kinesis.New(s.service)},
 		Verifier: verifier, Rand: s.rand, Clock: s.clock, Log: s.cfg.Logger, TLS: secure,
 		Region: s.cfg.Region, Account: s.cfg.Account, LocalOnly: open && !s.cfg.Insecure, Health: s.Ready,
+		Limits: front.Limits{MaxBodyMemory: bodyMemory(systemMemory(os.DirFS("/")))},
 	})
 	s.front = &frontDoor{srv}
 	s.tasks.Go(func() {
