@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"weir.dev/weir/internal/sockets"
 )
 
 // Pauses after a failed accept: the process is out of file descriptors, and
@@ -102,7 +104,7 @@ func addressOf(c net.Conn) netip.Prefix {
 
 // admit takes a connection into the server, or refuses it and returns nil.
 func (s *Server) admit(raw net.Conn) *conn {
-	c := &conn{Conn: raw, srv: s, addr: addressOf(raw)}
+	c := &conn{Conn: sockets.Quick(raw), srv: s, addr: addressOf(raw)}
 	s.mu.Lock()
 	ok := !s.stopped && len(s.conns) < s.limits.MaxConns &&
 		(!c.addr.IsValid() || s.perAddr[c.addr] < s.limits.MaxConnsPerAddress)

@@ -6,6 +6,8 @@ import (
 	"crypto/x509"
 	"net"
 	"time"
+
+	"weir.dev/weir/internal/sockets"
 )
 
 const (
@@ -84,7 +86,7 @@ func (t *TCP) serve(raw net.Conn) {
 	defer t.proven(raw)
 	deadline := t.opts.Clock.AfterFunc(handshakeTimeout, func() { _ = raw.Close() })
 	defer deadline.Stop()
-	w := &wire{Conn: raw}
+	w := &wire{Conn: sockets.Quick(raw)}
 	tc := tls.Server(w, t.id.serverConfig(t.opts.Clock.Now))
 	if err := tc.HandshakeContext(t.ctx); err != nil {
 		t.turnedAway(raw, err)

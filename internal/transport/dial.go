@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"weir.dev/weir/internal/model"
+	"weir.dev/weir/internal/sockets"
 )
 
 // connect makes a connection to a node: TCP, TLS, hello. ctx bounds it.
@@ -33,7 +34,7 @@ func (t *TCP) connect(ctx context.Context, to model.NodeID, what purpose, q *que
 func (t *TCP) greet(ctx context.Context, raw net.Conn, to model.NodeID, what purpose, q *queue) (*conn, error) {
 	stop := context.AfterFunc(ctx, func() { _ = raw.Close() })
 	defer stop()
-	w := &wire{Conn: raw}
+	w := &wire{Conn: sockets.Quick(raw)}
 	tc := tls.Client(w, t.id.clientConfig(to, t.opts.Clock.Now))
 	if err := tc.HandshakeContext(ctx); err != nil {
 		return nil, err
