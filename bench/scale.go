@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"weir.dev/weir/bench/internal/load"
+	"weir.dev/weir/bench/internal/proc"
 )
 
 // scale is a run that shows how one node grows with what lies in it. Its parts
@@ -19,6 +20,7 @@ import (
 type scale struct {
 	*bench
 	node      *weirNode
+	nodes     []*proc.Process // all, when they are not restarted
 	aws       load.AWS
 	home      string
 	part      string
@@ -28,31 +30,39 @@ type scale struct {
 	gib       []int
 	recordKiB int
 	limit     time.Duration // of each filling
+	keep      string        // the backlog is kept here from run to run; "" is not
 	text      strings.Builder
 }
 
+// scalePart is a part and on how many nodes it runs.
+type scalePart struct {
+	run   func(*scale) error
+	nodes int
+}
+
 // scaleParts are the parts by name.
-var scaleParts = map[string]func(*scale) error{
-	"backlog": (*scale).backlogPart, "delayed": (*scale).delayedPart, "groups": (*scale).groupsPart,
-	"queues": (*scale).queuesPart, "stream": (*scale).streamPart,
+var scaleParts = map[string]scalePart{
+	"backlog": {(*scale).backlogPart, 1}, "delayed": {(*scale).delayedPart, 1}, "groups": {(*scale).groupsPart, 1},
+	"queues": {(*scale).queuesPart, 1}, "stream": {(*scale).streamPart, 1}, "waiting": {(*scale).waitingPart, 3},
 }
 
 // runScale is `bench scale PART`.
 func runScale(args []string) error {
 	s := &scale{bench: &bench{}}
-	fs := flag.NewFlagSet("bench scale backlog|delayed|groups|queues|stream", flag.ContinueOnError)
+	fs := flag.NewFlagSet("bench scale backlog|delayed|groups|queues|stream|waiting", flag.ContinueOnError)
 	fs.StringVar(&s.root, "root", "..", "Weir's source `DIR`")
 	fs.StringVar(&s.dir, "dir", "", "`DIR` for data, on the disk to be measured (a new one below the cache)")
 	fs.StringVar(&s.out, "out", "", "`DIR` for results (bench/results)")
 	fs.StringVar(&s.weirBinary, "weir", "", "measure this `BINARY` of Weir instead of building one")
 	seconds := fs.Float64("seconds", 3, "measured `SECONDS` of each turn")
-	fs.Int64Var(&s.messages, "messages", 0, "`MESSAGES` (backlog: 10000000, delayed: 1000000)")
+	fs.Int64Var(&s.messages, "messages", 0, "`MESSAGES` (backlog: 10000000, delayed: 1000000, groups: ten for each)")
 	fs.IntVar(&s.groups, "groups", 100_000, "message `GROUPS` of a FIFO queue")
 	fs.IntVar(&s.queues, "queues", 10_000, "`QUEUES`")
 	gib := fs.String("gib", "1,4,8", "comma-separated `GIB` of records in a stream")
 	fs.IntVar(&s.recordKiB, "record", 1, "`KIB` of each of these records")
 	fs.DurationVar(&s.limit, "limit", 15*time.Minute, "longest `TIME` of each filling")
-	if len(args) == 0 || scaleParts[args[0]] == nil {
+	fs.StringVar(&s.keep, "keep", "", "`DIR` in which the data of a backlog is kept from run to run, until it is full")
+	if len(args) == 0 || scaleParts[args[0]].run == nil {
 		fs.Usage()
 		return flag.ErrHelp
 	}
@@ -61,7 +71,7 @@ func runScale(args []string) error {
 		return err
 	}
 	if s.messages == 0 {
-		s.messages = map[string]int64{"backlog": 10_000_000, "delayed": 1_000_000}[s.part]
+		s.messages = map[string]int64{"backlog": 10_000_000, "delayed": 1_000_000, "groups": 10 * int64(s.groups)}[s.part]
 	}
 	var err error
 	if s.gib, err = numbers(*gib, 1024); err != nil {
@@ -73,6 +83,9 @@ func runScale(args []string) error {
 		return err
 	}
 	defer s.removeOnSignal()()
+	if s.keep != "" {
+		s.dir = s.keep
+	}
 	return s.run()
 }
 
@@ -81,16 +94,18 @@ func (s *scale) run() error {
 	if err := mine.install(); err != nil {
 		return err
 	}
-	r, err := startWeir(s.weirBinary, s.dir, 1)
+	part := scaleParts[s.part]
+	r, err := startWeir(s.weirBinary, s.dir, part.nodes)
 	defer r.stop()
 	if err != nil {
 		return err
 	}
+	s.nodes = r.procs
 	s.home = filepath.Join(s.dir, "weir-1")
 	s.node = &weirNode{Process: r.procs[0], aws: r.addrs[0]}
 	s.aws = load.AWS{Addrs: r.addrs, Credentials: credentials, Invocation: true}
-	s.printf("# Scale: %s\n\n%s; one node, %s; load average %s.\n", s.part, time.Now().UTC().Format(time.DateTime), cpuModel(), loadAverage())
-	err = scaleParts[s.part](s)
+	s.printf("# Scale: %s\n\n%s; nodes: %d, %s; load average %s.\n", s.part, time.Now().UTC().Format(time.DateTime), part.nodes, cpuModel(), loadAverage())
+	err = part.run(s)
 	s.node.Stop() // it may be another process than the first
 	if err != nil {
 		return err

@@ -11,11 +11,9 @@ import (
 
 func (s *scale) procs() []*proc.Process { return []*proc.Process{s.node.Process} }
 
-// backlogPart fills a queue, compares it with an empty one, and restarts.
+// backlogPart fills a queue, compares it with an empty one, and restarts. With
+// --keep it goes on where the run before it ended.
 func (s *scale) backlogPart() error {
-	if err := s.room(float64(s.messages) * perMessage); err != nil {
-		return err
-	}
 	full, err := s.aws.CreateQueue("full")
 	if err != nil {
 		return err
@@ -25,16 +23,28 @@ func (s *scale) backlogPart() error {
 		return err
 	}
 	s.table("messages in the queue", "sent per s", "memory", "disk")
-	s.printf("| 0 | | %.0f MiB | %.0f MiB |\n", s.memory(), s.stored())
-	const steps = 10
-	var have int64
-	for range steps {
-		n, rate, err := s.fillTo(full, 0, "", s.messages/steps)
+	have, err := s.aws.Messages(full)
+	if err != nil {
+		return err
+	}
+	if err := s.room(float64(s.messages-have) * perMessage); err != nil {
+		return err
+	}
+	s.printf("| %d | | %.0f MiB | %.0f MiB |\n", have, s.memory(), s.stored())
+	for until := time.Now().Add(s.limit); have < s.messages; {
+		n, rate, err := s.fillTo(full, 0, "", min(s.messages-have, max(s.messages/10, load.MaxBatch)))
 		if err != nil {
 			return err
 		}
 		have += n
 		s.printf("| %d | %.0f | %.0f MiB | %.0f MiB |\n", have, rate, s.memory(), s.stored())
+		if time.Now().After(until) {
+			break
+		}
+	}
+	if have < s.messages && s.keep != "" {
+		s.printf("\nThe next run with --keep %s goes on.\n", s.keep)
+		return nil
 	}
 	if err := s.besideEmpty(full, empty); err != nil {
 		return err
@@ -164,33 +174,46 @@ func (s *scale) drain(url string) (int64, error) {
 	return q.Done(), err
 }
 
-// groupsPart puts ten messages into each of many message groups.
+// groupsPart puts messages into many message groups, and as many into a few.
 func (s *scale) groupsPart() error {
-	s.table("message groups", "messages", "sent per s", "received and deleted per s", "memory full", "disk")
-	const each = 10
+	s.table("message groups", "messages", "sent per s", "server CPU each", "received and deleted per s", "server CPU each", "memory full", "disk")
 	for _, groups := range []int{640, s.groups} {
 		url, err := s.aws.CreateQueue(fmt.Sprintf("groups-%d.fifo", groups))
 		if err != nil {
 			return err
 		}
 		perClient := (groups + fillClients - 1) / fillClients
-		sent, rate, err := s.fillTo(url, perClient, "", int64(s.groups)*each)
+		cpu := s.cpu()
+		sent, rate, err := s.fillTo(url, perClient, "", s.messages)
 		if err != nil {
 			return err
 		}
+		sending := s.cpu() - cpu
 		memory, stored := s.memory(), s.stored()
 		start := time.Now()
+		cpu = s.cpu()
 		n, err := s.drain(url)
 		if err != nil {
 			return err
 		}
+		taking := s.cpu() - cpu
 		if n != sent {
 			return fmt.Errorf("%d messages were sent and %d came", sent, n)
 		}
 		took := time.Since(start).Seconds() - 1
-		s.printf("| %d | %d | %.0f | %.0f | %.0f MiB | %.0f MiB |\n", perClient*fillClients, sent, rate, float64(n)/took, memory, stored)
+		each := func(d time.Duration) float64 { return float64(d.Microseconds()) / float64(n) }
+		s.printf("| %d | %d | %.0f | %.1f us | %.0f | %.1f us | %.0f MiB | %.0f MiB |\n", perClient*fillClients, sent, rate, each(sending), float64(n)/took, each(taking), memory, stored)
 	}
 	return nil
+}
+
+// cpu is the processor time that the node has used.
+func (s *scale) cpu() time.Duration {
+	d, err := s.node.CPU()
+	if err != nil {
+		s.say("the node's processor time is unknown: %v", err)
+	}
+	return d
 }
 
 // queuesPart makes many queues and uses each.
@@ -198,23 +221,29 @@ func (s *scale) queuesPart() error {
 	before := s.memory()
 	start := time.Now()
 	urls := make([]string, s.queues)
-	err := s.each(func(i int) (err error) {
-		urls[i], err = s.aws.CreateQueue(fmt.Sprintf("queue-%05d", i))
-		return err
-	})
-	if err != nil {
-		return err
+	var tenth [11]time.Duration // when each tenth of them was there
+	for t := range 10 {
+		lo, hi := s.queues*t/10, s.queues*(t+1)/10
+		err := each(hi-lo, func(i int) (err error) {
+			urls[lo+i], err = s.aws.CreateQueue(fmt.Sprintf("queue-%05d", lo+i))
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		tenth[t+1] = time.Since(start)
 	}
-	made := time.Since(start)
-	s.printf("\n%d queues made in %.1f s, %.0f/s. Memory %.0f MiB before, %.0f MiB after, which is %.1f KiB for each queue; disk %.0f MiB.\n",
-		s.queues, made.Seconds(), float64(s.queues)/made.Seconds(), before, s.memory(), (s.memory()-before)*1024/float64(s.queues), s.stored())
+	made := tenth[10]
+	rate := func(t int) float64 { return float64(s.queues) / 10 / (tenth[t+1] - tenth[t]).Seconds() }
+	s.printf("\n%d queues made in %.1f s, %.0f/s: by tenths %.0f, %.0f, %.0f, %.0f, %.0f, %.0f, %.0f, %.0f, %.0f, %.0f/s. Memory %.0f MiB before, %.0f MiB after, which is %.1f KiB for each queue; disk %.0f MiB.\n",
+		s.queues, made.Seconds(), float64(s.queues)/made.Seconds(), rate(0), rate(1), rate(2), rate(3), rate(4), rate(5), rate(6), rate(7), rate(8), rate(9), before, s.memory(), (s.memory()-before)*1024/float64(s.queues), s.stored())
 	start = time.Now()
 	if _, err := s.aws.Once("sqs", "ListQueues", `{"MaxResults":1000}`); err != nil {
 		return err
 	}
 	s.printf("A page of 1,000 of them is listed in %s.\n", micros(float64(time.Since(start).Microseconds())))
 	start = time.Now()
-	err = s.each(func(i int) error {
+	err := each(s.queues, func(i int) error {
 		c, err := s.aws.Queue(urls[i], load.MaxBatch)(i)
 		if err != nil {
 			return err
@@ -249,8 +278,8 @@ func (s *scale) queuesPart() error {
 	return nil
 }
 
-// each does something for every queue, several at once.
-func (s *scale) each(do func(i int) error) error {
+// each does something n times, several at once.
+func each(n int, do func(i int) error) error {
 	const at = 16
 	var (
 		wg    sync.WaitGroup
@@ -259,7 +288,7 @@ func (s *scale) each(do func(i int) error) error {
 	)
 	for worker := range at {
 		wg.Go(func() {
-			for i := worker; i < s.queues; i += at {
+			for i := worker; i < n; i += at {
 				if err := do(i); err != nil {
 					mu.Lock()
 					defer mu.Unlock()

@@ -63,6 +63,17 @@ type Request struct {
 	Region     string          // from the signature's scope, or the server's
 	Account    string          // 12 digits
 	Log        *slog.Logger    // carries the request's id; nothing above debug per request
+	Client     Client          // who waits for the answer; nil is somebody who surely stays
+}
+
+// Client is the other end of a request, while a door handles it.
+type Client interface {
+	// Watch ends the request's context, from now on, as soon as the client goes
+	// away. Without it that may take a second, which is cheaper.
+	Watch()
+	// Gone reports whether the client is known to have gone away, so that nobody
+	// gets the answer.
+	Gone() bool
 }
 
 // Response is a door's answer. The front adds x-amzn-RequestId, Date, Server

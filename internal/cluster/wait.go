@@ -110,6 +110,10 @@ func (n *Node) proposeWhenReady(ctx context.Context, r *replica, c *call) answer
 		if a.err != nil || !a.ready {
 			return a
 		}
+		if ctx.Err() != nil { // whoever waited is gone
+			r.waits.wake(key)
+			return answer{}
+		}
 		a = n.proposeHere(ctx, r, c)
 		if a.err != nil || !machine.TookNothing(cmd, a.result) {
 			r.waits.wake(key) // there may be more

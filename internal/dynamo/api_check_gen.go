@@ -706,18 +706,18 @@ func (v *WriteRequest) check(c *awsapi.Check) {
 
 var enumAttributeAction = []string{"ADD", "PUT", "DELETE"}
 var enumBillingMode = []string{"PROVISIONED", "PAY_PER_REQUEST"}
-var enumComparisonOperator = []string{"EQ", "NE", "IN", "LE", "LT", "GE", "GT", "BETWEEN", "NOT_NULL", "NULL", "CONTAINS", "NOT_CONTAINS", "BEGINS_WITH"}
-var enumConditionalOperator = []string{"AND", "OR"}
+var enumComparisonOperator = []string{"IN", "NULL", "BETWEEN", "LT", "NOT_CONTAINS", "EQ", "GT", "NOT_NULL", "NE", "LE", "BEGINS_WITH", "GE", "CONTAINS"}
+var enumConditionalOperator = []string{"OR", "AND"}
 var enumGlobalTableSettingsReplicationMode = []string{"ENABLED", "DISABLED", "ENABLED_WITH_OVERRIDES"}
 var enumKeyType = []string{"HASH", "RANGE"}
 var enumMultiRegionConsistency = []string{"EVENTUAL", "STRONG"}
 var enumReturnConsumedCapacity = []string{"INDEXES", "TOTAL", "NONE"}
 var enumReturnItemCollectionMetrics = []string{"SIZE", "NONE"}
-var enumReturnValue = []string{"NONE", "ALL_OLD", "UPDATED_OLD", "ALL_NEW", "UPDATED_NEW"}
+var enumReturnValue = []string{"ALL_NEW", "UPDATED_OLD", "ALL_OLD", "NONE", "UPDATED_NEW"}
 var enumReturnValuesOnConditionCheckFailure = []string{"ALL_OLD", "NONE"}
 var enumSSEType = []string{"AES256", "KMS"}
-var enumScalarAttributeType = []string{"S", "N", "B"}
-var enumSelect = []string{"ALL_ATTRIBUTES", "ALL_PROJECTED_ATTRIBUTES", "SPECIFIC_ATTRIBUTES", "COUNT"}
+var enumScalarAttributeType = []string{"B", "N", "S"}
+var enumSelect = []string{"SPECIFIC_ATTRIBUTES", "COUNT", "ALL_ATTRIBUTES", "ALL_PROJECTED_ATTRIBUTES"}
 var enumStreamViewType = []string{"NEW_IMAGE", "OLD_IMAGE", "NEW_AND_OLD_IMAGES", "KEYS_ONLY"}
 var enumTableClass = []string{"STANDARD", "STANDARD_INFREQUENT_ACCESS"}
 var patternIndexName = awsapi.NewPattern("[a-zA-Z0-9_.-]+")

@@ -573,6 +573,28 @@ func (v *QueryOutput) AppendJSON(dst []byte) []byte {
 }
 
 // AppendJSON appends the structure as JSON.
+func (v *SSEDescription) AppendJSON(dst []byte) []byte {
+	dst = append(dst, '{')
+	if v.Status.Set {
+		dst = awsapi.AppendJSONName(dst, "Status")
+		dst = awsapi.AppendJSONString(dst, v.Status.V)
+	}
+	if v.SSEType.Set {
+		dst = awsapi.AppendJSONName(dst, "SSEType")
+		dst = awsapi.AppendJSONString(dst, v.SSEType.V)
+	}
+	if v.KMSMasterKeyArn.Set {
+		dst = awsapi.AppendJSONName(dst, "KMSMasterKeyArn")
+		dst = awsapi.AppendJSONString(dst, v.KMSMasterKeyArn.V)
+	}
+	if v.InaccessibleEncryptionDateTime.Set {
+		dst = awsapi.AppendJSONName(dst, "InaccessibleEncryptionDateTime")
+		dst = awsapi.AppendJSONTime(dst, v.InaccessibleEncryptionDateTime.V)
+	}
+	return append(dst, '}')
+}
+
+// AppendJSON appends the structure as JSON.
 func (v *ScanOutput) AppendJSON(dst []byte) []byte {
 	dst = append(dst, '{')
 	if v.Items != nil {
@@ -679,6 +701,10 @@ func (v *TableDescription) AppendJSON(dst []byte) []byte {
 	if v.BillingModeSummary != nil {
 		dst = awsapi.AppendJSONName(dst, "BillingModeSummary")
 		dst = v.BillingModeSummary.AppendJSON(dst)
+	}
+	if v.SSEDescription != nil {
+		dst = awsapi.AppendJSONName(dst, "SSEDescription")
+		dst = v.SSEDescription.AppendJSON(dst)
 	}
 	if v.TableClassSummary != nil {
 		dst = awsapi.AppendJSONName(dst, "TableClassSummary")

@@ -350,6 +350,14 @@ type QueryOutput struct {
 	ConsumedCapacity *ConsumedCapacity
 }
 
+// SSEDescription is the model's structure of that name.
+type SSEDescription struct {
+	Status                         awsapi.Opt[string]
+	SSEType                        awsapi.Opt[string]
+	KMSMasterKeyArn                awsapi.Opt[string]
+	InaccessibleEncryptionDateTime awsapi.Opt[int64]
+}
+
 // SSESpecification is the model's structure of that name.
 type SSESpecification struct {
 	Enabled        awsapi.Opt[bool]
@@ -411,6 +419,7 @@ type TableDescription struct {
 	TableArn                  awsapi.Opt[string]
 	TableId                   awsapi.Opt[string]
 	BillingModeSummary        *BillingModeSummary
+	SSEDescription            *SSEDescription
 	TableClassSummary         *TableClassSummary
 	DeletionProtectionEnabled awsapi.Opt[bool]
 }

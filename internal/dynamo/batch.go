@@ -21,7 +21,7 @@ func batchWriteItem(c *call, in *BatchWriteItemInput) (output, error) {
 		for _, w := range e.Val {
 			switch {
 			case (w.PutRequest == nil) == (w.DeleteRequest == nil):
-				return nil, invalid("Supplied WriteRequest must contain exactly one of PutRequest and DeleteRequest")
+				return nil, invalid("Supplied AttributeValue has more than one datatypes set, must contain exactly one of the supported datatypes")
 			case w.PutRequest != nil:
 				writes.Writes = append(writes.Writes, service.Write{Put: w.PutRequest.Item})
 			default:

@@ -40,6 +40,9 @@ func createTable(c *call, in *CreateTableInput) (output, error) {
 		DeletionProtection: in.DeletionProtectionEnabled.V,
 		Class:              tableClass(in.TableClass.V),
 	}
+	if s := in.SSESpecification; s != nil {
+		req.KmsKey = s.key()
+	}
 	for _, a := range in.AttributeDefinitions {
 		kind, _ := model.ParseKind(a.AttributeType.V)
 		req.Attributes = append(req.Attributes, model.KeyAttr{Name: a.AttributeName.V, Kind: kind})
@@ -67,8 +70,6 @@ func unsupportedTable(in *CreateTableInput) error {
 		return invalid("Secondary indexes are not supported by Weir")
 	case in.StreamSpecification != nil && in.StreamSpecification.StreamEnabled.V:
 		return invalid("Streams of tables are not supported by Weir")
-	case in.SSESpecification != nil && in.SSESpecification.Enabled.V:
-		return invalid("Encryption with a key of your own is not supported by Weir")
 	case in.ResourcePolicy:
 		return invalid("Resource policies are not supported by Weir")
 	case in.OnDemandThroughput:
@@ -139,8 +140,6 @@ func updateTable(c *call, in *UpdateTableInput) (output, error) {
 		return nil, invalid("Global tables are not supported by Weir")
 	case in.StreamSpecification != nil && in.StreamSpecification.StreamEnabled.V:
 		return nil, invalid("Streams of tables are not supported by Weir")
-	case in.SSESpecification != nil && in.SSESpecification.Enabled.V:
-		return nil, invalid("Encryption with a key of your own is not supported by Weir")
 	case in.OnDemandThroughput:
 		return nil, invalid("Limits of on-demand throughput are not supported by Weir")
 	}
@@ -163,6 +162,10 @@ func updateTable(c *call, in *UpdateTableInput) (output, error) {
 	if in.TableClass.Set {
 		class := tableClass(in.TableClass.V)
 		req.Class = &class
+	}
+	if s := in.SSESpecification; s != nil {
+		key := s.key()
+		req.KmsKey = &key
 	}
 	t, err := c.door.service.UpdateTable(c.ctx, &req)
 	if err != nil {
@@ -230,7 +233,34 @@ func (c *call) describe(t *service.Table) *TableDescription {
 	if t.Spec.Class == model.ClassInfrequentAccess {
 		d.TableClassSummary = &TableClassSummary{TableClass: awsapi.Some("STANDARD_INFREQUENT_ACCESS")}
 	}
+	if t.Spec.KmsKey != "" {
+		d.SSEDescription = &SSEDescription{
+			Status: awsapi.Some("ENABLED"), SSEType: awsapi.Some("KMS"), KMSMasterKeyArn: awsapi.Some(c.keyARN(t.Spec.KmsKey))}
+	}
 	return d
+}
+
+// awsManagedKey is what DynamoDB encrypts with when no other key is named.
+const awsManagedKey = "alias/aws/dynamodb"
+
+// key is the KMS key that a table shall be encrypted with; "" is DynamoDB's own
+// one, which descriptions do not show.
+func (s *SSESpecification) key() string {
+	if !s.Enabled.V {
+		return ""
+	}
+	return s.KMSMasterKeyId.Or(awsManagedKey)
+}
+
+// keyARN is the ARN of a KMS key that is named by its id, its alias or its ARN.
+func (c *call) keyARN(key string) string {
+	if strings.HasPrefix(key, "arn:") {
+		return key
+	}
+	if !strings.HasPrefix(key, "alias/") {
+		key = "key/" + key
+	}
+	return "arn:aws:kms:" + c.req.Region + ":" + c.req.Account + ":" + key
 }
 
 // describeTimeToLive says that items do not expire, which tools ask before

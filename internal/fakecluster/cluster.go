@@ -26,6 +26,10 @@ type Cluster struct {
 	// none that waits, answers instead: an error before it takes effect (lost is
 	// false), or after.
 	Fault func(tablet model.TabletID) (err error, lost bool)
+	// Unheard is what the next proposal that waits answers although it took effect.
+	Unheard error
+	// Applied is how many commands took effect, other than the catalog's.
+	Applied int
 	// Led, when set, says which tablets this node leads; else all.
 	Led func(tablet model.TabletID) bool
 	// Behind, when set, is the catalog that this node shows until it is asked to
@@ -76,6 +80,7 @@ func (c *Cluster) Propose(_ context.Context, cmd *model.Command) (model.Result, 
 		return model.Result{}, fault
 	}
 	res, err := x.Apply(cmd, c.Time)
+	c.Applied++
 	if fault != nil {
 		return model.Result{}, fault
 	}
@@ -96,6 +101,11 @@ func (c *Cluster) ProposeWhenReady(_ context.Context, cmd *model.Command, wait t
 			return model.Result{}, false, err
 		}
 		res, err := x.Apply(cmd, c.Time)
+		c.Applied++
+		if unheard := c.Unheard; unheard != nil {
+			c.Unheard = nil
+			return model.Result{}, false, unheard
+		}
 		if err != nil || !machine.TookNothing(cmd, res) {
 			return res, true, err
 		}
@@ -201,10 +211,13 @@ func (c *Cluster) Now() time.Time {
 	return c.Time
 }
 
-// AfterFunc implements base.Clock; what stands on a fake cluster sets no timers.
-func (c *Cluster) AfterFunc(time.Duration, func()) base.Timer {
-	panic("BUG: a timer on a fake cluster")
-}
+// AfterFunc implements base.Clock. Nothing on a fake cluster takes so long that a
+// timer would go off.
+func (c *Cluster) AfterFunc(time.Duration, func()) base.Timer { return idleTimer{} }
+
+type idleTimer struct{}
+
+func (idleTimer) Stop() bool { return true }
 
 // TabletOf is the tablet that owns the slot.
 func (c *Cluster) TabletOf(slot model.Slot) model.TabletID { return c.tablets.Of(slot).ID }

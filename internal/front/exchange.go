@@ -78,6 +78,9 @@ type carrier interface {
 	// when the client goes away, or with errTimeout. end must follow.
 	begin() context.Context
 	end()
+	// watch and gone are what awsapi.Client says, between begin and end.
+	watch()
+	gone() bool
 	// setHead begins the answer; addHeader adds to it.
 	setHead(status int, contentType, requestID string)
 	addHeader(name, value string)
@@ -291,6 +294,7 @@ func (x *exchange) call(door awsapi.Door) (fault *awsapi.Error) {
 			fault = awsapi.ErrInternalFailure
 		}
 	}()
+	x.req.Client = x
 	resp := door.Handle(ctx, &x.req)
 	if resp.Stream == nil {
 		x.answer(resp)
@@ -300,6 +304,12 @@ func (x *exchange) call(door awsapi.Door) (fault *awsapi.Error) {
 	x.answerStream(resp)
 	return nil
 }
+
+// Watch implements awsapi.Client.
+func (x *exchange) Watch() { x.via.watch() }
+
+// Gone implements awsapi.Client.
+func (x *exchange) Gone() bool { return x.via.gone() }
 
 // newRequestID is a random UUID (RFC 9562, version 4).
 func (s *Server) newRequestID() string {

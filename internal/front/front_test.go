@@ -37,6 +37,7 @@ type fakeDoor struct {
 
 	mu    sync.Mutex
 	calls []seen
+	gone  bool // what the last Wait or Watch was told of its client at its end
 }
 
 func newFakeDoor(target string) *fakeDoor {
@@ -55,12 +56,18 @@ func (d *fakeDoor) Handle(ctx context.Context, r *awsapi.Request) *awsapi.Respon
 	case "Panic":
 		r.Log.Info("about to panic")
 		panic("told to")
-	case "Wait":
+	case "Wait", "Watch":
+		if r.Operation == "Watch" {
+			r.Client.Watch()
+		}
 		select {
 		case d.waiting <- struct{}{}:
 		default: // nobody counts that many
 		}
 		<-ctx.Done()
+		d.mu.Lock()
+		d.gone = r.Client.Gone()
+		d.mu.Unlock()
 		resp.Body = append(resp.Body, context.Cause(ctx).Error()...)
 	case "Stream":
 		resp.ContentType = "application/vnd.amazon.eventstream"

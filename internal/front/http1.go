@@ -81,6 +81,9 @@ func (c *http1) setReadDeadline(t time.Time) { _ = c.conn.SetReadDeadline(t) } /
 func (c *http1) begin() context.Context { return c.conn.begin(c.ctx.Time()) }
 func (c *http1) end()                   { c.conn.end() }
 
+func (c *http1) watch()     { c.conn.watchNow() }
+func (c *http1) gone() bool { return c.conn.gone() }
+
 func (c *http1) client() (net.Addr, time.Time) { return c.ctx.RemoteAddr(), c.ctx.Time() }
 
 func (c *http1) setHead(status int, contentType, requestID string) {

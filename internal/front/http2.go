@@ -225,6 +225,13 @@ func (c *http2Stream) begin() (ctx context.Context) {
 
 func (c *http2Stream) end() { c.cancel() }
 
+// watch has nothing to do: connections of HTTP/2 are always being read.
+func (c *http2Stream) watch() {}
+
+func (c *http2Stream) gone() bool {
+	return c.r.Context().Err() != nil && !c.srv.stopping()
+}
+
 func (c *http2Stream) client() (net.Addr, time.Time) { return c.conn.RemoteAddr(), c.began }
 
 func (c *http2Stream) setHead(status int, contentType, requestID string) {

@@ -210,6 +210,54 @@ func TestClientGone(t *testing.T) {
 	})
 }
 
+// TestClientGoneAtOnce: a door that is about to wait has the connection watched
+// from then on, not from half a second later.
+func TestClientGoneAtOnce(t *testing.T) {
+	virtual(t, func(t *testing.T, s *Server, ln *memoryListener, door *fakeDoor) {
+		for _, operation := range []string{"Watch", "Wait"} {
+			c := ln.dial()
+			go io.WriteString(c, request(operation, ""))
+			<-door.waiting
+			begun := time.Now()
+			c.Close()
+			synctest.Wait()
+			if operation == "Watch" && s.Stats().Active != 0 {
+				t.Error("the request goes on for nobody")
+			}
+			for s.Stats().Active > 0 {
+				time.Sleep(time.Millisecond)
+				synctest.Wait()
+			}
+			if took := time.Since(begun); operation == "Watch" && took > 0 || took > 2*watchInterval {
+				t.Errorf("%s: noticed after %v", operation, took)
+			}
+			door.mu.Lock()
+			if !door.gone {
+				t.Errorf("%s: the door is not told that the client is gone", operation)
+			}
+			door.mu.Unlock()
+		}
+		c := ln.dial() // one that stays until the server stops is not gone
+		go io.WriteString(c, request("Watch", ""))
+		<-door.waiting
+		ln.clients.Go(func() {
+			if err := s.Shutdown(context.Background()); err != nil {
+				t.Error(err)
+			}
+		})
+		if _, body := answer(t, c); body != errStopping.Error() {
+			t.Errorf("answered %q", body)
+		}
+		door.mu.Lock()
+		defer door.mu.Unlock()
+		if door.gone {
+			t.Error("a client that waits for its answer counts as gone")
+		}
+		c.Close()
+		ln.clients.Wait()
+	})
+}
+
 // TestEarlySecondRequest: bytes that come while a request is watched are kept.
 func TestEarlySecondRequest(t *testing.T) {
 	virtual(t, func(t *testing.T, s *Server, ln *memoryListener, door *fakeDoor) {

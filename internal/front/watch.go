@@ -8,7 +8,8 @@ import (
 )
 
 // watchInterval is how often running requests are looked at, and how long one
-// must have run before its connection is watched: most never are.
+// must have run before its connection is watched: most never are. Doors can ask
+// for it sooner.
 const watchInterval = 500 * time.Millisecond
 
 // watch ends the contexts of requests that take too long, and of those whose
@@ -51,7 +52,31 @@ func (c *conn) look(now time.Time) {
 	if running >= c.srv.limits.HandleTimeout && !c.endless {
 		c.cancel(errTimeout)
 	}
-	if running >= watchInterval && c.peek == nil && len(c.peeked) == 0 && c.peekErr == nil {
+	if running >= watchInterval {
+		c.startPeek()
+	}
+}
+
+// watchNow watches the connection of a request that is about to wait.
+func (c *conn) watchNow() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.active {
+		c.startPeek()
+	}
+}
+
+// gone reports whether the connection is known to have ended while a request is
+// at work.
+func (c *conn) gone() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.active && c.peekErr != nil
+}
+
+// startPeek is called with mu held.
+func (c *conn) startPeek() {
+	if c.peek == nil && len(c.peeked) == 0 && c.peekErr == nil {
 		c.peek = make(chan struct{})
 		// end sets a deadline in the past to stop the peek, and the server a new
 		// one before it reads again; until then there must be none.

@@ -37,7 +37,7 @@ func applySettle(m *Machine, tx *Tx) (model.Result, error) {
 		return model.Result{}, err
 	}
 	claims.Unsettled--
-	claims.Settled += settled
+	claims.Settled += settled - min(settled, cmd.Returned)
 	if cmd.Claim == claims.Low {
 		if claims.Low, err = q.nextUnsettled(cmd.Pipe, cmd.Claim+1, claims.Next); err != nil {
 			return model.Result{}, err

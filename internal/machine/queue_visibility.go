@@ -126,14 +126,14 @@ func applyChangeVisibility(m *Machine, tx *Tx) (model.Result, error) {
 	}
 	outcomes := make(model.EntryStatuses, len(cmd.Changes))
 	for i := range cmd.Changes {
-		if outcomes[i], err = q.changeVisibility(&cmd.Changes[i]); err != nil {
+		if outcomes[i], err = q.changeVisibility(&cmd.Changes[i], cmd.GiveBack); err != nil {
 			return model.Result{}, err
 		}
 	}
 	return model.Result{Body: outcomes.Append(nil)}, q.flush()
 }
 
-func (q *queue) changeVisibility(c *model.VisibilityChange) (model.EntryStatus, error) {
+func (q *queue) changeVisibility(c *model.VisibilityChange, giveBack bool) (model.EntryStatus, error) {
 	st, err := q.state(c.Receipt.Seq)
 	if err != nil {
 		return 0, err
@@ -148,6 +148,9 @@ func (q *queue) changeVisibility(c *model.VisibilityChange) (model.EntryStatus, 
 	}
 	q.tx.Delete(keys.Hidden(q.key[:0], q.id, q.slot, int64(st.At), st.Seq))
 	next := *st
+	if giveBack {
+		next.Nonce = 0 // of no receive
+	}
 	if c.VisibilityMs <= 0 {
 		q.land(&next)
 		q.show(&next.QueueEntry, &next)

@@ -206,13 +206,16 @@ type Settle struct {
 	// was applied and none ever can be: when every part answered StatusGone, or
 	// none was sent and none ever will be.
 	Release bool
+	// Returned is how many of the messages were sent to the source anew: they do
+	// not count as settled.
+	Returned uint64
 }
 
 // Append appends the stored form. See docs/format/pipe.md.
 func (c *Settle) Append(dst []byte) []byte {
 	dst = AppendUvarint(dst, uint64(c.Pipe))
 	dst = AppendUvarint(dst, uint64(c.Claim))
-	return AppendBool(dst, c.Release)
+	return AppendUvarint(AppendBool(dst, c.Release), c.Returned)
 }
 
 // Decode reads what Append wrote.
@@ -220,6 +223,7 @@ func (c *Settle) Decode(d *Decoder) {
 	c.Pipe = ResourceID(d.Uvarint())
 	c.Claim = ClaimSeq(d.Uvarint())
 	c.Release = d.Bool()
+	c.Returned = d.Uvarint()
 }
 
 // ClaimsQuery is the body of a QueryClaims: Resource is the source queue and

@@ -190,6 +190,9 @@ type VisibilityChange struct {
 // StatusOK with EntryStatuses.
 type ChangeVisibility struct {
 	Changes []VisibilityChange
+	// GiveBack says that nobody has the receipts: they count for nothing from now
+	// on, and a repeated receive is not given the messages again.
+	GiveBack bool
 }
 
 // Append appends the stored form. See docs/format/queue.md.
@@ -199,7 +202,7 @@ func (c *ChangeVisibility) Append(dst []byte) []byte {
 		dst = c.Changes[i].Receipt.append(dst)
 		dst = AppendUvarint(dst, uint64(c.Changes[i].VisibilityMs))
 	}
-	return dst
+	return AppendBool(dst, c.GiveBack)
 }
 
 // Decode reads what Append wrote.
@@ -210,6 +213,7 @@ func (c *ChangeVisibility) Decode(d *Decoder) {
 		v.VisibilityMs = int64(d.Uvarint())
 		c.Changes = append(c.Changes, v)
 	}
+	c.GiveBack = d.Bool()
 }
 
 // EntryStatus is the outcome of one entry of a command. The numbers are part

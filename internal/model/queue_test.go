@@ -36,7 +36,7 @@ func queueBodies() []body {
 		&ReceiveResult{Taken: 2, Messages: []Received{received}},
 		&DeleteMessages{Receipts: []Receipt{{Seq: 300, Receives: 2, Nonce: 77}}},
 		&Purge{Follows: true},
-		&ChangeVisibility{Changes: []VisibilityChange{{Receipt: Receipt{Seq: 1, Receives: 1, Nonce: 5}, VisibilityMs: 60000}}},
+		&ChangeVisibility{Changes: []VisibilityChange{{Receipt: Receipt{Seq: 1, Receives: 1, Nonce: 5}, VisibilityMs: 60000}}, GiveBack: true},
 		&entries,
 		&SetQueueSettings{Settings: settings},
 		&SweepResult{More: true},
@@ -51,7 +51,7 @@ func queueBodies() []body {
 		&ClaimResult{Taken: 1, Seq: 4, Floor: 3, Messages: []Received{received}},
 		&PipeApply{Settings: settings, Pipe: 8, Source: PipeSource{Resource: 5, Slot: 99}, Claim: 4, Floor: 3, Part: DeadPart, Effects: []PipeEffect{{Message: 300, Kind: CmdSend, Body: []byte{1}}}},
 		&PipeApplyResult{Effects: 2, Rejected: []Rejected{{Message: 300, Status: StatusInvalid, Reason: "why"}}},
-		&Settle{Pipe: 8, Claim: 4, Release: true},
+		&Settle{Pipe: 8, Claim: 4, Release: true, Returned: 300},
 		&ClaimsQuery{Pipe: 8, After: 3},
 		&ClaimsResult{Floor: 3, Settled: 300, More: true, Claims: []UnsettledClaim{{Pipe: 8, Seq: 4, Nonce: 6, Dead: true, Plan: []byte("plan"), Messages: []Received{received}}}},
 	}
@@ -144,7 +144,7 @@ func TestQueueGoldenBytes(t *testing.T) {
 		{"message", &m, message},
 		{"send", &send, "e0d403" + "03" + "00" + "01" + "05" + "00" + message},
 		{"receive", &Receive{Settings: QueueSettings{RetentionMs: 60000}, Max: 10, VisibilityMs: 30000, Nonce: 7}, "e0d403" + "00" + "00" + "0a" + "b0ea01" + "07" + "00000000000000000000000000000000"},
-		{"settle", &Settle{Pipe: 8, Claim: 300, Release: true}, "08" + "ac02" + "01"},
+		{"settle", &Settle{Pipe: 8, Claim: 300, Release: true}, "08" + "ac02" + "01" + "00"},
 		{"pipe apply", &PipeApply{Pipe: 8, Source: PipeSource{Resource: 5, Slot: 99}, Claim: 4, Floor: 3, Part: 1,
 			Effects: []PipeEffect{{Message: 300, Kind: CmdPutItem, Body: []byte{0xff}}}}, "000000" + "08" + "05" + "63" + "04" + "03" + "01" + "01" + "ac02" + "10" + "01ff"},
 	} {

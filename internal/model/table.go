@@ -43,6 +43,7 @@ type TableSpec struct {
 	Tags               []Tag // by Key, each once
 	DeletionProtection bool
 	Class              TableClass
+	KmsKey             string // key of SSESpecification as given, "" without encryption by KMS; kept and shown only
 }
 
 // HasSort reports whether items have a sort key.
@@ -69,7 +70,7 @@ func (s *TableSpec) Append(dst []byte) []byte {
 	for _, t := range s.Tags {
 		dst = AppendString(AppendString(dst, t.Key), t.Value)
 	}
-	return dst
+	return AppendString(dst, s.KmsKey)
 }
 
 // Decode reads what Append wrote.
@@ -91,6 +92,7 @@ func (s *TableSpec) Decode(d *Decoder) {
 	for n := d.Count(); n > 0 && d.Err() == nil; n-- {
 		s.Tags = append(s.Tags, Tag{Key: d.String(), Value: d.String()})
 	}
+	s.KmsKey = d.String()
 }
 
 func (a KeyAttr) append(dst []byte) []byte {

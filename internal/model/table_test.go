@@ -19,7 +19,7 @@ func tableBodies() []tableBody {
 	return []tableBody{
 		&TableSpec{
 			TableID: "id", Attributes: []KeyAttr{{"p", KindS}, {"s", KindN}}, Partition: KeyAttr{"p", KindS}, Sort: KeyAttr{"s", KindN},
-			Billing: BillingProvisioned, ReadUnits: 5, WriteUnits: 300, Tags: []Tag{{"k", "v"}}, DeletionProtection: true, Class: ClassInfrequentAccess,
+			Billing: BillingProvisioned, ReadUnits: 5, WriteUnits: 300, Tags: []Tag{{"k", "v"}}, DeletionProtection: true, Class: ClassInfrequentAccess, KmsKey: "alias/k",
 		},
 		&PutItem{Key: []byte("k"), Condition: []byte("c"), ReturnOld: true, ReturnOnFail: true, WantSize: true, Size: 300, Item: item},
 		&UpdateItem{Key: []byte("k"), KeyItem: item, Update: []byte("u"), Condition: []byte("c"), Return: ReturnUpdatedNew, ReturnOnFail: true},
@@ -59,7 +59,7 @@ func TestTableBodiesRoundTrip(t *testing.T) {
 // docs/format/command-table.md.
 func TestTableGolden(t *testing.T) {
 	golden := []string{
-		"0102696402017001017302017001017302010205ac020101016b0176",
+		"0102696402017001017302017001017302010205ac020101016b017607616c6961732f6b",
 		"07016b0163ac02010170010161",
 		"0204016b0601017001016101630175",
 		"07016b0163",

@@ -32,43 +32,48 @@ type dead struct {
 // another; the target and the source know (docs/format/pipe.md).
 func (w *worker) rollForward(c *claim) {
 	if bugSettleEarly {
-		w.settle(c, false)
+		w.settle(c, outcome{})
 	}
-	release, err := w.applyClaim(c)
+	ended, err := w.applyClaim(c)
 	if err != nil {
 		if !errors.Is(err, errStale) && w.ctx.Err() == nil {
 			w.engine.log.Error("cannot roll a claim forward", "pipe", w.current().name, "claim", c.Seq, "error", err)
 		}
 		return
 	}
-	w.settle(c, release)
+	w.settle(c, ended)
 }
 
-// applyClaim applies the claim's parts. release says that the messages go back
-// to where they were, since nothing was applied nor ever will be.
-func (w *worker) applyClaim(c *claim) (release bool, err error) {
+// outcome is how a claim ends, when all is done that it shall do.
+type outcome struct {
+	release  bool // the messages go back to where they were: nothing was applied nor ever will be
+	returned int  // messages that were sent to the source anew
+}
+
+// applyClaim applies the claim's parts.
+func (w *worker) applyClaim(c *claim) (outcome, error) {
 	spec, err := readPlan(c)
 	if err != nil {
-		return false, err
+		return outcome{}, err
 	}
 	parts, rejected, err := w.prepare(c, spec)
 	if err != nil {
-		return false, err
+		return outcome{}, err
 	}
 	for i := range parts {
 		more, err := w.applyPart(c, &parts[i])
 		if err != nil {
-			return false, err
+			return outcome{}, err
 		}
 		rejected = append(rejected, more...)
 	}
 	switch {
 	case len(rejected) == 0:
-		return false, nil
+		return outcome{}, nil
 	case isMove(spec):
 		return w.giveBack(c, spec, rejected)
 	default:
-		return false, w.bury(c, rejected)
+		return outcome{}, w.bury(c, rejected)
 	}
 }
 
@@ -249,9 +254,9 @@ func reasonOf(r *model.Rejected) string {
 }
 
 // settle ends the claim at the source.
-func (w *worker) settle(c *claim, release bool) {
+func (w *worker) settle(c *claim, ended outcome) {
 	src := w.source(c.slot)
-	body := model.Settle{Pipe: c.Pipe, Claim: c.Seq, Release: release}
+	body := model.Settle{Pipe: c.Pipe, Claim: c.Seq, Release: ended.release, Returned: uint64(ended.returned)}
 	cmd := &model.Command{Kind: model.CmdSettle, Resource: src.Resource, Slot: src.Slot, Body: body.Append(nil)}
 	_, _ = w.propose(cmd) // the worker is stopping: the next one settles
 }

@@ -89,8 +89,8 @@ func (w *worker) endMove(j *job, status, reason string) bool {
 // of the claim was applied, nor ever will be, it is taken back; release says so.
 // Otherwise they are sent to the source anew, once, as everything that a claim
 // does: a worker before this one may have found a queue that is gone by now.
-func (w *worker) giveBack(c *claim, spec *model.PipeSpec, rejected []dead) (release bool, err error) {
-	release = len(rejected) == len(c.Messages)
+func (w *worker) giveBack(c *claim, spec *model.PipeSpec, rejected []dead) (outcome, error) {
+	release := len(rejected) == len(c.Messages)
 	for _, r := range rejected {
 		release = release && (spec.Target != 0 || r.reason == service.MoveUnknownSource)
 	}
@@ -100,7 +100,7 @@ func (w *worker) giveBack(c *claim, spec *model.PipeSpec, rejected []dead) (rele
 	}
 	w.mu.Unlock()
 	if release {
-		return true, nil
+		return outcome{release: true}, nil
 	}
 	sort.Slice(rejected, func(i, j int) bool { return rejected[i].message.Seq < rejected[j].message.Seq })
 	p := part{number: model.DeadPart, target: spec.Source, slot: c.slot}
@@ -112,7 +112,7 @@ func (w *worker) giveBack(c *claim, spec *model.PipeSpec, rejected []dead) (rele
 	if err == nil && res.Status == model.StatusStale {
 		err = errStale
 	}
-	return false, err
+	return outcome{returned: len(rejected)}, err
 }
 
 // targetQueues are the parts of queues that may hold results of the pipe. A task

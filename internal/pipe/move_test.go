@@ -251,8 +251,9 @@ func TestMoveLosesTarget(t *testing.T) {
 			t.Fatal(err)
 		}
 		p.startMove(service.MoveTaskRequest{Source: "dead"})
-		if task := p.moveEnded("dead"); task.Status != service.MoveFailed || task.Reason != "AWS.SimpleQueueService.NonExistentQueue" {
-			t.Errorf("%+v", task)
+		task := p.moveEnded("dead")
+		if task.Status != service.MoveFailed || task.Reason != "AWS.SimpleQueueService.NonExistentQueue" || task.Moved != p.left("b") || task.Moved == 0 {
+			t.Errorf("%+v, %d moved", task, p.left("b"))
 		}
 		if got := sortedBodies(append(p.bodies("dead"), p.bodies("b")...)); !slices.Equal(got, append(as, bs...)) {
 			t.Errorf("left are %v", got)

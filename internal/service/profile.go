@@ -9,9 +9,6 @@ type Profile struct {
 	// takes for a FIFO queue without high throughput in a second, and FifoMessages
 	// how many messages in those of a batch. Zero is no limit.
 	FifoCalls, FifoMessages int
-	// InFlight is how many messages of a whole queue may be in flight, where each
-	// of its slots may have as many otherwise. Zero is no limit.
-	InFlight uint64
 	// MoveTasks is how many tasks that move messages may run at once. Zero is no
 	// limit.
 	MoveTasks int
@@ -21,7 +18,7 @@ type Profile struct {
 
 // AWSProfile has the quotas of AWS. Source: Amazon SQS Developer Guide, "Amazon
 // SQS message quotas" and "Dead-letter queue redrive".
-var AWSProfile = Profile{FifoCalls: 300, FifoMessages: 3000, InFlight: 120_000, MoveTasks: 100, Streams: true}
+var AWSProfile = Profile{FifoCalls: 300, FifoMessages: 3000, MoveTasks: 100, Streams: true}
 
 // ParseProfile is the profile of that name: "none" or "aws".
 func ParseProfile(name string) (Profile, error) {

@@ -88,6 +88,16 @@ type ReceiveRequest struct {
 	Visibility *int64 // seconds; nil is the queue's VisibilityTimeout
 	Wait       *int64 // seconds; nil is the queue's ReceiveMessageWaitTimeSeconds
 	Attempt    string // FIFO's ReceiveRequestAttemptId; "" is none
+	Client     Client // who gets the messages; nil is somebody who surely stays
+}
+
+// Client is who waits for an answer that should not be lost.
+type Client interface {
+	// Watch is called before a wait: from then on the request's context must end
+	// as soon as the client goes away.
+	Watch()
+	// Gone reports whether the client is known to have gone away.
+	Gone() bool
 }
 
 // DeleteMessagesRequest deletes received messages, each by itself.

@@ -1,7 +1,6 @@
 package service
 
 import (
-	"context"
 	"sync"
 
 	"weir.dev/weir/internal/model"
@@ -20,12 +19,10 @@ const (
 // queueQuota is what of a queue's quotas is used up on this node. It is empty
 // without a Profile.
 type queueQuota struct {
-	mu         sync.Mutex // guards what follows
-	second     int64      // of the Unix time, that is being counted
-	calls      [queueCallKinds]int
-	messages   [queueCallKinds]int
-	inFlight   uint64 // as it was counted last
-	countedSec int64
+	mu       sync.Mutex // guards what follows
+	second   int64      // of the Unix time, that is being counted
+	calls    [queueCallKinds]int
+	messages [queueCallKinds]int
 }
 
 // spend counts a call with so many messages against the quotas of the queue.
@@ -49,32 +46,6 @@ func (s *Service) spend(q *Queue, kind queueCallKind, messages int) error {
 	u.calls[kind]++
 	u.messages[kind] += messages
 	return nil
-}
-
-// overInFlight reports whether as many messages of the whole queue are in
-// flight as the profile allows. It counts at most once a second, as SQS's own
-// count is approximate.
-func (s *Service) overInFlight(ctx context.Context, q *Queue) (bool, error) {
-	if s.profile.InFlight == 0 || len(q.slots) == 1 { // one slot counts for itself
-		return false, nil
-	}
-	u := &q.traffic.quota
-	second := s.clock.Now().Unix()
-	u.mu.Lock()
-	fresh, n := u.countedSec == second, u.inFlight
-	u.countedSec = second
-	u.mu.Unlock()
-	if fresh {
-		return n >= s.profile.InFlight, nil
-	}
-	counts, err := s.CountQueue(ctx, q)
-	if err != nil {
-		return false, err
-	}
-	u.mu.Lock()
-	u.inFlight = counts.InFlight
-	u.mu.Unlock()
-	return counts.InFlight >= s.profile.InFlight, nil
 }
 
 // moveQuota holds a new task that moves messages to the profile.

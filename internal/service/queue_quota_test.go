@@ -64,32 +64,6 @@ func TestFifoQuota(t *testing.T) {
 	}
 }
 
-// TestInFlightQuota: the slots of a queue count together, under a profile.
-func TestInFlightQuota(t *testing.T) {
-	inCluster(t, func(t *testing.T, nodes []*Service, _ []*liveCluster) {
-		for _, s := range nodes {
-			s.SetProfile(Profile{InFlight: 4})
-			mustSend(t, s, "a", "b", "c")
-		}
-		take := func(wait int64) (int, error) {
-			time.Sleep(time.Second)
-			got, err := nodes[0].ReceiveMessages(context.Background(), &ReceiveRequest{Queue: "q", Max: 3, Wait: &wait})
-			return len(got), err
-		}
-		for range 2 {
-			if n, err := take(0); n == 0 || err != nil {
-				t.Fatal(n, err)
-			}
-		}
-		if n, err := take(0); err == nil {
-			t.Errorf("received %d beyond the quota", n)
-		}
-		if n, err := take(1); err != nil || n != 0 {
-			t.Errorf("a long poll beyond the quota: %d, %v", n, err)
-		}
-	})
-}
-
 func TestParseProfile(t *testing.T) {
 	for name, want := range map[string]Profile{"": {}, "none": {}, "aws": AWSProfile} {
 		if got, err := ParseProfile(name); err != nil || got != want {

@@ -30,7 +30,12 @@ func (s *Service) ReceiveMessages(ctx context.Context, req *ReceiveRequest) (got
 		if err := s.spend(q, receiveCalls, 0); err != nil {
 			return err
 		}
-		r := receiver{service: s, queue: q}
+		r := receiver{service: s, queue: q, client: req.Client, doubt: -1}
+		defer func() {
+			if req.Client != nil && req.Client.Gone() {
+				r.giveBack(ctx, got)
+			}
+		}()
 		if err := r.prepare(req, nonce); err != nil {
 			return err
 		}
@@ -39,13 +44,14 @@ func (s *Service) ReceiveMessages(ctx context.Context, req *ReceiveRequest) (got
 				return err
 			}
 		}
-		if over, err := s.overInFlight(ctx, q); err != nil || over {
-			if over && r.wait == 0 {
-				err = errOverInFlight()
+		if s.overInFlight(ctx, q) {
+			if r.wait == 0 {
+				return errOverInFlight()
 			}
-			return err
+			return nil
 		}
 		got, err = r.receive(ctx)
+		q.traffic.inFlight.add(len(got))
 		return err
 	})
 	return got, err
@@ -59,6 +65,9 @@ type receiver struct {
 	cmds    []*model.Command // by slot
 	probe   []byte           // the body that takes nothing
 	over    []bool           // by slot: too much is in flight there
+	spent   []bool           // by slot: an earlier try of the call took there what is gone by now
+	client  Client           // nil: it surely stays
+	doubt   int              // the slot that may have been taken from without an answer; -1: none
 }
 
 // prepare makes the commands, one for each slot.
@@ -85,7 +94,7 @@ func (r *receiver) prepare(req *ReceiveRequest, nonce uint64) error {
 	body.Max = 0
 	r.probe = body.Append(nil)
 	call := d.sum(r.service)
-	r.cmds, r.over = make([]*model.Command, len(q.slots)), make([]bool, len(q.slots))
+	r.cmds, r.over, r.spent = make([]*model.Command, len(q.slots)), make([]bool, len(q.slots)), make([]bool, len(q.slots))
 	for i, slot := range q.slots {
 		r.cmds[i] = &model.Command{Kind: model.CmdReceive, ID: call.at(slot, 0), Resource: q.ID, Slot: slot, Body: encoded}
 	}
@@ -123,11 +132,7 @@ func (r *receiver) receive(ctx context.Context) ([]model.Received, error) {
 	var failure error
 	failed := 0
 	for _, at := range s.receiveOrder(r.queue) {
-		wait := time.Duration(0)
-		if len(r.cmds) == 1 {
-			wait = r.wait
-		}
-		got, err := r.take(ctx, at, wait)
+		got, err := r.take(ctx, at, 0)
 		switch {
 		case isKind(err, model.ErrUnavailable): // the others may have something
 			failed, failure = failed+1, err
@@ -137,6 +142,14 @@ func (r *receiver) receive(ctx context.Context) ([]model.Received, error) {
 	}
 	if failed == len(r.cmds) {
 		return nil, failure
+	}
+	if r.wait > 0 && r.client != nil {
+		r.client.Watch()
+	}
+	if len(r.cmds) == 1 && len(r.waiting()) == 1 && r.wait > 0 {
+		if got, err := r.take(ctx, 0, r.wait); err != nil || len(got) > 0 {
+			return got, err
+		}
 	}
 	for len(r.cmds) > 1 {
 		left := end.Sub(s.clock.Now())
@@ -162,14 +175,10 @@ func (r *receiver) receive(ctx context.Context) ([]model.Received, error) {
 	return nil, nil // as SQS: a long poll, and a FIFO queue, ends without an error
 }
 
-func errOverInFlight() error {
-	return model.Errorf(model.ErrOverLimit, "Too many messages in flight: a queue may have %d.", model.MaxQueueInFlight)
-}
-
 // waiting are the slots that it makes sense to wait for.
 func (r *receiver) waiting() (at []int) {
 	for i := range r.cmds {
-		if !r.over[i] {
+		if !r.over[i] && !r.spent[i] {
 			at = append(at, i)
 		}
 	}
@@ -180,7 +189,12 @@ func (r *receiver) waiting() (at []int) {
 func (r *receiver) take(ctx context.Context, at int, wait time.Duration) ([]model.Received, error) {
 	res, proposed, err := r.service.cluster.ProposeWhenReady(ctx, r.cmds[at], wait)
 	if err != nil {
-		r.service.noteFailure(r.queue, at)
+		if isKind(err, model.ErrUnknownOutcome) {
+			r.doubt = at
+		}
+		if ctx.Err() == nil {
+			r.service.noteFailure(r.queue, at)
+		}
 		return nil, err
 	}
 	if !proposed {
@@ -200,6 +214,7 @@ func (r *receiver) taken(at int, res model.Result) ([]model.Received, error) {
 	}
 	var received model.ReceiveResult
 	err := decodeResult(res, &received)
+	r.spent[at] = received.Taken > 0 && len(received.Messages) == 0
 	return received.Messages, err
 }
 

@@ -34,6 +34,7 @@ type queueTraffic struct {
 	under    []atomic.Int32 // by slot: sends under way
 	failed   []atomic.Int64 // by slot: when it last did not answer, Unix milliseconds
 	quota    queueQuota
+	inFlight inFlightCount
 }
 
 func newTraffic(slots int) *queueTraffic {

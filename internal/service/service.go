@@ -66,9 +66,11 @@ type Service struct {
 	queues  specCache[*Queue]
 	profile Profile
 	streams streamRoom
+
+	mostInFlight int64 // of a queue's messages; tests lower it
 }
 
 // New returns a Service on the cluster.
 func New(c Cluster, clock base.Clock, rand *base.Rand) *Service {
-	return &Service{cluster: c, clock: clock, rand: rand}
+	return &Service{cluster: c, clock: clock, rand: rand, mostInFlight: model.MaxQueueInFlight}
 }

@@ -74,7 +74,7 @@ func (s *Service) tableID(req *CreateTableRequest) string {
 // newTableSpec checks the request by DynamoDB's rules.
 func newTableSpec(req *CreateTableRequest) (*model.TableSpec, error) {
 	spec := &model.TableSpec{
-		Attributes: req.Attributes, DeletionProtection: req.DeletionProtection, Class: req.Class,
+		Attributes: req.Attributes, DeletionProtection: req.DeletionProtection, Class: req.Class, KmsKey: req.KmsKey,
 		ReadUnits: req.ReadUnits, WriteUnits: req.WriteUnits, Billing: req.Billing,
 		Tags: slices.Clone(req.Tags),
 	}
@@ -184,7 +184,7 @@ func (s *Service) ListTables(ctx context.Context, req *ListTablesRequest) (*List
 // UpdateTable changes a table's settings. Errors: ErrNotFound, ErrValidation,
 // ErrInUse when other changes kept coming first, and those of Cluster.Propose.
 func (s *Service) UpdateTable(ctx context.Context, req *UpdateTableRequest) (*Table, error) {
-	if req.Billing == nil && req.ReadUnits == nil && req.WriteUnits == nil && req.DeletionProtection == nil && req.Class == nil {
+	if req.Billing == nil && req.ReadUnits == nil && req.WriteUnits == nil && req.DeletionProtection == nil && req.Class == nil && req.KmsKey == nil {
 		return nil, invalidf(msgNothingToDo)
 	}
 	for try := 1; ; try++ {
@@ -233,6 +233,9 @@ func changeSpec(spec *model.TableSpec, req *UpdateTableRequest) error {
 	}
 	if req.Class != nil {
 		spec.Class = *req.Class
+	}
+	if req.KmsKey != nil {
+		spec.KmsKey = *req.KmsKey
 	}
 	return checkBilling(spec)
 }

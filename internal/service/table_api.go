@@ -37,6 +37,7 @@ type CreateTableRequest struct {
 	Tags               []model.Tag
 	DeletionProtection bool
 	Class              model.TableClass // zero: standard
+	KmsKey             string           // "": no encryption by KMS
 }
 
 // UpdateTableRequest changes settings of a table. Nil fields stay as they are.
@@ -47,6 +48,7 @@ type UpdateTableRequest struct {
 	WriteUnits         *uint64
 	DeletionProtection *bool
 	Class              *model.TableClass
+	KmsKey             *string // "" ends the encryption by KMS
 }
 
 // Table is what DescribeTable and its like answer with.

@@ -61,7 +61,7 @@ func TestBatchRules(t *testing.T) {
 	}
 	wantError(t, write(puts(26)...), model.ErrValidation, "Too many items requested for the BatchWriteItem call")
 	wantError(t, write(Write{Put: attrs("id", text("a"))}, Write{Delete: attrs("id", text("a"))}), model.ErrValidation, "Provided list of item keys contains duplicates")
-	wantError(t, write(Write{Put: attrs("x", text("a"))}), model.ErrValidation, "One or more parameter values were invalid: Missing the key id in the item")
+	wantError(t, write(Write{Put: attrs("x", text("a"))}), model.ErrValidation, "The provided key element does not match the schema")
 	wantError(t, write(Write{Delete: attrs("x", text("a"))}), model.ErrValidation, "The provided key element does not match the schema")
 	wantError(t, write(Write{Put: attrs("id", text("a"), "x", text(strings.Repeat("x", model.MaxItemBytes)))}), model.ErrItemTooLarge, "Item size has exceeded the maximum allowed size")
 	if len(c.Proposals) != 0 {

@@ -79,11 +79,15 @@ func (b *batchWrite) prepare(t *table, table, at int) (err error) {
 	it := &batchItem{table: table, at: at}
 	size := 0
 	if w.Put != nil {
-		if it.key, it.slot, err = t.appendItemKey(nil, w.Put); err != nil {
-			return err
-		}
 		if size = w.Put.Size(); size > model.MaxItemBytes {
 			return model.Errorf(model.ErrItemTooLarge, msgPutTooLarge)
+		}
+		partition, sort, err := t.itemKey(w.Put)
+		if err != nil {
+			return invalidf(msgKeySchema) // AWS's words for a batch, which PutItem has others for
+		}
+		if it.key, it.slot, err = appendKey(nil, partition, sort, &t.spec); err != nil {
+			return err
 		}
 	} else if it.key, it.slot, err = t.appendKey(nil, w.Delete); err != nil {
 		return err

@@ -24,17 +24,20 @@ type keyBuffer [160]byte
 
 // appendItemKey appends the encoded key of a whole item and returns its slot.
 func (t *table) appendItemKey(dst []byte, item model.Item) (key []byte, slot model.Slot, err error) {
-	partition, err := itemKeyAttr(item, &t.spec.Partition)
+	partition, sort, err := t.itemKey(item)
 	if err != nil {
 		return nil, 0, err
 	}
-	var sort *model.Value
-	if t.spec.HasSort() {
-		if sort, err = itemKeyAttr(item, &t.spec.Sort); err != nil {
-			return nil, 0, err
-		}
-	}
 	return appendKey(dst, partition, sort, &t.spec)
+}
+
+// itemKey finds the key in a whole item; sort is nil when the table has none.
+func (t *table) itemKey(item model.Item) (partition, sort *model.Value, err error) {
+	if partition, err = itemKeyAttr(item, &t.spec.Partition); err != nil || !t.spec.HasSort() {
+		return partition, nil, err
+	}
+	sort, err = itemKeyAttr(item, &t.spec.Sort)
+	return partition, sort, err
 }
 
 // itemKeyAttr returns a key attribute of a whole item.

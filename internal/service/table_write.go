@@ -25,14 +25,14 @@ func (s *Service) PutItem(ctx context.Context, req *PutItemRequest) (*WriteResul
 	if err := checkCondition(t, req.Condition); err != nil {
 		return nil, err
 	}
+	size := req.Item.Size()
+	if size > model.MaxItemBytes {
+		return nil, model.Errorf(model.ErrItemTooLarge, msgPutTooLarge)
+	}
 	var buf keyBuffer
 	key, slot, err := t.appendItemKey(buf[:0], req.Item)
 	if err != nil {
 		return nil, err
-	}
-	size := req.Item.Size()
-	if size > model.MaxItemBytes {
-		return nil, model.Errorf(model.ErrItemTooLarge, msgPutTooLarge)
 	}
 	put := model.PutItem{
 		Key: key, Condition: encodeCondition(req.Condition), Size: uint64(size),

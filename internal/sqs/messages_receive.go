@@ -25,7 +25,7 @@ func receiveMessage(c *call, in *ReceiveMessageRequest) (output, error) {
 	}
 	req := service.ReceiveRequest{
 		Invocation: c.req.Invocation, Retry: c.req.Attempt > 1, Queue: queue, Max: int(in.MaxNumberOfMessages.Or(1)),
-		Attempt: in.ReceiveRequestAttemptId.V,
+		Attempt: in.ReceiveRequestAttemptId.V, Client: c.req.Client,
 	}
 	if in.VisibilityTimeout.Set {
 		req.Visibility = &in.VisibilityTimeout.V

@@ -21,6 +21,9 @@ type service struct {
 	// together words a broken constraint of a list's or map's scalars as the
 	// list's or map's, which is how Kinesis does it.
 	together bool
+	// enums are sets of values in the order in which AWS lists them in its errors,
+	// by shape, where that is known; other sets are in the model's order.
+	enums map[string][]string
 	// noEnums leaves sets of values to the door, which words the error itself.
 	noEnums bool
 	// sparse names members of answers, as Structure.Member, that are left out
@@ -77,6 +80,10 @@ var item = custom{goType: "model.Item", decode: "%s = decodeItem(d, %q)", encode
 var services = []service{
 	{
 		model: "kinesis.json", pkg: "kinesis", java: "com.amazonaws.kinesis.v20131202", cbor: true, together: true,
+		// Source: kinesalite, which recorded it from AWS.
+		enums: map[string][]string{
+			"ShardIteratorType": {"AFTER_SEQUENCE_NUMBER", "LATEST", "AT_TIMESTAMP", "AT_SEQUENCE_NUMBER", "TRIM_HORIZON"},
+		},
 		omit: set("SubscribeToShardOutput.EventStream"), // which is no member: the events follow the answer
 		also: []string{"SubscribeToShardEvent"},
 	},
@@ -90,6 +97,19 @@ var services = []service{
 	},
 	{
 		model: "dynamodb.json", pkg: "dynamo", java: "com.amazonaws.dynamodb.v20120810",
+		// Source: dynalite, which recorded them from AWS.
+		enums: map[string][]string{
+			"BillingMode":                 {"PROVISIONED", "PAY_PER_REQUEST"},
+			"ComparisonOperator":          {"IN", "NULL", "BETWEEN", "LT", "NOT_CONTAINS", "EQ", "GT", "NOT_NULL", "NE", "LE", "BEGINS_WITH", "GE", "CONTAINS"},
+			"ConditionalOperator":         {"OR", "AND"},
+			"KeyType":                     {"HASH", "RANGE"},
+			"ProjectionType":              {"ALL", "INCLUDE", "KEYS_ONLY"},
+			"ReturnConsumedCapacity":      {"INDEXES", "TOTAL", "NONE"},
+			"ReturnItemCollectionMetrics": {"SIZE", "NONE"},
+			"ReturnValue":                 {"ALL_NEW", "UPDATED_OLD", "ALL_OLD", "NONE", "UPDATED_NEW"},
+			"ScalarAttributeType":         {"B", "N", "S"},
+			"Select":                      {"SPECIFIC_ATTRIBUTES", "COUNT", "ALL_ATTRIBUTES", "ALL_PROJECTED_ATTRIBUTES"},
+		},
 		custom: map[string]custom{
 			"AttributeValue":                {goType: "model.Value", decode: "%s = decodeValue(d, %q)", encode: "appendValue(dst, &%s)"},
 			"AttributeMap":                  item,
@@ -108,7 +128,7 @@ var services = []service{
 			"TableDescription.LocalSecondaryIndexes", "TableDescription.GlobalSecondaryIndexes",
 			"TableDescription.StreamSpecification", "TableDescription.LatestStreamLabel", "TableDescription.LatestStreamArn",
 			"TableDescription.GlobalTableVersion", "TableDescription.Replicas", "TableDescription.GlobalTableWitnesses",
-			"TableDescription.GlobalTableSettingsReplicationMode", "TableDescription.RestoreSummary", "TableDescription.SSEDescription",
+			"TableDescription.GlobalTableSettingsReplicationMode", "TableDescription.RestoreSummary",
 			"TableDescription.ArchivalSummary", "TableDescription.OnDemandThroughput", "TableDescription.MultiRegionConsistency",
 			"TableDescription.WarmThroughput",
 		),

@@ -16,6 +16,9 @@ func TestGeneratedFilesAreCurrent(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if err := m.reorder(svc.enums); err != nil {
+			t.Fatal(err)
+		}
 		files, err := generate(m, svc)
 		if err != nil {
 			t.Fatal(err)

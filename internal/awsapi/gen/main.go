@@ -40,6 +40,9 @@ func run(root string) error {
 		if err != nil {
 			return err
 		}
+		if err := m.reorder(svc.enums); err != nil {
+			return err
+		}
 		files, err := generate(m, svc)
 		if err != nil {
 			return err

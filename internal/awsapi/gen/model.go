@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -103,6 +104,19 @@ func readModel(path string) (*apiModel, error) {
 		return nil, fmt.Errorf("cannot parse %s: %w", path, err)
 	}
 	return &m, nil
+}
+
+// reorder lists the values of sets as AWS does in its errors. An order must have
+// exactly the model's values.
+func (m *apiModel) reorder(enums map[string][]string) error {
+	for name, order := range enums {
+		s, ok := m.Shapes[name]
+		if !ok || !slices.Equal(slices.Sorted(slices.Values(s.Enum)), slices.Sorted(slices.Values(order))) {
+			return fmt.Errorf("the values of %s are not those of its order: %q", name, order)
+		}
+		s.Enum = order
+	}
+	return nil
 }
 
 func lowerFirst(s string) string { return strings.ToLower(s[:1]) + s[1:] }
