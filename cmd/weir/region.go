@@ -13,7 +13,7 @@ import (
 	"weir.dev/weir/internal/console"
 )
 
-var regionVerb = verb{name: "region", usage: "name|token|link|sync|status|role|conflicts|expel ...", summary: "ship tables to other clusters and take in what they ship",
+var regionVerb = verb{name: "region", usage: "name|token|link|sync|status|role|verify|conflicts|expel ...", summary: "ship tables to other clusters and take in what they ship",
 	long: `A region is a cluster seen from another. A link ships the changes of tables to
 another region; two links, one in each, make tables that both write.
 
@@ -32,6 +32,7 @@ HOST:4590 is the peer address of any member there.
     weir region link remove to-west      what was shipped stays there
     weir region sync to-west             a link with --mode manual ships once
     weir region role from-east passive   clients' writes are refused here; or active
+    weir region verify to-west --repair  compare both sides, mend what differs
     weir region conflicts                the writes that lost to others
     weir region expel from-east          refuse what that link ships
 
@@ -47,6 +48,8 @@ values as JSON: --where 'amount > :n' --values '{":n": 100}'.`,
 		fs.StringVar(&f.link.Values, "values", "", "`JSON` object with the condition's values")
 		fs.Uint64Var(&f.link.BytesPerSecond, "bandwidth", 0, "`BYTES` per second at most; 0 is no bound")
 		fs.BoolVar(&f.link.Paused, "paused", false, "add it paused")
+		fs.DurationVar(&f.verifyEvery, "verify-every", console.DefaultVerifyEvery, "`DURATION` between two comparisons of both sides; 0 is never")
+		fs.BoolVar(&f.repair, "repair", false, "of verify: mend what differs")
 		fs.BoolVar(&f.asJSON, "json", false, "print JSON")
 		return func(args []string) error {
 			fs.Visit(func(fl *flag.Flag) { f.given[fl.Name] = true })
@@ -61,6 +64,9 @@ type regionFlags struct {
 	tables  string
 	asJSON  bool
 	given   map[string]bool
+
+	verifyEvery time.Duration
+	repair      bool
 }
 
 func (f *regionFlags) run(args []string) error {
@@ -76,6 +82,8 @@ func (f *regionFlags) run(args []string) error {
 		return f.token(args[1])
 	case len(args) == 3 && args[0] == "role" && (args[2] == "passive" || args[2] == "active"):
 		return admin(*f.console, "POST", "/api/region/roles/"+args[1], map[string]bool{"passive": args[2] == "passive"}, nil)
+	case len(args) == 2 && args[0] == "verify":
+		return f.verify(args[1])
 	case len(args) == 2 && args[0] == "sync":
 		return admin(*f.console, "POST", "/api/region/links/"+args[1]+"/sync", struct{}{}, nil)
 	case len(args) == 2 && args[0] == "expel":
@@ -90,7 +98,7 @@ func (f *regionFlags) changeLink(action, name string) error {
 	path := "/api/region/links/" + name
 	switch action {
 	case "add":
-		f.link.Name, f.link.Tables = name, splitTables(f.tables)
+		f.link.Name, f.link.Tables, f.link.VerifySeconds = name, splitTables(f.tables), f.verifySeconds()
 		return admin(*f.console, "POST", "/api/region/links", f.link, nil)
 	case "pause", "resume":
 		paused := action == "pause"
@@ -121,7 +129,15 @@ func (f *regionFlags) alteration() console.LinkChange {
 	if f.given["bandwidth"] {
 		ch.BytesPerSecond = &f.link.BytesPerSecond
 	}
+	if f.given["verify-every"] {
+		ch.VerifySeconds = f.verifySeconds()
+	}
 	return ch
+}
+
+func (f *regionFlags) verifySeconds() *uint64 {
+	seconds := uint64(max(0, f.verifyEvery) / time.Second)
+	return &seconds
 }
 
 func splitTables(text string) []string {
@@ -205,6 +221,8 @@ func linkState(l *console.Link) string {
 		return "stuck: " + l.Status.Problem
 	case l.Status.Copying > 0:
 		return "copying"
+	case l.Status.Differences > 0:
+		return fmt.Sprintf("%d items differ", l.Status.Differences)
 	default:
 		return "shipping"
 	}

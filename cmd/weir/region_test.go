@@ -104,7 +104,11 @@ func TestReplicationPage(t *testing.T) {
 			e.put("orders", "manual", "5")
 		case strings.HasPrefix(line, "weir region sync"):
 			w.want("orders", "manual", "5")
-		case strings.Contains(line, "--mode async"):
+		case strings.HasPrefix(line, "weir region verify"):
+			if !strings.Contains(out, "0 differences") {
+				t.Errorf("verify: %s", out)
+			}
+		case strings.HasPrefix(line, "weir region link add to-east"):
 			w.put("orders", "both", "6")
 			e.want("orders", "both", "6")
 			w.delete("orders", "after")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/http"
 	"strings"
 	"time"
@@ -22,18 +23,20 @@ type Regions struct {
 
 // Link is a link to another region. Status is only in answers.
 type Link struct {
-	Name           string      `json:"name"`
-	To             string      `json:"to"` // HOST:PORT of a peer listener there
-	Token          string      `json:"token,omitempty"`
-	Region         string      `json:"region,omitempty"` // the other's name or id
-	Mode           string      `json:"mode"`             // async or manual
-	Tables         []string    `json:"tables"`
-	Where          string      `json:"where,omitempty"`
-	Values         string      `json:"values,omitempty"` // JSON
-	BytesPerSecond uint64      `json:"bytes_per_second,omitempty"`
-	Paused         bool        `json:"paused,omitempty"`
-	Passive        bool        `json:"passive,omitempty"` // the tables take no writes here
-	Status         *LinkStatus `json:"status,omitempty"`
+	Name           string   `json:"name"`
+	To             string   `json:"to"` // HOST:PORT of a peer listener there
+	Token          string   `json:"token,omitempty"`
+	Region         string   `json:"region,omitempty"` // the other's name or id
+	Mode           string   `json:"mode"`             // async or manual
+	Tables         []string `json:"tables"`
+	Where          string   `json:"where,omitempty"`
+	Values         string   `json:"values,omitempty"` // JSON
+	BytesPerSecond uint64   `json:"bytes_per_second,omitempty"`
+	Paused         bool     `json:"paused,omitempty"`
+	Passive        bool     `json:"passive,omitempty"` // the tables take no writes here
+	// VerifySeconds is how often the sides are compared; nil is once a day, 0 never.
+	VerifySeconds *uint64     `json:"verify_seconds,omitempty"`
+	Status        *LinkStatus `json:"status,omitempty"`
 }
 
 // LinkStatus is how far a link is.
@@ -43,6 +46,10 @@ type LinkStatus struct {
 	LagBytes   uint64  `json:"lag_bytes"`
 	Copying    int     `json:"copying"` // parts of tables whose first copy is not done
 	Problem    string  `json:"problem,omitempty"`
+	// Verified is when the sides were compared last, and Differences what was
+	// found and not mended then.
+	Verified    *time.Time `json:"verified,omitempty"`
+	Differences uint64     `json:"differences,omitempty"`
 }
 
 // LinkChange is the body of PATCH /api/region/links/NAME; nil leaves a setting.
@@ -54,6 +61,7 @@ type LinkChange struct {
 	Values         *string  `json:"values,omitempty"`
 	BytesPerSecond *uint64  `json:"bytes_per_second,omitempty"`
 	Paused         *bool    `json:"paused,omitempty"`
+	VerifySeconds  *uint64  `json:"verify_seconds,omitempty"`
 }
 
 // Inbound is what another region ships here.
@@ -100,6 +108,8 @@ func (c *console) handleRegions(mux *http.ServeMux) {
 	c.handle(mux, "PATCH /api/region/links/{name}", c.changeLink)
 	c.handle(mux, "DELETE /api/region/links/{name}", c.removeLink)
 	c.handle(mux, "POST /api/region/links/{name}/sync", c.syncLink)
+	c.handle(mux, "POST /api/region/links/{name}/verify", c.verifyLink)
+	c.handle(mux, "GET /api/region/links/{name}/verify", c.showVerification)
 	c.handle(mux, "GET /api/region/conflicts", c.listConflicts)
 }
 
@@ -125,13 +135,28 @@ func modeName(m model.LinkMode) string {
 }
 
 func linkView(s *region.Status) Link {
-	return Link{
+	view := Link{
 		Name: s.Name, To: s.Spec.To, Region: regionName(s.Spec.RegionName, s.Spec.Region), Mode: modeName(s.Spec.Mode),
 		Tables: s.Spec.Tables, Where: s.Spec.Where, Values: s.Spec.Values, BytesPerSecond: s.Spec.BytesPerSecond, Paused: s.Spec.Paused, Passive: s.Spec.Passive,
+		VerifySeconds: &s.Spec.VerifySeconds,
 		Status: &LinkStatus{
-			LagSeconds: s.Lag.Seconds(), LagChanges: s.LagChanges, LagBytes: s.LagBytes, Copying: s.Copying, Problem: s.Problem,
+			Differences: s.Spec.Differences, LagSeconds: s.Lag.Seconds(), LagChanges: s.LagChanges, LagBytes: s.LagBytes, Copying: s.Copying, Problem: s.Problem,
 		},
 	}
+	if s.Spec.VerifiedMs != 0 {
+		at := time.UnixMilli(s.Spec.VerifiedMs).UTC()
+		view.Status.Verified = &at
+	}
+	return view
+}
+
+// every is a number of seconds as a duration; nil stays nil.
+func every(seconds *uint64) *time.Duration {
+	if seconds == nil {
+		return nil
+	}
+	d := time.Duration(min(*seconds, math.MaxInt32)) * time.Second
+	return &d
 }
 
 func (c *console) showRegions(ctx context.Context, _ *http.Request, _ []byte) (any, error) {
@@ -207,7 +232,7 @@ func (c *console) addLink(ctx context.Context, _ *http.Request, body []byte) (an
 	}
 	return struct{}{}, c.regions.Add(ctx, &region.Settings{
 		Name: l.Name, To: l.To, Authority: authority, TokenHash: hash, Mode: parseMode(l.Mode), Tables: l.Tables,
-		Where: l.Where, Values: l.Values, BytesPerSecond: l.BytesPerSecond, Paused: l.Paused,
+		Where: l.Where, Values: l.Values, BytesPerSecond: l.BytesPerSecond, Paused: l.Paused, VerifyEvery: every(l.VerifySeconds),
 	})
 }
 
@@ -224,7 +249,7 @@ func (c *console) changeLink(ctx context.Context, r *http.Request, body []byte) 
 	if err := json.Unmarshal(body, &ch); err != nil {
 		return nil, model.Errorf(model.ErrValidation, "malformed JSON: %v", err)
 	}
-	change := region.Change{To: ch.To, Tables: ch.Tables, Where: ch.Where, Values: ch.Values, BytesPerSecond: ch.BytesPerSecond, Paused: ch.Paused}
+	change := region.Change{To: ch.To, Tables: ch.Tables, Where: ch.Where, Values: ch.Values, BytesPerSecond: ch.BytesPerSecond, Paused: ch.Paused, VerifyEvery: every(ch.VerifySeconds)}
 	if ch.Mode != nil {
 		mode := parseMode(*ch.Mode)
 		change.Mode = &mode

@@ -33,6 +33,7 @@ var applies = map[model.CommandKind]applyFunc{
 	model.CmdAdvance:      applyAdvance,
 	model.CmdApplyChanges: applyChanges,
 	model.CmdRole:         applyRole,
+	model.CmdRewrite:      applyRewrite,
 
 	model.CmdCatalog: applyCatalog,
 }
@@ -56,6 +57,9 @@ var queries = map[model.QueryKind]queryFunc{
 	model.QueryReader:    queryReader,
 	model.QueryCopy:      queryCopy,
 	model.QueryConflicts: queryConflicts,
+	model.QueryDigest:    queryDigest,
+	model.QuerySums:      querySums,
+	model.QueryByKey:     queryByKey,
 }
 
 // readies names, for the queries that one can wait with, the function that

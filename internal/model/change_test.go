@@ -34,6 +34,10 @@ func changeBodies() []tableBody {
 		&CopyResult{Changes: []Change{put, del}, More: true},
 		&ConflictsQuery{Tablet: 3, After: 4, MaxBytes: 9},
 		&ConflictsResult{Conflicts: []Conflict{{Number: 4, Resource: 7, Loser: del}}},
+		&Rewrite{Self: 9, Key: []byte("k"), If: Version{300, 7}},
+		&DigestQuery{LoSlot: 1, HiSlot: 9, Width: 4, After: []byte("a"), Condition: []byte("c"), MaxBytes: 300},
+		&DigestResult{Sums: []Sum{{1}, {2}}, Keys: []KeySum{{[]byte("k"), Sum{3}}}, Items: 4, Last: []byte("l")},
+		&ByKeyQuery{Keys: [][]byte{[]byte("a"), []byte("b")}},
 	}
 }
 

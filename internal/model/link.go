@@ -37,7 +37,10 @@ type LinkSpec struct {
 	BytesPerSecond uint64       // on the wire; 0 is no bound
 	Targets        []LinkTarget // of the last request to sync, by tablet
 	CreatedMs      int64
-	Passive        bool // its tables take no writes here: the other region does
+	Passive        bool   // its tables take no writes here: the other region does
+	VerifySeconds  uint64 // how often both sides are compared; 0 is never
+	VerifiedMs     int64  // when that was done last; 0 is never
+	Differences    uint64 // that it found then
 }
 
 // linkSpecVersion begins every encoded LinkSpec and InboundSpec.
@@ -59,7 +62,8 @@ func (s *LinkSpec) Append(dst []byte) []byte {
 	for _, t := range s.Targets {
 		dst = AppendUvarint(AppendUvarint(dst, uint64(t.Tablet)), uint64(t.UpTo))
 	}
-	return AppendBool(AppendUvarint(dst, uint64(s.CreatedMs)), s.Passive)
+	dst = AppendBool(AppendUvarint(dst, uint64(s.CreatedMs)), s.Passive)
+	return AppendUvarint(AppendUvarint(AppendUvarint(dst, s.VerifySeconds), uint64(s.VerifiedMs)), s.Differences)
 }
 
 // Decode reads what Append wrote.
@@ -81,6 +85,7 @@ func (s *LinkSpec) Decode(d *Decoder) {
 		s.Targets = append(s.Targets, LinkTarget{TabletID(d.Uvarint()), ChangeNumber(d.Uvarint())})
 	}
 	s.CreatedMs, s.Passive = int64(d.Uvarint()), d.Bool()
+	s.VerifySeconds, s.VerifiedMs, s.Differences = d.Uvarint(), int64(d.Uvarint()), d.Uvarint()
 }
 
 // InboundSpec is the Spec of an inbound link in the catalog. It begins as a

@@ -44,6 +44,8 @@ func (e *Engine) answer(ctx context.Context, s *sender, op Op, body []byte) ([]b
 		return nil, e.passed(ctx, s.id, body)
 	case OpReport:
 		return nil, e.hear(s.id, body)
+	case OpDigest, OpSums, OpFetch, OpDrained:
+		return e.tell(ctx, s, op, body)
 	default:
 		return nil, model.Errorf(model.ErrUnsupported, "this region does not know operation %d; it may be older than the other", op)
 	}

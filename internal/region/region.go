@@ -71,6 +71,7 @@ type Engine struct {
 	limits   map[model.ResourceID]*limit
 	reached  map[model.ResourceID]string // the address there that answered last
 	heard    map[model.ResourceID]Heard  // by inbound link
+	verified map[model.ResourceID]*Verification
 }
 
 // place is where a worker works.
@@ -101,7 +102,7 @@ func NewEngine(o Options) *Engine {
 		cluster: o.Cluster, service: o.Service, clock: o.Clock, rand: o.Rand, log: o.Logger, dialer: o.Dialer,
 		workers: map[place]*worker{}, rounds: map[model.ResourceID]*rounds{},
 		problems: map[place]string{}, limits: map[model.ResourceID]*limit{}, reached: map[model.ResourceID]string{},
-		heard: map[model.ResourceID]Heard{}, authority: o.Authority, addr: o.Addr,
+		verified: map[model.ResourceID]*Verification{}, heard: map[model.ResourceID]Heard{}, authority: o.Authority, addr: o.Addr,
 	}
 	e.ctx, e.stop = context.WithCancel(context.Background())
 	e.tasks.Go(e.supervise)
@@ -157,6 +158,10 @@ func (e *Engine) forgetLinks(jobs []job) {
 		return !slices.ContainsFunc(jobs, func(j job) bool { return j.link == id })
 	})
 	c := e.cluster.Catalog()
+	maps.DeleteFunc(e.verified, func(id model.ResourceID, _ *Verification) bool {
+		_, there := c.ResourceByID(id)
+		return !there
+	})
 	maps.DeleteFunc(e.heard, func(id model.ResourceID, _ Heard) bool {
 		_, there := c.ResourceByID(id)
 		return !there

@@ -51,6 +51,7 @@ func (e *Engine) superviseRounds(jobs []job) {
 			e.rounds[j.link] = r
 			e.tasks.Go(func() { r.run(ctx, j.link) })
 			e.tasks.Go(func() { r.report(ctx, j.link) })
+			e.tasks.Go(func() { r.verify(ctx, j.link) })
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(e.rounds)) {

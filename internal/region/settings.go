@@ -24,6 +24,7 @@ type Settings struct {
 	Where, Values  string
 	BytesPerSecond uint64
 	Paused         bool
+	VerifyEvery    *time.Duration // how often the sides are compared; nil is DefaultVerifyEvery, zero never
 }
 
 // Change changes a link; nil leaves a setting as it is.
@@ -34,6 +35,7 @@ type Change struct {
 	Where, Values  *string
 	BytesPerSecond *uint64
 	Paused         *bool
+	VerifyEvery    *time.Duration
 }
 
 // Status is a link and how far it is.
@@ -89,6 +91,10 @@ func (e *Engine) Add(ctx context.Context, s *Settings) error {
 	spec := model.LinkSpec{
 		To: s.To, Authority: s.Authority, Key: s.Key, Mode: s.Mode, Tables: s.Tables, Where: s.Where, Values: s.Values,
 		Paused: s.Paused, BytesPerSecond: s.BytesPerSecond, CreatedMs: e.clock.Now().UnixMilli(),
+		VerifySeconds: uint64(DefaultVerifyEvery / time.Second),
+	}
+	if s.VerifyEvery != nil {
+		spec.VerifySeconds = uint64(max(0, *s.VerifyEvery) / time.Second)
 	}
 	if err := checkName("a link's name", s.Name); err != nil {
 		return err
@@ -146,6 +152,9 @@ func (e *Engine) Change(ctx context.Context, name string, ch *Change) error {
 		set(&s.Values, ch.Values)
 		set(&s.BytesPerSecond, ch.BytesPerSecond)
 		set(&s.Paused, ch.Paused)
+		if ch.VerifyEvery != nil {
+			s.VerifySeconds = uint64(max(0, *ch.VerifyEvery) / time.Second)
+		}
 		if ch.Tables != nil {
 			s.Tables = ch.Tables
 		}

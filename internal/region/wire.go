@@ -40,6 +40,12 @@ const (
 	OpPassed Op = 5 // what we had to say of the time before that has arrived
 	OpFollow Op = 6 // ship all your tables to us
 	OpReport Op = 7 // this is how far our link is behind
+
+	// Of a comparison.
+	OpDigest  Op = 8  // sums over ranges of slots
+	OpSums    Op = 9  // the keys of a range with their sums
+	OpFetch   Op = 10 // records by key
+	OpDrained Op = 11 // how far has your link to us come?
 )
 
 // maxWireBytes bounds a message, unpacked.

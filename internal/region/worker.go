@@ -329,6 +329,14 @@ func newFilter(s *model.LinkSpec) (f filter, err error) {
 	return f, params.CheckUnused()
 }
 
+// encoded is the condition's encoded form; empty for none.
+func (f *filter) encoded() []byte {
+	if f.condition == nil {
+		return nil
+	}
+	return f.condition.Append(nil)
+}
+
 func plainValue(v any) (model.Value, error) {
 	switch v := v.(type) {
 	case string:

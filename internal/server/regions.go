@@ -75,6 +75,7 @@ func (s *Server) regionMetrics() []metric {
 	changes := metric{"weir_region_link_lag_changes", "gauge", "changes that the link has not shipped", nil}
 	bytes := metric{"weir_region_link_lag_bytes", "gauge", "bytes of these", nil}
 	copying := metric{"weir_region_link_copying", "gauge", "parts of tables whose first copy is not done", nil}
+	differences := metric{"weir_region_link_differences", "gauge", "items that differed, and were not mended, when both sides were compared last", nil}
 	stuck := metric{"weir_region_link_stuck", "gauge", "1 while the link's last try failed, as far as this node knows", nil}
 	for _, l := range s.regions.Local(ctx) {
 		add := func(m *metric, v float64) {
@@ -84,6 +85,7 @@ func (s *Server) regionMetrics() []metric {
 		add(&changes, float64(l.LagChanges))
 		add(&bytes, float64(l.LagBytes))
 		add(&copying, float64(l.Copying))
+		add(&differences, float64(l.Spec.Differences))
 		add(&stuck, yes(l.Problem != "")[0].value)
 	}
 	heard := metric{"weir_region_inbound_lag_seconds", "gauge", "how old what was taken in may be: the link's lag as last reported, and the time since", nil}
@@ -94,7 +96,7 @@ func (s *Server) regionMetrics() []metric {
 			heard.samples = append(heard.samples, sample{labels: label("inbound", inbounds[i].Name), value: old.Seconds()})
 		}
 	}
-	return []metric{seconds, changes, bytes, copying, stuck, heard}
+	return []metric{seconds, changes, bytes, copying, differences, stuck, heard}
 }
 
 // InviteRegion implements console.Admin.

@@ -37,6 +37,7 @@ type RegionReport struct {
 	Conflicts                                    uint64
 	Calls, Lost                                  int // requests over the wan, and those of them that were lost
 	Swept                                        int // regions that had no tombstone at the end
+	Compared                                     int // links whose sides were compared at the end
 	Failures                                     []string
 }
 
@@ -282,6 +283,9 @@ func (r *regionRun) finish() error {
 	if r.cfg.Settle {
 		r.settle()
 	}
+	if err := r.verify(); err != nil {
+		return err
+	}
 	var ends []map[string]string
 	for i := range r.worlds {
 		end, err := r.load.content(i)
@@ -334,4 +338,34 @@ func (r *regionRun) drain() error {
 		}
 	}
 	return fmt.Errorf("the links do not come to rest: %s", last)
+}
+
+// verify has every link compare its sides, which must find them equal.
+func (r *regionRun) verify() error {
+	for i, w := range r.worlds {
+		engine := w.nodes[0].live.regions
+		ctx, cancel := contextFor(10 * time.Minute)
+		defer cancel()
+		links, err := engine.List(ctx)
+		if err != nil {
+			return err
+		}
+		for _, l := range links {
+			if err := engine.Verify(ctx, l.Name, false); err != nil {
+				return err
+			}
+			v := region.Verification{}
+			for v.Ended.IsZero() && ctx.Err() == nil {
+				time.Sleep(100 * time.Millisecond)
+				if v, err = engine.Verified(ctx, l.Name); err != nil {
+					return err
+				}
+			}
+			if v.Err != "" || v.Found > 0 || v.Unsettled > 0 || v.Tables == 0 || v.Ended.IsZero() {
+				return fmt.Errorf("region %d compares %s: %+v", i, l.Name, v)
+			}
+			r.report.Compared++
+		}
+	}
+	return nil
 }

@@ -27,7 +27,7 @@ func runRegions(t *testing.T, seed uint64, cfg RegionConfig) (r RegionReport) {
 func TestTwoRegions(t *testing.T) {
 	for seed := *seedFrom; seed < *seedFrom+uint64(max(1, *seeds/3)); seed++ {
 		r := runRegions(t, seed, RegionConfig{Regions: 2, Nodes: 2, Tablets: 2, Length: *length, Week: true})
-		if r.Writes == 0 || r.Reads == 0 || r.Conflicts == 0 || r.Weeks == 0 || r.Crashes == 0 {
+		if r.Writes == 0 || r.Reads == 0 || r.Conflicts == 0 || r.Weeks == 0 || r.Crashes == 0 || r.Compared != 2 {
 			t.Error("the run did nothing: the simulator is broken")
 		}
 	}
@@ -42,7 +42,7 @@ func TestRingOfRegions(t *testing.T) {
 // waits until the last tombstone is gone.
 func TestThreeRegionsCalm(t *testing.T) {
 	r := runRegions(t, *seedFrom, RegionConfig{Regions: 3, Nodes: 1, Tablets: 1, Length: 5 * time.Second, Calm: true, Settle: true})
-	if r.Swept != 3 || r.Unknown != 0 {
+	if r.Swept != 3 || r.Unknown != 0 || r.Compared != 6 {
 		t.Errorf("%+v", r)
 	}
 }
