@@ -26,7 +26,7 @@ type lane struct {
 	dirty   []*replica      // touched in this turn
 	syncing int             // writes that the journal is making durable
 	synced  bool            // in this turn the journal has made some durable
-	round   round           // of commands
+	gather  []*replica      // their commands wait; see busy
 }
 
 type eventKind uint8
@@ -192,15 +192,13 @@ func (l *lane) handle(ev *event) {
 // are submitted before messages are sent: the disk is the slower of the two.
 func (l *lane) endTurn() {
 	var sends []effectsOf
-	hold := l.hold()
-	if !hold {
-		l.leave()
-	}
+	busy := l.busy()
 	for _, r := range l.dirty {
 		r.dirty = false
-		r.tablet.Gather(hold || r.tablet.UnderWay() > 0)
+		if r.tablet.Gather(busy || r.tablet.UnderWay() > 0) && busy {
+			l.gather = append(l.gather, r)
+		}
 		e := r.tablet.Effects()
-		l.departed(r)
 		r.publish()
 		for _, a := range e.Appends {
 			l.append(r, a)
@@ -226,6 +224,25 @@ func (l *lane) endTurn() {
 	if len(sends) > 0 {
 		l.node.transport.Flush()
 	}
+}
+
+// busy reports whether commands shall gather in this turn because the journal
+// is at work: theirs would wait for it anyway, and fewer and larger entries,
+// which leave for the other nodes together, cost all nodes less. A turn in which
+// the journal has finished something lets commands go, however busy it is
+// again; only those of a tablet whose last entry is not applied yet gather on:
+// they share the next round of messages and syncs on all nodes.
+func (l *lane) busy() bool {
+	if l.syncing > 0 && !l.synced {
+		return true
+	}
+	l.synced = false
+	for _, r := range l.gather {
+		l.touch(r)
+	}
+	clear(l.gather)
+	l.gather = l.gather[:0]
+	return false
 }
 
 type effectsOf struct {

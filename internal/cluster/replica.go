@@ -5,7 +5,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"weir.dev/weir/internal/journal"
 	"weir.dev/weir/internal/keys"
@@ -24,9 +23,6 @@ type replica struct {
 	// Owned by the lane.
 	tablet     *tablet.Tablet
 	dirty      bool
-	waiting    bool      // in the lane's round.waiting
-	open       bool      // in the lane's round.open
-	left       time.Time // when its oldest entry did, while open
 	hard       hardState
 	installing bool             // a snapshot is being installed:
 	held       []*tablet.Append // these come after it

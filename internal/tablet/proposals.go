@@ -49,11 +49,12 @@ func (t *Tablet) Propose(p Proposal) {
 }
 
 // Gather says whether the commands that wait at the end of the next turns shall
-// go on waiting for more, so that they fill fewer entries.
-func (t *Tablet) Gather(on bool) { t.gather = on }
-
-// Waits reports whether there are commands that could be proposed now.
-func (t *Tablet) Waits() bool { return t.ready && len(t.proposals.waiting) > 0 }
+// go on waiting for more, so that they fill fewer entries. It reports whether
+// any wait now.
+func (t *Tablet) Gather(on bool) (waiting bool) {
+	t.gather = on
+	return t.ready && len(t.proposals.waiting) > 0
+}
 
 // UnderWay is the number of entries that were proposed here and not answered.
 func (t *Tablet) UnderWay() int { return len(t.proposals.batches) }
