@@ -6,6 +6,7 @@ import (
 
 	pb "go.etcd.io/raft/v3/raftpb"
 
+	"weir.dev/weir/internal/base"
 	"weir.dev/weir/internal/machine"
 	"weir.dev/weir/internal/model"
 	"weir.dev/weir/internal/storage"
@@ -116,7 +117,7 @@ func (a *applier) applyEntries(r *replica, apply *tablet.Apply) (*applyDone, err
 			}
 		}
 		r.state.Index, r.state.Term, r.state.Ordinal = model.Index(e.GetIndex()), model.Term(e.GetTerm()), 0
-		if m, ok := apply.Members[e.GetIndex()]; ok && !bugOldMembers {
+		if m, ok := apply.Members[e.GetIndex()]; ok && !base.Bug("oldmembers") {
 			r.state.Conf = m // stored with the index it holds from
 		}
 	}
@@ -187,7 +188,7 @@ func (a *applier) applyCommand(r *replica, c appliedCommand) (err error) {
 func (a *applier) commit(r *replica) error {
 	var buf [160]byte
 	key := r.appliedKey
-	if bugApplyTwice && r.state.Index%8 != 0 {
+	if base.Bug("applytwice") && r.state.Index%8 != 0 {
 		key = nil
 	}
 	if err := a.run.Commit(key, r.state.Append(buf[:0])); err != nil {

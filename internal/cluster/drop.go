@@ -7,6 +7,7 @@ import (
 
 	pb "go.etcd.io/raft/v3/raftpb"
 
+	"weir.dev/weir/internal/base"
 	"weir.dev/weir/internal/journal"
 	"weir.dev/weir/internal/model"
 	"weir.dev/weir/internal/tablet"
@@ -34,7 +35,7 @@ func (n *Node) dropStrays() {
 		status := n.Status(ctx)
 		for i := range status.Tablets {
 			t := &status.Tablets[i]
-			sure[t.ID] = bugDropUnasked || t.Leader != 0 && t.Settled && !t.Members.Has(n.opts.Node)
+			sure[t.ID] = base.Bug("dropunasked") || t.Leader != 0 && t.Settled && !t.Members.Has(n.opts.Node)
 		}
 	}
 	still := n.strays()

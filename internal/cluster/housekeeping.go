@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 
+	"weir.dev/weir/internal/base"
 	"weir.dev/weir/internal/model"
 	"weir.dev/weir/internal/tablet"
 )
@@ -43,7 +44,7 @@ func (n *Node) cutJournal() error {
 	if !behind {
 		return nil
 	}
-	if !bugCutEarly {
+	if !base.Bug("cutearly") {
 		if err := n.db.Flush(); err != nil {
 			return err
 		}
@@ -52,7 +53,7 @@ func (n *Node) cutJournal() error {
 	for _, r := range replicas {
 		at := durable[r.id]
 		r.flushed = uint64(at)
-		if bugApplyTwice {
+		if base.Bug("applytwice") {
 			at -= min(at, 8) // what the stale applied record will ask for
 		}
 		r.lane.do(r, func(t *tablet.Tablet) {

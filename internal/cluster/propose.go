@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"weir.dev/weir/internal/base"
 	"weir.dev/weir/internal/machine"
 	"weir.dev/weir/internal/model"
 	"weir.dev/weir/internal/tablet"
@@ -116,7 +117,7 @@ func (n *Node) request(ctx context.Context, c *call) (answer, error) {
 				// dedupe table knows.
 				c.kind, asked = callPropose, true
 			}
-			if bugNewRequestID {
+			if base.Bug("forwardtwice") {
 				c.command.ID = n.newRequestID()
 			}
 		case errors.Is(a.err, tablet.ErrNotLeader), errors.Is(a.err, tablet.ErrBusy):

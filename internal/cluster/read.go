@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"weir.dev/weir/internal/base"
 	"weir.dev/weir/internal/model"
 	"weir.dev/weir/internal/terms"
 )
@@ -48,7 +49,7 @@ func (n *Node) freshEnough(ctx context.Context, r *replica, t *terms.Terms) (lag
 	if t == nil {
 		return 0, true
 	}
-	if !bugIgnoreToken && !n.reached(ctx, r, t.Least(r.id), sessionPatience) {
+	if !base.Bug("ignoretoken") && !n.reached(ctx, r, t.Least(r.id), sessionPatience) {
 		return 0, false
 	}
 	bound := t.Lag()
@@ -61,7 +62,7 @@ func (n *Node) freshEnough(ctx context.Context, r *replica, t *terms.Terms) (lag
 	// Everything that is committed now is at or below the leader's read index.
 	asked := n.clock.Now()
 	a, err := n.request(ctx, &call{kind: callReadIndex, tablet: r.id})
-	if err == nil && (n.reached(ctx, r, a.index, max(bound, sessionPatience)) || bugFalseLag) {
+	if err == nil && (n.reached(ctx, r, a.index, max(bound, sessionPatience)) || base.Bug("falselag")) {
 		r.fresh.Store(asked.UnixMilli())
 	}
 	lag = r.lag(n.clock.Now())

@@ -8,6 +8,7 @@ import (
 	pb "go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
 
+	"weir.dev/weir/internal/base"
 	"weir.dev/weir/internal/journal"
 	"weir.dev/weir/internal/keys"
 	"weir.dev/weir/internal/machine"
@@ -152,7 +153,7 @@ func (n *Node) installSnapshot(r *replica, s *staged) error {
 	}
 	r.state = s.state
 	r.machine = machine.New(r.id, r.state.Lo, r.state.Hi)
-	if !bugSnapshotBare || r.id == model.CatalogTablet {
+	if !base.Bug("snapshotbare") || r.id == model.CatalogTablet {
 		if err := r.machine.Load(n.view); err != nil {
 			return err
 		}

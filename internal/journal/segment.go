@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+
+	"weir.dev/weir/internal/base"
 )
 
 const (
@@ -203,7 +205,7 @@ func (w *writer) put(s *segment, buf []byte) error {
 	if _, err := s.file.WriteAt(w.buf, at); err != nil {
 		return fmt.Errorf("cannot write journal file %s: %w", s.name, err)
 	}
-	if !skipSync {
+	if !base.Bug("nofsync") {
 		if err := s.file.Sync(); err != nil {
 			return fmt.Errorf("cannot sync journal file %s: %w", s.name, err)
 		}

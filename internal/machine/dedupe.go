@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"time"
 
+	"weir.dev/weir/internal/base"
 	"weir.dev/weir/internal/keys"
 	"weir.dev/weir/internal/model"
 )
@@ -62,7 +63,7 @@ func (d *dedupe) expire(w Writer, t model.TabletID, stamp model.Stamp) {
 
 // lookup returns the result recorded for the command, if it is known.
 func (d *dedupe) lookup(r Reader, t model.TabletID, cmd *model.Command) (res model.Result, ok bool, err error) {
-	if bugForgetRequests {
+	if base.Bug("dedupe") {
 		return model.Result{}, false, nil
 	}
 	short := shortID(cmd.ID)

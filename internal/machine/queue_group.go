@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 
+	"weir.dev/weir/internal/base"
 	"weir.dev/weir/internal/keys"
 	"weir.dev/weir/internal/model"
 )
@@ -194,14 +195,14 @@ func (q *queue) shown(e *keys.QueueEntry) bool {
 
 // gives reports whether the list has something to give now.
 func (q *queue) gives(g *group, l *keys.GroupList) bool {
-	blocked := g.Fifo && g.Out+g.Dead > 0 && !bugGroupOpen
+	blocked := g.Fifo && g.Out+g.Dead > 0 && !base.Bug("groupopen")
 	return !blocked && g.WaitMs == 0 && len(l.Front) > 0 && q.shown(&l.Front[0])
 }
 
 // arrange gives turns to the groups that this command made able to give
 // something, and takes them from the others.
 func (q *queue) arrange() {
-	if bugMapOrder {
+	if base.Bug("maporder") {
 		q.order = slices.Collect(maps.Values(q.groups))
 	}
 	for _, g := range q.order {

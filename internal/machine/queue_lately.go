@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"weir.dev/weir/internal/base"
 	"weir.dev/weir/internal/keys"
 	"weir.dev/weir/internal/model"
 )
@@ -78,7 +79,7 @@ func (q *queue) repeats(s *model.QueueSettings, m *model.Message, moved bool) (m
 		q.sent = map[string]keys.SentRecord{}
 	}
 	q.sent[now] = rec
-	if !bugForgetSent {
+	if !base.Bug("forgetsent") {
 		q.tx.Set([]byte(now), rec.Append(nil))
 	}
 	return model.SentMessage{}, false

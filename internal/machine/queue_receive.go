@@ -3,6 +3,7 @@ package machine
 import (
 	"encoding/binary"
 
+	"weir.dev/weir/internal/base"
 	"weir.dev/weir/internal/keys"
 	"weir.dev/weir/internal/model"
 )
@@ -58,14 +59,14 @@ func (q *queue) deliver(e *keys.QueueEntry, cmd *model.Receive) {
 	st := &keys.StateRecord{QueueEntry: *e, ReceivedMs: q.nowMs, Nonce: cmd.Nonce}
 	if cmd.VisibilityMs <= 0 {
 		q.comeBack(e)
-		if bugUncounted {
+		if base.Bug("uncounted") {
 			e.Receives--
 		}
 		q.show(e, st)
 		return
 	}
 	from := q.nowMs
-	if bugFirstReceive {
+	if base.Bug("firstreceive") {
 		from = e.FirstReceiveMs
 	}
 	q.hide(st, from+min(cmd.VisibilityMs, model.MaxVisibilityMs))

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"weir.dev/weir/internal/base"
 	"weir.dev/weir/internal/keys"
 	"weir.dev/weir/internal/model"
 )
@@ -53,7 +54,7 @@ func (q *queue) showHidden(s *model.QueueSettings) (more bool, err error) {
 		q.tx.Delete(it.Key())
 	}
 	q.head.LowHiddenMs, q.head.LowHiddenSeq = q.nowMs+1, 0
-	if bugLowMark {
+	if base.Bug("lowmark") {
 		q.head.LowHiddenMs += 2000
 	}
 	return false, it.Close()

@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"weir.dev/weir/internal/base"
 	"weir.dev/weir/internal/keys"
 	"weir.dev/weir/internal/model"
 )
@@ -75,7 +76,7 @@ func applyPutRecords(_ *Machine, tx *Tx) (model.Result, error) {
 	if err != nil {
 		return model.Result{}, err
 	}
-	if s.head.ClosedMs != 0 && !bugPutClosed {
+	if s.head.ClosedMs != 0 && !base.Bug("putclosed") {
 		return model.Result{Status: model.StatusClosed}, nil
 	}
 	h := &s.head

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sort"
 
+	"weir.dev/weir/internal/base"
 	"weir.dev/weir/internal/model"
 	"weir.dev/weir/internal/service"
 )
@@ -31,7 +32,7 @@ type dead struct {
 // or the worker stops. Each step may have been done before, by this worker or
 // another; the target and the source know (docs/format/pipe.md).
 func (w *worker) rollForward(c *claim) {
-	if bugSettleEarly {
+	if base.Bug("settleearly") {
 		w.settle(c, outcome{})
 	}
 	ended, err := w.applyClaim(c)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 
+	"weir.dev/weir/internal/base"
 	"weir.dev/weir/internal/model"
 )
 
@@ -222,7 +223,7 @@ func (s *Service) finishRound(ctx context.Context, st *Stream) error {
 		n := plan.Closing[i]
 		body := model.CloseShard{Shard: n}
 		cmd := &model.Command{Kind: model.CmdCloseShard, Resource: st.ID, Slot: model.ShardSlot(st.ID, n), Body: body.Append(nil)}
-		if bugChildEarly {
+		if base.Bug("childearly") {
 			cmd.Kind, cmd.Body = model.CmdTrimShard, (&model.TrimShard{Shard: n}).Append(nil)
 		}
 		res, err := s.cluster.Propose(ctx, cmd)

@@ -7,6 +7,7 @@ import (
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/tracker"
 
+	"weir.dev/weir/internal/base"
 	"weir.dev/weir/internal/model"
 )
 
@@ -98,7 +99,7 @@ func (t *Tablet) proposeWaiting() {
 			continue
 		}
 		t.stamp = stamp
-		if bugAckEarly && batch[0].Command.Kind == model.CmdPutItem {
+		if base.Bug("ackearly") && batch[0].Command.Kind == model.CmdPutItem {
 			for _, p := range batch {
 				p.Done(model.Result{}, model.Index(0), nil)
 			}
@@ -163,7 +164,7 @@ func (t *Tablet) answerHeld() {
 	n := 0
 	for _, h := range t.proposals.held {
 		switch {
-		case h.index <= all || bugAllAtQuorum:
+		case h.index <= all || base.Bug("allatquorum"):
 			h.proposal.Done(h.result, h.index, nil)
 		case t.ticks >= h.until:
 			h.proposal.Done(h.result, h.index, ErrNotOnAll)

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"slices"
 
+	"weir.dev/weir/internal/base"
 	"weir.dev/weir/internal/model"
 )
 
@@ -45,7 +46,7 @@ func (t *Tablet) askReads() {
 	}
 	waiting := t.reads.waiting
 	t.reads.waiting = nil
-	if bugLocalReads {
+	if base.Bug("localreads") {
 		for _, r := range waiting {
 			r.Done(t.applied.Index, nil)
 		}

@@ -1,6 +1,0 @@
-//go:build !weirbug_applytwice
-
-package cluster
-
-// bugApplyTwice is a planted bug; see docs/testing.md.
-const bugApplyTwice = false

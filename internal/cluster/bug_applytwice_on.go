@@ -1,5 +1,0 @@
-//go:build weirbug_applytwice
-
-package cluster
-
-const bugApplyTwice = true

@@ -1,5 +1,0 @@
-//go:build weirbug_cutearly
-
-package cluster
-
-const bugCutEarly = true

@@ -1,6 +1,0 @@
-//go:build !weirbug_dropunasked
-
-package cluster
-
-// bugDropUnasked is a planted bug; see docs/testing.md.
-const bugDropUnasked = false

@@ -1,5 +1,0 @@
-//go:build weirbug_dropunasked
-
-package cluster
-
-const bugDropUnasked = true

@@ -1,5 +1,0 @@
-//go:build weirbug_falselag
-
-package cluster
-
-const bugFalseLag = true

@@ -1,5 +1,0 @@
-//go:build weirbug_forwardtwice
-
-package cluster
-
-const bugNewRequestID = true

@@ -1,5 +1,0 @@
-//go:build weirbug_ignoretoken
-
-package cluster
-
-const bugIgnoreToken = true

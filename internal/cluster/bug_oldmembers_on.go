@@ -1,5 +1,0 @@
-//go:build weirbug_oldmembers
-
-package cluster
-
-const bugOldMembers = true

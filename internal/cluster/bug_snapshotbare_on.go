@@ -1,5 +1,0 @@
-//go:build weirbug_snapshotbare
-
-package cluster
-
-const bugSnapshotBare = true

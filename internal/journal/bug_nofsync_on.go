@@ -1,5 +1,0 @@
-//go:build weirbug_nofsync
-
-package journal
-
-const skipSync = true

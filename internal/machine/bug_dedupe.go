@@ -1,5 +1,0 @@
-//go:build weirbug_dedupe
-
-package machine
-
-const bugForgetRequests = true

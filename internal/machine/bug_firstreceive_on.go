@@ -1,5 +1,0 @@
-//go:build weirbug_firstreceive
-
-package machine
-
-const bugFirstReceive = true

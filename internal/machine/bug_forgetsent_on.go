@@ -1,5 +1,0 @@
-//go:build weirbug_forgetsent
-
-package machine
-
-const bugForgetSent = true

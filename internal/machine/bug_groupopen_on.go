@@ -1,5 +1,0 @@
-//go:build weirbug_groupopen
-
-package machine
-
-const bugGroupOpen = true

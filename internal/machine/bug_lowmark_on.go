@@ -1,5 +1,0 @@
-//go:build weirbug_lowmark
-
-package machine
-
-const bugLowMark = true

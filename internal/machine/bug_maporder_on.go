@@ -1,5 +1,0 @@
-//go:build weirbug_maporder
-
-package machine
-
-const bugMapOrder = true

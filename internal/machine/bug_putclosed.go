@@ -1,5 +1,0 @@
-//go:build weirbug_putclosed
-
-package machine
-
-const bugPutClosed = true

@@ -1,5 +1,0 @@
-//go:build weirbug_uncounted
-
-package machine
-
-const bugUncounted = true

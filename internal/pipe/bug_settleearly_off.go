@@ -1,6 +1,0 @@
-//go:build !weirbug_settleearly
-
-package pipe
-
-// bugSettleEarly is a planted bug; see docs/testing.md.
-const bugSettleEarly = false

@@ -1,5 +1,0 @@
-//go:build weirbug_settleearly
-
-package pipe
-
-const bugSettleEarly = true

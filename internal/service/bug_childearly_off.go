@@ -1,6 +1,0 @@
-//go:build !weirbug_childearly
-
-package service
-
-// bugChildEarly is a planted bug; see docs/testing.md.
-const bugChildEarly = false

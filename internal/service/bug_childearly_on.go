@@ -1,5 +1,0 @@
-//go:build weirbug_childearly
-
-package service
-
-const bugChildEarly = true

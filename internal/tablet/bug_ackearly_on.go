@@ -1,5 +1,0 @@
-//go:build weirbug_ackearly
-
-package tablet
-
-const bugAckEarly = true

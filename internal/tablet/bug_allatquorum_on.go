@@ -1,5 +1,0 @@
-//go:build weirbug_allatquorum
-
-package tablet
-
-const bugAllAtQuorum = true

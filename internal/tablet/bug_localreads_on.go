@@ -1,5 +1,0 @@
-//go:build weirbug_localreads
-
-package tablet
-
-const bugLocalReads = true
