@@ -6,6 +6,9 @@
 // socket of Go's never blocks, so that is in vain, and on a server that is
 // idle for moments thousands of times a second it was two wake-ups of a thread
 // for each request. Waiting for a socket is the runtime's poller's, as ever.
+// What the monitor is for besides, such as interrupting goroutines that compute
+// for more than 10 ms, waits for the next timer or call that may block: a node
+// has timers ten times a second.
 //
 // It must not be used for anything but sockets. A Conn may be used from any
 // goroutine, as any net.Conn. Start with Quick.
