@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -27,7 +28,7 @@ type scale struct {
 	messages  int64
 	groups    int
 	queues    int
-	gib       []int
+	gib       []float64
 	recordKiB int
 	limit     time.Duration // of each filling
 	keep      string        // the backlog is kept here from run to run; "" is not
@@ -58,7 +59,7 @@ func runScale(args []string) error {
 	fs.Int64Var(&s.messages, "messages", 0, "`MESSAGES` (backlog: 10000000, delayed: 1000000, groups: ten for each)")
 	fs.IntVar(&s.groups, "groups", 100_000, "message `GROUPS` of a FIFO queue")
 	fs.IntVar(&s.queues, "queues", 10_000, "`QUEUES`")
-	gib := fs.String("gib", "1,4,8", "comma-separated `GIB` of records in a stream")
+	gib := fs.String("gib", "0.25,0.5,1,2", "comma-separated `GIB` of records in a stream, fractions too")
 	fs.IntVar(&s.recordKiB, "record", 1, "`KIB` of each of these records")
 	fs.DurationVar(&s.limit, "limit", 15*time.Minute, "longest `TIME` of each filling")
 	fs.StringVar(&s.keep, "keep", "", "`DIR` in which the data of a backlog is kept from run to run, until it is full")
@@ -74,7 +75,7 @@ func runScale(args []string) error {
 		s.messages = map[string]int64{"backlog": 10_000_000, "delayed": 1_000_000, "groups": 10 * int64(s.groups)}[s.part]
 	}
 	var err error
-	if s.gib, err = numbers(*gib, 1024); err != nil {
+	if s.gib, err = sizes(*gib, 1024); err != nil {
 		return fmt.Errorf("--gib: %w", err)
 	}
 	slices.Sort(s.gib)
@@ -87,6 +88,18 @@ func runScale(args []string) error {
 		s.dir = s.keep
 	}
 	return s.run()
+}
+
+// sizes reads comma-separated numbers above 0 and up to most.
+func sizes(text string, most float64) (all []float64, err error) {
+	for field := range strings.SplitSeq(text, ",") {
+		n, err := strconv.ParseFloat(field, 64)
+		if err != nil || !(n > 0 && n <= most) {
+			return nil, fmt.Errorf("%q is not a number above 0 and up to %g", field, most)
+		}
+		all = append(all, n)
+	}
+	return all, nil
 }
 
 func (s *scale) run() error {

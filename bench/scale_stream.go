@@ -17,7 +17,7 @@ const (
 // streamPart fills a stream step by step, and reads it at its end while others
 // read it from its beginning.
 func (s *scale) streamPart() error {
-	largest := float64(s.gib[len(s.gib)-1]) * (1 << 30)
+	largest := s.gib[len(s.gib)-1] * (1 << 30)
 	if err := s.room(largest * 2.5); err != nil {
 		return err
 	}
@@ -30,10 +30,11 @@ func (s *scale) streamPart() error {
 	}
 	times := s.recordKiB * 1024 / load.RecordBytes
 	s.printf("\nRecords of about %d KiB in %d shards, PutRecords of 500, %d clients.\n", s.recordKiB, len(shards), streamClients)
-	s.table("GiB of records", "records", "records/s", "MiB/s", "memory", "disk", "age of a record at the tail, p50 and p99", "the same beside a laggard", "the laggard reads")
+	s.table("GiB of records", "records", "records/s", "MiB/s", "memory", "disk", "restart after SIGKILL", "memory then",
+		"batches/s at the tail", "beside laggards", "age of a record at the tail, p50 and p99", "beside laggards", "the laggards read")
 	var have int64
 	for _, gib := range s.gib {
-		want := int64(gib)*(1<<20)/int64(s.recordKiB) - have
+		want := int64(gib*(1<<20))/int64(s.recordKiB) - have
 		q := load.NewQuota(want, s.limit)
 		start := time.Now()
 		if err := load.Fill(streamClients, s.aws.FillStream(streamName, times, q)); err != nil {
@@ -42,46 +43,63 @@ func (s *scale) streamPart() error {
 		rate := float64(q.Done()) / time.Since(start).Seconds()
 		have += q.Done()
 		memory, stored := s.memory(), s.stored()
-		alone, beside, lag, err := s.tailBesideLaggard(shards)
+		took, err := s.restart(true, func() error {
+			_, err := s.aws.Poll(0, streamName, shards[0], "TRIM_HORIZON")
+			return err
+		})
 		if err != nil {
 			return err
 		}
-		s.printf("| %.1f | %d | %.0f | %.0f | %.0f MiB | %.0f MiB | %s | %s | %.0f records/s |\n", float64(have)*float64(s.recordKiB)/(1<<20), have, rate,
-			rate*float64(s.recordKiB)/1024, memory, stored, alone, beside, lag)
+		again := s.memory()
+		tail, err := s.tailBesideLaggard(shards)
+		if err != nil {
+			return err
+		}
+		s.printf("| %.2f | %d | %.0f | %.0f | %.0f MiB | %.0f MiB | %.2f s | %.0f MiB | %s | %.0f records/s |\n", float64(have)*float64(s.recordKiB)/(1<<20), have, rate,
+			rate*float64(s.recordKiB)/1024, memory, stored, took.Seconds(), again, tail, tail.lag)
 	}
-	s.printf("\nAt the tail %d records of %d bytes a second are put in batches of %d and pushed to one subscriber; medians of three turns. Laggards, one for each shard,\nread all from the beginning as fast as they can.\n", tailRate, load.RecordBytes, tailBatch)
-	took, err := s.restart(true, func() error {
-		_, err := s.aws.Poll(0, streamName, shards[0], "TRIM_HORIZON")
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	s.printf("\nRestart after SIGKILL until an iterator is given: %.2f s; memory then %.0f MiB.\n", took.Seconds(), s.memory())
+	s.printf("\nRestart: until an iterator is given. At the tail %d records of %d bytes a second are put in batches of %d and pushed to one subscriber; medians of three\n"+
+		"turns, and the ratio of the rates. Laggards, one for each shard, read all from the beginning as fast as they can.\n", tailRate, load.RecordBytes, tailBatch)
 	return nil
 }
 
-// tailBesideLaggard measures the tail without and with laggards, by turns.
-func (s *scale) tailBesideLaggard(shards []string) (alone, beside string, lagPerSecond float64, err error) {
-	answer, err := s.aws.RegisterConsumer(streamName, fmt.Sprintf("c%d", time.Now().UnixNano()))
-	if err != nil {
-		return "", "", 0, err
-	}
-	var rows [2][]Row
-	for range 3 {
-		for i := range rows {
-			row, lag, err := s.tailTurn(answer, shards, i == 1)
-			if err != nil {
-				return "", "", 0, err
-			}
-			lagPerSecond = max(lagPerSecond, lag)
-			rows[i] = append(rows[i], *row)
-		}
-	}
-	text := func(rows []Row) string {
+// tailed is the tail without and with laggards, by turns.
+type tailed struct {
+	alone, beside []Row
+	lag           float64 // records a second that the laggards read
+}
+
+func (t *tailed) String() string {
+	rate := func(rows []Row) float64 { return median(rows, func(r *Row) float64 { return r.PerSecond }) }
+	age := func(rows []Row) string {
 		return micros(median(rows, func(r *Row) float64 { return r.P50Micros })) + ", " + micros(median(rows, func(r *Row) float64 { return r.P99Micros }))
 	}
-	return text(rows[0]), text(rows[1]), lagPerSecond, nil
+	alone, beside := rate(t.alone), rate(t.beside)
+	return fmt.Sprintf("%.0f | %.0f (%.2fx) | %s | %s", alone, beside, beside/max(alone, 1), age(t.alone), age(t.beside))
+}
+
+// tailBesideLaggard measures the tail without and with laggards.
+func (s *scale) tailBesideLaggard(shards []string) (*tailed, error) {
+	t := &tailed{}
+	for range 3 {
+		for _, lagging := range []bool{false, true} {
+			// A consumer of its own: the subscriptions of the turn before still count.
+			consumer, err := s.aws.RegisterConsumer(streamName, fmt.Sprintf("c%d", time.Now().UnixNano()))
+			if err != nil {
+				return nil, err
+			}
+			row, lag, err := s.tailTurn(consumer, shards, lagging)
+			switch {
+			case err != nil:
+				return nil, err
+			case lagging:
+				t.beside, t.lag = append(t.beside, *row), max(t.lag, lag)
+			default:
+				t.alone = append(t.alone, *row)
+			}
+		}
+	}
+	return t, nil
 }
 
 // tailTurn is one turn; its row has the ages of the records.
@@ -101,7 +119,7 @@ func (s *scale) tailTurn(consumer string, shards []string, lagging bool) (*Row, 
 		laggards = load.Tail(behind)
 		laggards.Begin()
 	}
-	_, err = s.measureTailed(s.procs(), streamClients, load.Paced(s.aws.PutRecords(streamName, tailBatch), streamClients, tailRate/tailBatch), tails)
+	puts, err := s.measureTailed(s.procs(), streamClients, load.Paced(s.aws.PutRecords(streamName, tailBatch), streamClients, tailRate/tailBatch), tails)
 	if laggards != nil {
 		laggards.End()
 		var lagErr error
@@ -117,7 +135,10 @@ func (s *scale) tailTurn(consumer string, shards []string, lagging bool) (*Row, 
 		err = fmt.Errorf("nothing came to the tail")
 	}
 	us := func(q float64) float64 { return float64(seen.Latency.Quantile(q)) / 1e3 }
-	return &Row{P50Micros: us(0.5), P99Micros: us(0.99)}, lag.PerSecond, err
+	if err != nil {
+		return nil, 0, err
+	}
+	return &Row{PerSecond: puts.PerSecond, P50Micros: us(0.5), P99Micros: us(0.99)}, lag.PerSecond, nil
 }
 
 func (s *scale) readers(shards []string, open func(i int, shard string) (load.Reader, error)) (all []load.Reader, err error) {
