@@ -75,7 +75,7 @@ const (
 func (s *Server) backlogMetrics() []metric {
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTime)
 	defer cancel()
-	return append(s.queueMetrics(ctx), s.streamMetrics(ctx)...)
+	return slices.Concat(s.queueMetrics(ctx), s.streamMetrics(ctx), s.consumerMetrics(ctx))
 }
 
 func (s *Server) queueMetrics(ctx context.Context) []metric {
@@ -114,6 +114,47 @@ func (s *Server) queueMetrics(ctx context.Context) []metric {
 }
 
 func (s *Server) streamMetrics(ctx context.Context) []metric {
+	list, all := s.service.StreamBacklogs(ctx, backlogsCounted)
+	slices.SortStableFunc(list, func(a, b service.StreamBacklog) int { return cmp.Compare(b.Bytes, a.Bytes) })
+	now := s.clock.Now().UnixMilli()
+	shards := metric{"weir_stream_open_shards", "gauge", "open shards, of the streams with the most bytes", nil}
+	records := metric{"weir_stream_records", "gauge", "records stored, of the same streams", nil}
+	stored := metric{"weir_stream_bytes", "gauge", "bytes of these records", nil}
+	oldest := metric{"weir_stream_oldest_seconds", "gauge", "age of the oldest record stored, of the same streams", nil}
+	newest := metric{"weir_stream_idle_seconds", "gauge", "time since the last record came, of the same streams", nil}
+	var open int
+	var total, bytes uint64
+	for i := range list {
+		b := &list[i]
+		open, total, bytes = open+b.OpenShards, total+b.Records, bytes+b.Bytes
+		if i >= backlogsShown {
+			continue
+		}
+		name := label("stream", b.Name)
+		shards.samples = append(shards.samples, sample{labels: name, value: float64(b.OpenShards)})
+		records.samples = append(records.samples, sample{labels: name, value: float64(b.Records)})
+		stored.samples = append(stored.samples, sample{labels: name, value: float64(b.Bytes)})
+		oldest.samples = append(oldest.samples, sample{labels: name, value: secondsSince(now, b.OldestMs)})
+		newest.samples = append(newest.samples, sample{labels: name, value: secondsSince(now, b.NewestMs)})
+	}
+	return []metric{
+		{"weir_streams", "gauge", "streams that this node looks after", one(all)},
+		{"weir_streams_open_shards", "gauge", "open shards of these", one(open)},
+		{"weir_streams_records", "gauge", "records of these that are stored", one(total)},
+		{"weir_streams_bytes", "gauge", "bytes of these records", one(bytes)},
+		shards, records, stored, oldest, newest,
+	}
+}
+
+// secondsSince is how long ago a time was, 0 when there is none.
+func secondsSince(nowMs, thenMs int64) float64 {
+	if thenMs == 0 {
+		return 0
+	}
+	return max(0, float64(nowMs-thenMs)/1000)
+}
+
+func (s *Server) consumerMetrics(ctx context.Context) []metric {
 	list, all := s.service.ConsumerBacklogs(ctx, backlogsCounted)
 	slices.SortStableFunc(list, func(a, b service.ConsumerBacklog) int { return cmp.Compare(b.Records, a.Records) })
 	records := metric{"weir_stream_consumer_lag_records", "gauge", "records still to be read, of the named consumers with the most", nil}

@@ -69,3 +69,52 @@ func (s *Service) ConsumerBacklogs(ctx context.Context, most int) (list []Consum
 	}
 	return list, all
 }
+
+// StreamBacklog is how much a stream holds.
+type StreamBacklog struct {
+	Name       string
+	OpenShards int
+	Records    uint64 // stored, of all shards: those that have expired are, until they are removed
+	Bytes      uint64 // of these
+	OldestMs   int64  // when the oldest of them arrived, Unix milliseconds; 0 when there is none
+	NewestMs   int64  // when the last one arrived, Unix milliseconds; 0 before the first
+}
+
+// StreamBacklogs tells of the streams that this node looks after, by name,
+// within the same bounds as QueueBacklogs.
+func (s *Service) StreamBacklogs(ctx context.Context, most int) (list []StreamBacklog, all int) {
+	streams, err := s.Streams()
+	if err != nil {
+		return nil, 0 // the doors tell of it
+	}
+	for _, st := range streams {
+		if !s.LooksAfter(st) {
+			continue
+		}
+		if all++; len(list) >= most || ctx.Err() != nil {
+			continue
+		}
+		if b, err := s.streamBacklog(ctx, st); err == nil {
+			list = append(list, b)
+		}
+	}
+	return list, all
+}
+
+func (s *Service) streamBacklog(ctx context.Context, st *Stream) (StreamBacklog, error) {
+	b := StreamBacklog{Name: st.Name, OpenShards: st.OpenShards}
+	states := make([]model.ShardState, len(st.Spec.Shards))
+	err := sideBySide(len(states), func(i int) error {
+		return s.shardState(ctx, st, st.Spec.Shards[i].Number, &states[i])
+	})
+	for i := range states {
+		state := &states[i]
+		b.Records += state.Next - state.Low
+		b.Bytes += state.Bytes
+		b.NewestMs = max(b.NewestMs, state.LastMs)
+		if state.LowMs != 0 && (b.OldestMs == 0 || state.LowMs < b.OldestMs) {
+			b.OldestMs = state.LowMs
+		}
+	}
+	return b, err
+}
