@@ -18,9 +18,11 @@ const (
 	MaxPutRecords      = 500
 	MaxPutRecordsBytes = 10 << 20
 
-	// MaxReadRecords and MaxReadBytes bound one read of a shard.
+	// MaxReadRecords and MaxReadBytes bound one read of a shard. Kinesis gives up
+	// to 10 MiB. A page of that size takes a processor for so long that readers far
+	// behind hold up those at the tail; more calls for smaller pages do not.
 	MaxReadRecords = 10_000
-	MaxReadBytes   = 10 << 20
+	MaxReadBytes   = 1 << 20
 
 	// MaxRecordKey is how many characters a partition key has at most.
 	MaxRecordKey = 256

@@ -129,7 +129,7 @@ func startLoad(t *testing.T, c *cluster, name string) *load {
 		l.stop()
 		l.clients.Wait()
 	})
-	l.parts = []part{&sums{load: l}, &counters{load: l}, &history{load: l}, &mail{load: l}, &clicks{load: l}}
+	l.parts = []part{&sums{load: l}, &counters{load: l}, &history{load: l}, &mail{load: l}, &clicks{load: l}, &records{load: l}}
 	for _, p := range l.parts {
 		p.start()
 	}
