@@ -12,12 +12,16 @@ import (
 	"weir.dev/weir/internal/console"
 )
 
-var pipeVerb = verb{name: "pipe", usage: "create|list|describe|rate|pause|resume|delete [NAME]", summary: "make and steer pipes, which drain queues into tables",
+var pipeVerb = verb{name: "pipe", usage: "create|list|describe|rate|pause|resume|delete [NAME]", summary: "make and steer pipes, which drain queues into tables and streams",
 	long: `A pipe takes the messages of a queue and applies each, exactly once, to an item
 of a table, at the rate you set:
 
     weir pipe create likes --from queue:likes --to table:posts \
         --key 'id=$.post' --update 'ADD score :n' --value ':n=$.weight' --rate 200/s
+
+or makes a record of each in a stream, with its body or --data:
+
+    weir pipe create clicks --from queue:clicks --to stream:clicks --partition-key '$.user'
 
 $.post is a member of the message's JSON body. A message that cannot be applied
 goes to the dead-letter queue (--dead-letter, NAME-dead unless set) with the
@@ -30,11 +34,13 @@ reason, and the pipe goes on.
 	flags: func(fs *flag.FlagSet) func([]string) error {
 		f := pipeFlags{console: adminFlag(fs)}
 		fs.StringVar(&f.from, "from", "", "the source, `queue:NAME`")
-		fs.StringVar(&f.to, "to", "", "the target, `table:NAME`")
+		fs.StringVar(&f.to, "to", "", "the target, `table:NAME` or stream:NAME")
 		fs.StringVar(&f.update, "update", "", "the update `EXPRESSION` for each message, as for UpdateItem")
 		fs.Var(&f.keys, "key", "`ATTRIBUTE=$.path` of the item's key; repeat it for a sort key")
 		fs.Var(&f.values, "value", "`:NAME=$.path` or :NAME=JSON, a value of the expression; repeatable")
 		fs.Var(&f.names, "name", "`#NAME=attribute`, a name of the expression; repeatable")
+		fs.StringVar(&f.partitionKey, "partition-key", "", "into a stream: `$.path` of a record's partition key, or $id")
+		fs.StringVar(&f.data, "data", "", "into a stream: `$.path` of a record's data; the message's body unless set")
 		fs.StringVar(&f.rate, "rate", "0", "messages per second as `N/s`; 0 is no limit")
 		fs.StringVar(&f.deadLetter, "dead-letter", "", "`queue:NAME` for messages that cannot be applied; made when missing")
 		fs.BoolVar(&f.paused, "paused", false, "create it paused")
@@ -46,6 +52,7 @@ reason, and the pipe goes on.
 type pipeFlags struct {
 	console                *string
 	from, to, update, rate string
+	partitionKey, data     string
 	deadLetter             string
 	keys, values, names    pairs
 	paused, asJSON         bool
@@ -117,7 +124,7 @@ func (f *pipeFlags) create(name string) error {
 	}
 	return admin(*f.console, "POST", "/api/pipes", console.Pipe{
 		Name: name, From: f.from, To: f.to, Update: f.update, Key: f.keys, Values: f.values, Names: f.names,
-		Rate: rate, DeadLetter: f.deadLetter, Paused: f.paused,
+		PartitionKey: f.partitionKey, Data: f.data, Rate: rate, DeadLetter: f.deadLetter, Paused: f.paused,
 	}, nil)
 }
 

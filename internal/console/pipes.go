@@ -11,17 +11,20 @@ import (
 
 // Pipe is a pipe in the admin API.
 type Pipe struct {
-	Name       string            `json:"name"`
-	From       string            `json:"from"`                  // queue:NAME
-	To         string            `json:"to"`                    // table:NAME
-	Key        map[string]string `json:"key"`                   // attribute: source
-	Update     string            `json:"update"`                // update expression
-	Names      map[string]string `json:"names,omitempty"`       // #name: attribute
-	Values     map[string]string `json:"values,omitempty"`      // :value: source
-	Rate       float64           `json:"rate"`                  // messages per second; 0 is no limit
-	DeadLetter string            `json:"dead_letter,omitempty"` // queue:NAME
-	Paused     bool              `json:"paused"`
-	Progress   *PipeProgress     `json:"progress,omitempty"` // of GET /api/pipes/NAME
+	Name   string            `json:"name"`
+	From   string            `json:"from"`             // queue:NAME
+	To     string            `json:"to"`               // table:NAME or stream:NAME
+	Key    map[string]string `json:"key"`              // attribute: source
+	Update string            `json:"update"`           // update expression
+	Names  map[string]string `json:"names,omitempty"`  // #name: attribute
+	Values map[string]string `json:"values,omitempty"` // :value: source
+	// PartitionKey and Data are sources of a record's parts; Data "" is the body.
+	PartitionKey string        `json:"partition_key,omitempty"`
+	Data         string        `json:"data,omitempty"`
+	Rate         float64       `json:"rate"`                  // messages per second; 0 is no limit
+	DeadLetter   string        `json:"dead_letter,omitempty"` // queue:NAME
+	Paused       bool          `json:"paused"`
+	Progress     *PipeProgress `json:"progress,omitempty"` // of GET /api/pipes/NAME
 }
 
 // PipeProgress tells how far a pipe is.
@@ -40,7 +43,7 @@ type PipeChange struct {
 func fromSettings(s *pipe.Settings) Pipe {
 	return Pipe{
 		Name: s.Name, From: s.From, To: s.To, Key: s.Key, Update: s.Update, Names: s.Names, Values: s.Values,
-		Rate: s.Rate, DeadLetter: s.DeadLetter, Paused: s.Paused,
+		PartitionKey: s.PartitionKey, Data: s.Data, Rate: s.Rate, DeadLetter: s.DeadLetter, Paused: s.Paused,
 	}
 }
 
@@ -63,7 +66,7 @@ func (c *console) createPipe(ctx context.Context, _ *http.Request, body []byte) 
 	}
 	s := &pipe.Settings{
 		Name: p.Name, From: p.From, To: p.To, Key: p.Key, Update: p.Update, Names: p.Names, Values: p.Values,
-		Rate: p.Rate, DeadLetter: p.DeadLetter, Paused: p.Paused,
+		PartitionKey: p.PartitionKey, Data: p.Data, Rate: p.Rate, DeadLetter: p.DeadLetter, Paused: p.Paused,
 	}
 	if err := c.pipes.Create(ctx, s); err != nil {
 		return nil, err

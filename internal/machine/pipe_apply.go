@@ -30,6 +30,9 @@ func applyPipeApply(m *Machine, tx *Tx) (model.Result, error) {
 	if ok {
 		return model.Result{Body: recorded}, nil
 	}
+	if len(cmd.Effects) > 0 && cmd.Effects[0].Kind == model.CmdPutRecords {
+		return putEffects(tx, key, &cmd)
+	}
 	if toQueue, ok, err := m.checkEffects(&cmd); err != nil || !ok {
 		return model.Result{Status: model.StatusInvalid}, err
 	} else if toQueue {

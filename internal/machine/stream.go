@@ -79,23 +79,29 @@ func applyPutRecords(_ *Machine, tx *Tx) (model.Result, error) {
 	if s.head.ClosedMs != 0 && !base.Bug("putclosed") {
 		return model.Result{Status: model.StatusClosed}, nil
 	}
+	res := s.append(&batch, c.Batch)
+	if c.Retry {
+		s.head.RetriedMs = res.ArrivalMs
+	}
+	s.flush()
+	return model.Result{Body: res.Append(nil)}, nil
+}
+
+// append appends a block; stored is the batch as it is stored. The caller
+// flushes.
+func (s *shard) append(batch *model.RecordBatch, stored []byte) model.PutRecordsResult {
 	h := &s.head
 	arrival := max(s.nowMs, h.LastMs)
 	if h.Low == h.Next {
 		h.LowMs, h.LowBytes = arrival, h.TotalBytes
 	}
 	block := keys.BlockID{First: h.Next, ArrivalMs: arrival, Before: h.TotalBytes}
-	tx.Set(keys.Block(s.key[:0], s.id, s.slot, s.number, block), c.Batch)
+	s.tx.Set(keys.Block(s.key[:0], s.id, s.slot, s.number, block), stored)
 	h.Next += uint64(batch.Len())
 	h.TotalBytes += uint64(batch.Bytes(0, batch.Len()))
 	h.LastMs = arrival
-	if c.Retry {
-		h.RetriedMs = arrival
-	}
-	s.flush()
-	tx.Wake = true
-	res := model.PutRecordsResult{First: block.First, Count: uint64(batch.Len()), ArrivalMs: arrival}
-	return model.Result{Body: res.Append(nil)}, nil
+	s.tx.Wake = true
+	return model.PutRecordsResult{First: block.First, Count: uint64(batch.Len()), ArrivalMs: arrival}
 }
 
 // applyCloseShard ends a shard. Its head stays for as long as the stream is

@@ -9,8 +9,10 @@ const (
 	// target has to remember.
 	MaxPipeClaims = 64
 
-	// MaxPlanBytes bounds the plan that a claim carries.
-	MaxPlanBytes = 64 << 10
+	// MaxMappingBytes bounds the plan of a claim without its TargetShards, which
+	// are 21 bytes each at most; MaxPlanBytes bounds it with them.
+	MaxMappingBytes = 64 << 10
+	MaxPlanBytes    = MaxMappingBytes + 21*MaxStreamShards
 
 	// MaxReasonBytes bounds the reason that is recorded for a rejected effect.
 	MaxReasonBytes = 256
@@ -19,11 +21,14 @@ const (
 // PipeSpec is the Spec of a pipe in the catalog.
 type PipeSpec struct {
 	Source      ResourceID // a queue
-	Target      ResourceID // a table or a queue; zero: the queue that each message died in
+	Target      ResourceID // a table, a queue or a stream; zero: the queue that each message died in
 	TargetKind  ResourceKind
-	SourceSlots uint32     // a queue's Partitions, 1 to MaxQueuePartitions
-	TargetSlots uint32     // the same of a target that is a queue, else zero
-	DeadLetters ResourceID // the queue for messages whose effect is rejected; zero: they are dropped and counted
+	SourceSlots uint32 // a queue's Partitions, 1 to MaxQueuePartitions
+	TargetSlots uint32 // the same of a target that is a queue, else zero
+	// TargetShards are the open shards of a target that is a stream when the claim
+	// was made, by their first hash keys. Only the plans of claims have them.
+	TargetShards []ShardStart
+	DeadLetters  ResourceID // the queue for messages whose effect is rejected; zero: they are dropped and counted
 	// Mapping says how a message becomes an effect, in the pipe engine's own
 	// form. It and Text are opaque to the machine.
 	Mapping []byte
@@ -42,6 +47,18 @@ type PipeSpec struct {
 	Tags       []Tag // by Key, each once
 	CreatedMs  int64 // Unix milliseconds
 	ModifiedMs int64 // Unix milliseconds
+}
+
+// ShardStart is an open shard: it reaches to the next one's first hash key.
+type ShardStart struct {
+	Number ShardNumber
+	Lo     HashKey
+}
+
+// ShardOf is the one of TargetShards that has the hash key.
+func (s *PipeSpec) ShardOf(h HashKey) ShardNumber {
+	i := sort.Search(len(s.TargetShards), func(i int) bool { return s.TargetShards[i].Lo.Compare(h) > 0 })
+	return s.TargetShards[max(i, 1)-1].Number
 }
 
 // PartOf is the part that an effect on the slot belongs to, and the slot that
@@ -68,6 +85,10 @@ func (s *PipeSpec) Append(dst []byte) []byte {
 	dst = AppendUvarint(dst, uint64(s.DeadLetters))
 	dst = AppendUvarint(dst, uint64(s.SourceSlots))
 	dst = AppendUvarint(dst, uint64(s.TargetSlots))
+	dst = AppendUvarint(dst, uint64(len(s.TargetShards)))
+	for _, t := range s.TargetShards {
+		dst = append(AppendUvarint(dst, uint64(t.Number)), t.Lo[:]...)
+	}
 	dst = AppendBytes(dst, s.Mapping)
 	dst = AppendString(dst, s.Text)
 	dst = AppendUvarint(dst, s.RateMilli)
@@ -94,6 +115,11 @@ func (s *PipeSpec) Decode(d *Decoder) {
 	s.SourceSlots, s.TargetSlots = uint32(d.Uvarint()), uint32(d.Uvarint())
 	if s.SourceSlots > MaxQueuePartitions || s.TargetSlots > MaxQueuePartitions {
 		d.Fail()
+	}
+	for n := d.Count(); n > 0 && d.Err() == nil; n-- {
+		t := ShardStart{Number: d.shardNumber()}
+		copy(t.Lo[:], d.Fixed(len(t.Lo)))
+		s.TargetShards = append(s.TargetShards, t)
 	}
 	s.Mapping = append([]byte(nil), d.Bytes()...)
 	s.Text = d.String()

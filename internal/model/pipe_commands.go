@@ -152,7 +152,7 @@ func (c *PipeApply) Decode(d *Decoder) {
 	c.Source.Slot = Slot(slot)
 	c.Claim, c.Floor = ClaimSeq(d.Uvarint()), ClaimSeq(d.Uvarint())
 	part := d.Uvarint()
-	if part > DeadPart {
+	if part >= 1<<32 {
 		d.Fail()
 	}
 	c.Part = uint32(part)

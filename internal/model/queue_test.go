@@ -45,7 +45,7 @@ func queueBodies() []body {
 		&PeekResult{Messages: []Peeked{{Received: received, Place: MessageInFlight, AtMs: 1700000000900}}, Next: 300, More: true},
 		&QueueQuery{NowMs: 1700000000000},
 		&QueueCounts{Visible: 1, Delayed: 2, InFlight: 3, Claimed: 4, Dead: 5, Bytes: 6, OldestMs: 7, Groups: 8, Noisy: 9},
-		&PipeSpec{Source: 5, Target: 7, TargetKind: KindTable, SourceSlots: 3, TargetSlots: 1, DeadLetters: 6, Mapping: []byte{1}, Text: "ADD", RateMilli: 2500, Burst: 9,
+		&PipeSpec{Source: 5, Target: 7, TargetKind: KindTable, SourceSlots: 3, TargetSlots: 1, TargetShards: []ShardStart{{Number: 3}, {Number: 300, Lo: HashKey{1, 2}}}, DeadLetters: 6, Mapping: []byte{1}, Text: "ADD", RateMilli: 2500, Burst: 9,
 			BatchMax: 100, MaxClaims: 4, Paused: true, Bounds: []Slot{0, 100}, Tags: []Tag{{"a", "b"}}, CreatedMs: 1, ModifiedMs: 2},
 		&Claim{Settings: settings, Pipe: 8, Max: 100, Dead: true, Nonce: 6, Plan: []byte("plan")},
 		&ClaimResult{Taken: 1, Seq: 4, Floor: 3, Messages: []Received{received}},

@@ -49,14 +49,32 @@ func AppendRecordBatch(dst []byte, records []Record) []byte {
 	dst = append(dst, make([]byte, 4*len(records))...)
 	start := len(dst)
 	for i := range records {
-		r := &records[i]
-		if r.Explicit {
-			dst = append(append(dst, recordExplicit), r.HashKey[:]...)
-		} else {
-			dst = append(dst, 0)
-		}
-		dst = append(AppendBytes(dst, r.PartitionKey), r.Data...)
+		dst = AppendRecord(dst, &records[i])
 		binary.BigEndian.PutUint32(dst[table+4*i:], uint32(len(dst)-start))
+	}
+	return dst
+}
+
+// AppendRecord appends one record as it is in a batch.
+func AppendRecord(dst []byte, r *Record) []byte {
+	if r.Explicit {
+		dst = append(append(dst, recordExplicit), r.HashKey[:]...)
+	} else {
+		dst = append(dst, 0)
+	}
+	return append(AppendBytes(dst, r.PartitionKey), r.Data...)
+}
+
+// JoinRecords appends a batch of records that AppendRecord made.
+func JoinRecords(dst []byte, records [][]byte) []byte {
+	dst = binary.BigEndian.AppendUint32(append(dst, recordBatchVersion), uint32(len(records)))
+	end := 0
+	for _, r := range records {
+		end += len(r)
+		dst = binary.BigEndian.AppendUint32(dst, uint32(end))
+	}
+	for _, r := range records {
+		dst = append(dst, r...)
 	}
 	return dst
 }

@@ -312,3 +312,25 @@ func TestShardSlots(t *testing.T) {
 		t.Error("request ids of shards collide")
 	}
 }
+
+// TestPlannedShards: a hash key belongs to the planned shard that begins last
+// at or before it.
+func TestPlannedShards(t *testing.T) {
+	s := PipeSpec{TargetShards: []ShardStart{{Number: 4}, {Number: 2, Lo: HashKey{0x40}}, {Number: 9, Lo: HashKey{0x80}}}}
+	for h, want := range map[HashKey]ShardNumber{{}: 4, {0x3f, 0xff}: 4, {0x40}: 2, {0x7f}: 2, {0x80}: 9, {0xff}: 9} {
+		if got := s.ShardOf(h); got != want {
+			t.Errorf("%v is with shard %v, want %v", h, got, want)
+		}
+	}
+}
+
+// TestJoinRecords: records that were encoded one by one are the same batch.
+func TestJoinRecords(t *testing.T) {
+	var parts [][]byte
+	for i := range streamRecords {
+		parts = append(parts, AppendRecord(nil, &streamRecords[i]))
+	}
+	if got, want := JoinRecords(nil, parts), AppendRecordBatch(nil, streamRecords); !bytes.Equal(got, want) {
+		t.Errorf("got %x, want %x", got, want)
+	}
+}

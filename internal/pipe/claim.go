@@ -49,7 +49,12 @@ func (w *worker) claim(j *job) bool {
 // them frees the slot. It asks the source's slots in turn, and waits for the
 // first that has something when none of them does.
 func (w *worker) claimUpTo(j *job, n int) (took int, ok bool) {
-	cmds := w.claimCommands(j, n)
+	planned, err := w.plan(j)
+	if err != nil {
+		w.pause(retryPause)
+		return 0, true
+	}
+	cmds := w.claimCommands(j, n, planned)
 	w.turn++
 	refused := false
 	for i := range cmds {
@@ -58,7 +63,7 @@ func (w *worker) claimUpTo(j *job, n int) (took int, ok bool) {
 		if len(cmds) == 1 && !j.mover {
 			wait = claimWait
 		}
-		took, answer := w.claimAt(j, cmds[at], wait)
+		took, answer := w.claimAt(j, cmds[at], planned, wait)
 		if took > 0 || answer == claimUnknown {
 			return took, answer != claimUnknown
 		}
@@ -75,12 +80,31 @@ func (w *worker) claimUpTo(j *job, n int) (took int, ok bool) {
 	if err != nil || at < 0 {
 		return 0, err == nil
 	}
-	took, answer := w.claimAt(j, cmds[at], 0)
+	took, answer := w.claimAt(j, cmds[at], planned, 0)
 	return took, answer != claimUnknown
 }
 
-func (w *worker) claimCommands(j *job, n int) []*model.Command {
-	body := model.Claim{Settings: w.settings(j.spec.Source), Pipe: j.id, Max: uint32(n), Dead: j.mover, Nonce: w.nonce, Plan: plan(&j.spec)}
+// plan is the plan of claims that are made now. A stream's open shards are part
+// of it: where the claim's records begin to look for their place. It does not
+// matter whether this node's catalog is up to date.
+func (w *worker) plan(j *job) ([]byte, error) {
+	spec := j.spec
+	if spec.TargetKind == model.KindStream {
+		st, err := w.engine.service.StreamByID(w.ctx, spec.Target)
+		if err != nil {
+			return nil, err
+		}
+		if st != nil {
+			for _, sh := range st.Spec.OpenShards() {
+				spec.TargetShards = append(spec.TargetShards, model.ShardStart{Number: sh.Number, Lo: sh.Range.Lo})
+			}
+		}
+	}
+	return plan(&spec), nil
+}
+
+func (w *worker) claimCommands(j *job, n int, planned []byte) []*model.Command {
+	body := model.Claim{Settings: w.settings(j.spec.Source), Pipe: j.id, Max: uint32(n), Dead: j.mover, Nonce: w.nonce, Plan: planned}
 	encoded := body.Append(nil)
 	cmds := make([]*model.Command, len(j.slots))
 	for i, slot := range j.slots {
@@ -99,7 +123,7 @@ const (
 )
 
 // claimAt claims in one slot.
-func (w *worker) claimAt(j *job, cmd *model.Command, wait time.Duration) (took int, answer claimAnswer) {
+func (w *worker) claimAt(j *job, cmd *model.Command, planned []byte, wait time.Duration) (took int, answer claimAnswer) {
 	res, proposed, err := w.engine.cluster.ProposeWhenReady(w.ctx, cmd, wait)
 	switch {
 	case err != nil:
@@ -120,7 +144,7 @@ func (w *worker) claimAt(j *job, cmd *model.Command, wait time.Duration) (took i
 	}
 	w.noteFloor(cmd.Slot, claimed.Floor)
 	c := claim{slot: cmd.Slot}
-	c.UnsettledClaim = model.UnsettledClaim{Pipe: j.id, Seq: claimed.Seq, Nonce: w.nonce, Dead: j.mover, Plan: plan(&j.spec), Messages: claimed.Messages}
+	c.UnsettledClaim = model.UnsettledClaim{Pipe: j.id, Seq: claimed.Seq, Nonce: w.nonce, Dead: j.mover, Plan: planned, Messages: claimed.Messages}
 	w.drive(c)
 	return int(claimed.Taken), claimHeard
 }

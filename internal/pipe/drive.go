@@ -57,6 +57,13 @@ func (w *worker) applyClaim(c *claim) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
+	if spec.TargetKind == model.KindStream {
+		rejected, err := w.applyRecords(c, spec)
+		if err != nil || len(rejected) == 0 {
+			return outcome{}, err
+		}
+		return outcome{}, w.bury(c, rejected)
+	}
 	parts, rejected, err := w.prepare(c, spec)
 	if err != nil {
 		return outcome{}, err

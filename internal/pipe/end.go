@@ -45,11 +45,28 @@ func (w *worker) targets(j *job) (parts []part) {
 	if j.spec.TargetKind == model.KindQueue {
 		parts = w.targetQueues(j)
 	}
+	if j.spec.TargetKind == model.KindStream {
+		parts = w.targetShards(j)
+	}
 	for i, slot := range j.spec.Bounds {
 		parts = append(parts, part{number: uint32(i), target: j.spec.Target, slot: slot})
 	}
 	if j.spec.DeadLetters != 0 {
 		parts = append(parts, part{number: model.DeadPart, target: j.spec.DeadLetters, slot: model.QueueSlot(j.spec.DeadLetters)})
+	}
+	return parts
+}
+
+// targetShards are the shards of a target stream that are known, open or not.
+// What others remember goes with the stream.
+func (w *worker) targetShards(j *job) (parts []part) {
+	st, err := w.engine.service.StreamByID(w.ctx, j.spec.Target)
+	if err != nil || st == nil {
+		return nil
+	}
+	for i := range st.Spec.Shards {
+		n := st.Spec.Shards[i].Number
+		parts = append(parts, part{number: uint32(n), target: st.ID, slot: model.ShardSlot(st.ID, n)})
 	}
 	return parts
 }

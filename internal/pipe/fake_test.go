@@ -27,6 +27,7 @@ type fakeCluster struct {
 	calls   int           // proposals so far
 	leads   bool
 	fault   func(call int, cmd *model.Command) fault
+	calm    bool // there are no faults for now
 }
 
 // fault is what happens to a proposal.
@@ -60,7 +61,7 @@ func (c *fakeCluster) apply(x *fakecluster.Tablet, cmd *model.Command) (model.Re
 // meddle decides what becomes of a proposal; the caller holds the lock.
 func (c *fakeCluster) meddle(cmd *model.Command) fault {
 	c.calls++
-	if c.fault == nil {
+	if c.fault == nil || c.calm {
 		return fine
 	}
 	return c.fault(c.calls, cmd)

@@ -147,7 +147,7 @@ func TestMappingMakesAnUpdate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := m.check(); err != nil {
+	if err := m.check(model.KindTable); err != nil {
 		t.Fatal(err)
 	}
 	key, update, err := m.update(&Message{SentMs: 5, Body: sampleBody})
@@ -179,7 +179,7 @@ func TestMappingsThatAreRefused(t *testing.T) {
 		change(s)
 		m, err := compile(t, s)
 		if err == nil {
-			err = m.check()
+			err = m.check(model.KindTable)
 		}
 		if err == nil {
 			t.Errorf("%s: accepted", name)

@@ -20,18 +20,21 @@ func formatID(id model.MessageID) string {
 func plan(s *model.PipeSpec) []byte {
 	kept := model.PipeSpec{
 		Source: s.Source, SourceSlots: s.SourceSlots, Target: s.Target, TargetKind: s.TargetKind, TargetSlots: s.TargetSlots,
-		DeadLetters: s.DeadLetters, Mapping: s.Mapping, Bounds: s.Bounds,
+		DeadLetters: s.DeadLetters, Mapping: s.Mapping, Bounds: s.Bounds, TargetShards: s.TargetShards,
 	}
 	return kept.Append(nil)
 }
 
 // mappingText is the stored form of a mapping, as JSON: which update a message
-// makes on which item. See docs/pipes.md.
+// makes on which item, or which record. See docs/pipes.md.
 type mappingText struct {
 	Key    map[string]string `json:"key"`
 	Update string            `json:"update"`
 	Names  map[string]string `json:"names,omitempty"`
 	Values map[string]string `json:"values,omitempty"`
+	// Into a stream: the record's partition key, and its data; "" is the body.
+	PartitionKey string `json:"partition_key,omitempty"`
+	Data         string `json:"data,omitempty"`
 }
 
 // named is a source under the name of an attribute or of an expression value.
@@ -40,11 +43,13 @@ type named struct {
 	source *Source
 }
 
-// mapping makes updates from messages.
+// mapping makes updates, or records, from messages.
 type mapping struct {
 	text   mappingText
 	key    []named // by name
 	values []named // by name
+	// partitionKey and data are of a record; data is nil when it is the body.
+	partitionKey, data *Source
 }
 
 // compileMapping reads a stored mapping. Errors are ErrValidation.
@@ -54,6 +59,16 @@ func compileMapping(stored []byte) (*mapping, error) {
 		return nil, model.Errorf(model.ErrValidation, "malformed mapping: %v", err)
 	}
 	var err error
+	if m.text.PartitionKey != "" {
+		if m.partitionKey, err = ParseSource(m.text.PartitionKey); err != nil {
+			return nil, err
+		}
+	}
+	if m.text.Data != "" {
+		if m.data, err = ParseSource(m.text.Data); err != nil {
+			return nil, err
+		}
+	}
 	if m.key, err = parseNamed(m.text.Key); err != nil {
 		return nil, err
 	}
@@ -117,7 +132,13 @@ func (m *mapping) params(values model.Item) (*expr.Params, error) {
 // check holds the mapping to what can be known before the first message: the
 // syntax of the update, and that every name and value is used. Values are
 // stood in for by numbers, whose types the first real message may not have.
-func (m *mapping) check() error {
+func (m *mapping) check(target model.ResourceKind) error {
+	if target == model.KindStream {
+		return m.checkRecord()
+	}
+	if m.partitionKey != nil || m.data != nil {
+		return model.Errorf(model.ErrValidation, "a partition key and data are for pipes into streams")
+	}
 	values := make(model.Item, len(m.values))
 	for i, n := range m.values {
 		values[i] = model.Attr{Name: n.name, Value: model.Value{Kind: model.KindN, Str: "0"}}
@@ -133,4 +154,16 @@ func (m *mapping) check() error {
 		return err
 	}
 	return params.CheckUnused()
+}
+
+// checkRecord holds the mapping of a pipe into a stream to what it may say.
+func (m *mapping) checkRecord() error {
+	switch {
+	case m.partitionKey == nil:
+		return model.Errorf(model.ErrValidation, "a record needs a partition key: add --partition-key '$.path', or '$id'")
+	case len(m.key) > 0 || m.text.Update != "" || len(m.text.Names) > 0 || len(m.values) > 0:
+		return model.Errorf(model.ErrValidation, "a key, an update, names and values are for pipes into tables")
+	default:
+		return nil
+	}
 }

@@ -14,16 +14,19 @@ import (
 
 // Settings describe a pipe as its author does.
 type Settings struct {
-	Name       string            // letters, digits, - and _, at most 64
-	From       string            // queue:NAME
-	To         string            // table:NAME
-	Key        map[string]string // the item's key attributes, each from a Source
-	Update     string            // the update expression for each message
-	Names      map[string]string // of the expression
-	Values     map[string]string // of the expression, each from a Source
-	Rate       float64           // messages per second; 0 is no limit
-	DeadLetter string            // queue:NAME; made when missing; "" is queue:PIPE-dead
-	Paused     bool
+	Name   string            // letters, digits, - and _, at most 64
+	From   string            // queue:NAME
+	To     string            // table:NAME or stream:NAME
+	Key    map[string]string // the item's key attributes, each from a Source
+	Update string            // the update expression for each message
+	Names  map[string]string // of the expression
+	Values map[string]string // of the expression, each from a Source
+	// PartitionKey and Data are of the records that go into a stream, each from a
+	// Source; Data "" is the message's body.
+	PartitionKey, Data string
+	Rate               float64 // messages per second; 0 is no limit
+	DeadLetter         string  // queue:NAME; made when missing; "" is queue:PIPE-dead
+	Paused             bool
 }
 
 // Progress tells how far a pipe is.
@@ -49,7 +52,10 @@ func (e *Engine) Create(ctx context.Context, s *Settings) error {
 	if spec.RateMilli, err = rateMilli(s.Rate); err != nil {
 		return err
 	}
-	text := mappingText{Key: s.Key, Update: s.Update, Names: s.Names, Values: s.Values}
+	if strings.HasPrefix(s.To, "stream:") {
+		spec.TargetKind = model.KindStream
+	}
+	text := mappingText{Key: s.Key, Update: s.Update, Names: s.Names, Values: s.Values, PartitionKey: s.PartitionKey, Data: s.Data}
 	if spec.Mapping, err = json.Marshal(text); err != nil {
 		return err
 	}
@@ -57,7 +63,7 @@ func (e *Engine) Create(ctx context.Context, s *Settings) error {
 	if err != nil {
 		return err
 	}
-	if err := m.check(); err != nil {
+	if err := m.check(spec.TargetKind); err != nil {
 		return err
 	}
 	if spec.Source, err = e.find(ctx, s.From, "queue", model.KindQueue); err != nil {
@@ -68,10 +74,7 @@ func (e *Engine) Create(ctx context.Context, s *Settings) error {
 		return err
 	}
 	spec.SourceSlots = source.Spec.Partitions
-	if spec.Target, err = e.find(ctx, s.To, "table", model.KindTable); err != nil {
-		return err
-	}
-	if err := e.checkKey(ctx, s.To, s.Key); err != nil {
+	if err := e.aim(ctx, s, &spec); err != nil {
 		return err
 	}
 	if s.DeadLetter == "" {
@@ -90,21 +93,33 @@ func (e *Engine) Create(ctx context.Context, s *Settings) error {
 	if spec.DeadLetters == spec.Source {
 		return model.Errorf(model.ErrValidation, "a pipe's dead letters cannot go back into its source")
 	}
-	for _, t := range e.cluster.Catalog().Tablets {
-		if t.ID != model.CatalogTablet {
-			spec.Bounds = append(spec.Bounds, model.Slot(t.Lo))
-		}
-	}
 	shown, err := json.Marshal(s)
 	if err != nil {
 		return err
 	}
 	spec.Text = string(shown)
-	if len(plan(&spec)) > model.MaxPlanBytes {
-		return model.Errorf(model.ErrValidation, "the pipe's mapping is larger than %d bytes", model.MaxPlanBytes)
+	if len(plan(&spec)) > model.MaxMappingBytes {
+		return model.Errorf(model.ErrValidation, "the pipe's mapping is larger than %d bytes", model.MaxMappingBytes)
 	}
 	_, err = e.service.CreatePipe(ctx, s.Name, &spec)
 	return err
+}
+
+// aim finds the pipe's target.
+func (e *Engine) aim(ctx context.Context, s *Settings, spec *model.PipeSpec) (err error) {
+	if spec.TargetKind == model.KindStream {
+		spec.Target, err = e.find(ctx, s.To, "stream", model.KindStream)
+		return err
+	}
+	if spec.Target, err = e.find(ctx, s.To, "table", model.KindTable); err != nil {
+		return err
+	}
+	for _, t := range e.cluster.Catalog().Tablets {
+		if t.ID != model.CatalogTablet {
+			spec.Bounds = append(spec.Bounds, model.Slot(t.Lo))
+		}
+	}
+	return e.checkKey(ctx, s.To, s.Key)
 }
 
 func rateMilli(rate float64) (uint64, error) {

@@ -224,3 +224,23 @@ func (s *Service) askShard(ctx context.Context, ref *StreamRef, st *Stream, n mo
 	}
 	return decodeResult(res, into)
 }
+
+// StreamByID returns the stream of that id as this node's catalog has it; nil
+// when there is none, by a catalog that is up to date.
+func (s *Service) StreamByID(ctx context.Context, id model.ResourceID) (*Stream, error) {
+	r, err := s.resourceByID(ctx, id)
+	if isKind(err, model.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return s.streams.of(s.cluster.Catalog(), r)
+}
+
+// AfterReshard waits until this node's catalog has the children of shards that
+// were found closed, and finishes the resharding if nobody else does.
+func (s *Service) AfterReshard(ctx context.Context, id model.ResourceID) error {
+	_, err := s.afterReshard(ctx, refOf(id), &Stream{ID: id})
+	return err
+}
