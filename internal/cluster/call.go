@@ -68,9 +68,7 @@ func decodeCall(b []byte) (*call, error) {
 	}
 	switch c.kind {
 	case callPropose, callWhenReady:
-		if c.level = model.Level(d.Byte()); c.level > model.LevelAll {
-			d.Fail()
-		}
+		c.level = d.Level()
 		c.command.Decode(d)
 	case callAwait:
 		c.command.Decode(d)
@@ -93,7 +91,7 @@ type answer struct {
 	result model.Result
 	index  model.Index  // of the entry, or of the read
 	ready  bool         // of the kinds that wait: false when the wait ran out
-	level  model.Level  // callPropose, callWhenReady: the one reached, LevelQuorum or LevelAll
+	level  model.Level  // callPropose, callWhenReady: the one reached: LevelAsync, LevelQuorum or LevelAll
 	short  bool         // the command asked for LevelAll, and only a majority has it
 	err    error        // tablet's errors, or one that ends the request
 	leader model.NodeID // with tablet.ErrNotLeader: who leads, as far as the one asked knows
@@ -144,7 +142,7 @@ func decodeAnswer(b []byte) (a answer) {
 	case answerOK:
 		a.index = model.Index(d.Uvarint())
 		a.ready = d.Bool()
-		a.level, a.short = model.Level(d.Byte()), d.Bool()
+		a.level, a.short = d.Level(), d.Bool()
 		a.result.Decode(d)
 	case answerNotLeader:
 		a.err = tablet.ErrNotLeader

@@ -66,11 +66,17 @@ func (n *Node) dropReplica(r *replica) {
 	r.ready.Store(false)
 	if !n.onLane(r, func() {
 		r.tablet.Abandon()
+		if !n.mustKeepLost(r, r.tablet.Unagreed(), false) {
+			return
+		}
 		if hard = r.hard.value; hard == nil {
 			hard = r.log.HardState()
 		}
 	}) {
 		return
+	}
+	if hard == nil {
+		return // the node cannot go on
 	}
 	reset := journal.Write{Tablet: r.id, Reset: &journal.LogStart{}, Hard: &pb.HardState{Term: hard.Term, Vote: hard.Vote}}
 	if !n.finished(func(done func()) {

@@ -161,6 +161,8 @@ func proposed(level model.Level, res model.Result, at model.Index, err error) an
 	switch {
 	case errors.Is(err, tablet.ErrNotOnAll):
 		a.ready, a.err, a.short = true, nil, level == model.LevelAll
+	case errors.Is(err, tablet.ErrOnlyHere):
+		a.ready, a.err, a.level = true, nil, model.LevelAsync
 	case err == nil && level > model.LevelQuorum:
 		a.level = model.LevelAll
 	}

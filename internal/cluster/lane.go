@@ -195,7 +195,7 @@ func (l *lane) endTurn() {
 	busy := l.busy()
 	for _, r := range l.dirty {
 		r.dirty = false
-		if r.tablet.Gather(busy || r.tablet.UnderWay() > 0) && busy {
+		if r.tablet.Gather(busy || r.tablet.UnderWay() > 0 && !r.tablet.Hurried()) && busy {
 			l.gather = append(l.gather, r)
 		}
 		e := r.tablet.Effects()
@@ -275,6 +275,9 @@ type hardState struct {
 func (l *lane) append(r *replica, a *tablet.Append) {
 	if r.installing {
 		r.held = append(r.held, a)
+		return
+	}
+	if a.Replaces != 0 && !l.node.mustKeepLost(r, a.Replaces, a.Snapshot == nil) {
 		return
 	}
 	if a.Snapshot != nil {

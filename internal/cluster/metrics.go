@@ -20,6 +20,23 @@ type TabletMetrics struct {
 	Won        uint64 // elections that this node won, since it started
 	Lags       []MemberLag
 	Refused    Refusals
+	Async      AsyncMetrics
+}
+
+// AsyncMetrics counts the writes at level async that this node answered before
+// a majority had them, since it started.
+type AsyncMetrics struct {
+	Answered uint64 // commands
+	Ahead    uint64 // of them, not agreed yet
+	InDoubt  uint64 // answered before leadership was lost; not known yet to be kept or lost
+	Lost     uint64 // writes kept in files: lost after they were answered
+	Unsure   uint64 // the same, answered perhaps, by an earlier run of the node
+}
+
+func (c *asyncCounts) metrics() AsyncMetrics {
+	return AsyncMetrics{
+		Answered: uint64(c.answered.Load()), Ahead: uint64(c.ahead.Load()), InDoubt: uint64(c.inDoubt.Load()), Lost: c.lost.Load(), Unsure: c.unsure.Load(),
+	}
 }
 
 // MemberLag is how far another member's log is known to be behind the leader's.
@@ -62,6 +79,7 @@ func (n *Node) TabletMetrics() []TabletMetrics {
 		m := TabletMetrics{
 			Tablet: r.id, Leads: r.leads.Load(), Leaderless: r.lead.Load() == 0, Term: s.Term, Applied: s.Applied, Won: r.won.Load(),
 			LogEntries: s.LogEntries, LogBytes: s.LogBytes,
+			Async:   r.async.metrics(),
 			Refused: Refusals{NotLeader: r.refused.notLeader.Load(), Busy: r.refused.busy.Load(), DiskFull: r.refused.diskFull.Load()},
 		}
 		if s.Leader == n.opts.Node {

@@ -23,6 +23,7 @@ import (
 
 	"weir.dev/weir/internal/base"
 	"weir.dev/weir/internal/journal"
+	"weir.dev/weir/internal/lost"
 	"weir.dev/weir/internal/machine"
 	"weir.dev/weir/internal/model"
 	"weir.dev/weir/internal/storage"
@@ -55,6 +56,9 @@ type Options struct {
 	HousekeepingEvery time.Duration
 	// OnApply, when set, sees every command applied on this node, in order.
 	OnApply func(model.TabletID, machine.Position, *model.Command, machine.Outcome)
+	// KeepLost keeps writes that were answered at level async and are lost, and says
+	// where; they are durable when it returns. nil: they are only counted.
+	KeepLost func([]lost.Write) (where string, err error)
 	// Fatal is called once when the node cannot go on: a disk failed, or stored
 	// bytes are damaged. It should end the process.
 	Fatal func(error)
@@ -82,6 +86,7 @@ type Node struct {
 	fatalOnce  sync.Once
 	leads      hearsay
 	presence   presence
+	story      story
 	shipments  shipments
 	levels     levels
 	visits     visits

@@ -31,6 +31,7 @@ func (n *Node) keepPlaces() {
 // steer moves the tablets led here towards what the catalog wants.
 func (n *Node) steer() {
 	n.tellPresence()
+	n.tellStory()
 	c := n.Catalog()
 	preferred := preferredLeaders(c)
 	for _, r := range n.allReplicas() {

@@ -18,6 +18,8 @@ type presence struct {
 	round  map[model.NodeID]bool
 	heard  map[model.NodeID]time.Time // when it last answered
 	missed map[model.NodeID]int       // rounds in a row without an answer
+	behind map[model.NodeID]bool      // of this round: some tablet led here is not nearly there yet
+	back   map[model.NodeID]time.Time // since when those answer again that were silent and have not caught up
 }
 
 // silentRounds is after how many rounds of housekeeping without an answer a
@@ -31,16 +33,21 @@ func (p *presence) note(t *tablet.Tablet) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.round == nil {
-		p.round = map[model.NodeID]bool{}
+		p.round, p.behind = map[model.NodeID]bool{}, map[model.NodeID]bool{}
 	}
-	t.Hears(func(id model.NodeID, answers bool) { p.round[id] = p.round[id] || answers })
+	t.Hears(func(id model.NodeID, answers, close bool) {
+		p.round[id] = p.round[id] || answers
+		p.behind[id] = p.behind[id] || !close
+	})
 }
 
-// presenceChange is a member that fell silent, or that answers again.
+// presenceChange is a member that fell silent, that answers again, or that has
+// caught up after that.
 type presenceChange struct {
 	node   model.NodeID
 	silent bool
-	since  time.Time // when it was heard before; zero: never
+	caught bool
+	since  time.Time // when it was heard before, zero: never; of one that has caught up, when it answered again
 }
 
 // settle ends a round and tells what it changed, by node.
@@ -48,13 +55,17 @@ func (p *presence) settle(now time.Time) (changes []presenceChange) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.heard == nil {
-		p.heard, p.missed = map[model.NodeID]time.Time{}, map[model.NodeID]int{}
+		p.heard, p.missed, p.back = map[model.NodeID]time.Time{}, map[model.NodeID]int{}, map[model.NodeID]time.Time{}
 	}
 	for _, id := range slices.Sorted(maps.Keys(p.round)) {
 		last := p.heard[id]
 		if p.round[id] {
 			if p.missed[id] >= silentRounds {
 				changes = append(changes, presenceChange{node: id, since: last})
+				p.back[id] = now
+			} else if since, back := p.back[id]; back && !p.behind[id] {
+				changes = append(changes, presenceChange{node: id, caught: true, since: since})
+				delete(p.back, id)
 			}
 			p.heard[id] = now
 			delete(p.missed, id)
@@ -65,6 +76,7 @@ func (p *presence) settle(now time.Time) (changes []presenceChange) {
 		}
 	}
 	clear(p.round)
+	clear(p.behind)
 	return changes
 }
 
@@ -90,6 +102,10 @@ func (n *Node) tellPresence() {
 		away := "unknown"
 		if !c.since.IsZero() {
 			away = now.Sub(c.since).Round(time.Millisecond).String()
+		}
+		if c.caught {
+			n.log.Info("a node has caught up with what is led here", "node", c.node, "address", address, "after", away)
+			continue
 		}
 		if c.silent {
 			n.log.Warn("a node does not answer", "node", c.node, "address", address, "for", away)

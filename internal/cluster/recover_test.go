@@ -155,7 +155,7 @@ func TestIsolate(t *testing.T) {
 	entry := func(index uint64, typ pb.EntryType, data []byte) *pb.Entry {
 		return &pb.Entry{Index: proto.Uint64(index), Term: proto.Uint64(4), Type: typ.Enum(), Data: data}
 	}
-	batch := func(number byte) []byte { return []byte{1, 0, 0, 0, 0, 0, 0, 0, 0, number} } // of no commands
+	batch := func(number byte) []byte { return []byte{1, 0, 0, 0, 0, 0, 0, 0, 0, number, 0} } // of no commands
 	done := make(chan struct{})
 	j.Submit([]journal.Write{{Tablet: 1, Hard: &pb.HardState{Term: proto.Uint64(6), Commit: proto.Uint64(2)}, Entries: []*pb.Entry{
 		entry(2, pb.EntryNormal, batch(1)), entry(3, pb.EntryConfChangeV2, single(pb.ConfChangeAddNode, 8)), entry(4, pb.EntryNormal, batch(2)),

@@ -27,7 +27,8 @@ type replica struct {
 	installing bool             // a snapshot is being installed:
 	held       []*tablet.Append // these come after it
 	deaf       bool             // takes no messages: see dropStrays
-	staged     *staged          // a snapshot that has arrived and waits for raft to accept it
+	leadership leadership
+	staged     *staged // a snapshot that has arrived and waits for raft to accept it
 
 	flushed uint64 // of housekeeping: the index that is durable in the storage
 
@@ -48,6 +49,7 @@ type replica struct {
 	ready   atomic.Bool   // the state may be read: the replica has had its first snapshot
 	won     atomic.Uint64 // elections
 	refused refusals
+	async   asyncCounts
 	waits   waits
 	marks   marks
 	leaders leaderWatch
@@ -128,7 +130,7 @@ func (n *Node) openReplica(id model.TabletID, applied tablet.Applied) (*replica,
 		// it: the log starts after the snapshot.
 		n.journal.Submit([]journal.Write{{Tablet: id, Reset: &journal.LogStart{Index: applied.Index, Term: applied.Term}}})
 	}
-	t, err := tablet.Open(tablet.Config{ID: id, Node: n.opts.Node, Log: r.log, Applied: applied, Now: n.clock.Now, Nonce: r.nonce, Logger: n.log})
+	t, err := tablet.Open(tablet.Config{ID: id, Node: n.opts.Node, Log: r.log, Applied: applied, Now: n.clock.Now, Nonce: r.nonce, Logger: n.log, Async: n.asyncOf(r)})
 	if err != nil {
 		return nil, err
 	}
@@ -178,10 +180,14 @@ func (n *Node) noteCatalog(c *model.Catalog) {
 
 // publish shows everybody what the lane knows.
 func (r *replica) publish() {
-	if lead := uint64(r.tablet.Leader()); r.lead.Swap(lead) != lead && lead != 0 {
-		r.leaders.changed()
+	if lead := uint64(r.tablet.Leader()); r.lead.Swap(lead) != lead {
+		r.noteLeader(model.NodeID(lead))
+		if lead != 0 {
+			r.leaders.changed()
+		}
 	}
 	r.stamp.Store(uint64(r.tablet.Stamp()))
+	r.noteAsync()
 	r.members.Store(int64(r.tablet.Voters()))
 	leads := r.tablet.Leads()
 	led := r.leads.Swap(leads)

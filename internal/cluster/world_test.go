@@ -19,6 +19,7 @@ import (
 	"weir.dev/weir/internal/base"
 	"weir.dev/weir/internal/journal"
 	"weir.dev/weir/internal/keys"
+	"weir.dev/weir/internal/lost"
 	"weir.dev/weir/internal/model"
 	"weir.dev/weir/internal/storage"
 	"weir.dev/weir/internal/tablet"
@@ -30,13 +31,15 @@ import (
 // nodes started is left.
 type world struct {
 	t      *testing.T
-	budget int64 // LogBudgetBytes of nodes started from now on
+	budget int64        // LogBudgetBytes of nodes started from now on
+	tell   lockedBuffer // what the nodes log
 
 	mu          sync.Mutex // guards what follows
 	rooms       map[model.NodeID]*room
 	cut         map[model.NodeID]bool
 	loseAnswers bool // calls are carried out, their answers are lost
 	fatal       []error
+	lost        []lost.Write // kept by any node
 }
 
 // room is a node and its disk.
@@ -59,6 +62,7 @@ func inWorld(t *testing.T, nodes, tablets int, f func(w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{t: t, budget: 1 << 30, rooms: map[model.NodeID]*room{}, cut: map[model.NodeID]bool{}}
+		w.tell.world = w
 		defer w.close()
 		first := w.room(1)
 		w.boot(first, tablets)
@@ -115,7 +119,8 @@ func (w *world) boot(r *room, tablets int) {
 			r.port = p
 			return p, nil
 		},
-		Clock: base.SystemClock{}, Rand: random, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Lanes: 2,
+		Clock: base.SystemClock{}, Rand: random, Logger: slog.New(slog.NewTextHandler(&w.tell, nil)).With("at", r.id), Lanes: 2,
+		KeepLost:       w.keepLost,
 		LogBudgetBytes: w.budget, HousekeepingEvery: 200 * time.Millisecond, Fatal: fatal,
 	})
 	if err != nil {
@@ -124,6 +129,14 @@ func (w *world) boot(r *room, tablets int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	r.Node = node
+}
+
+// keepLost notes what a node keeps of lost writes.
+func (w *world) keepLost(writes []lost.Write) (string, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.lost = append(w.lost, writes...)
+	return "a file", nil
 }
 
 // join makes a new node a member and starts it.

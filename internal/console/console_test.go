@@ -283,7 +283,11 @@ func TestNodesAndSettings(t *testing.T) {
 		{"/api/tablets/3", `{}`, 200, "t3 to n0000000000000000"},
 		{"/api/tablets/3", `{"lead":"ff"}`, 400, ""},
 		{"/api/tablets/x", `{}`, 400, ""},
-		{"/api/settings", `{"replace_after_ms":60000}`, 200, "{ReplaceAfterMs:60000 RegionName:east Commitment:{StartedMs:0 EndMs:0}}"},
+		{"/api/settings", `{"replace_after_ms":60000}`, 200, "{ReplaceAfterMs:60000 RegionName:east Commitment:{StartedMs:0 EndMs:0} AsyncWindowMs:0 AsyncWrites:0}"},
+		{"/api/settings", `{"async_window_ms":300,"async_writes":20}`, 200, "{ReplaceAfterMs:0 RegionName:east Commitment:{StartedMs:0 EndMs:0} AsyncWindowMs:300 AsyncWrites:20}"},
+		{"/api/settings", `{"async_window_ms":900}`, 400, ""},
+		{"/api/settings", `{"async_window_ms":1}`, 400, ""},
+		{"/api/settings", `{"async_writes":-1}`, 400, ""},
 		{"/api/settings", `{"replace_after_ms":-1}`, 400, ""},
 		{"/api/settings", `[]`, 400, ""},
 	} {

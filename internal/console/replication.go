@@ -13,7 +13,7 @@ import (
 // admin API: the body of POST /api/replication and the answer of GET.
 type Replication struct {
 	Resource string `json:"resource"` // table:NAME, queue:NAME or stream:NAME
-	Level    string `json:"level"`    // quorum, all-if-up or all
+	Level    string `json:"level"`    // async, quorum, all-if-up or all
 }
 
 // replicated are the kinds of resource that have a level, by their names here.

@@ -18,7 +18,7 @@ func TestReplicationEndpoints(t *testing.T) {
 		{"GET", "/api/replication?resource=pipe:likes", "", 400, "say table:NAME, queue:NAME or stream:NAME"},
 		{"GET", "/api/replication?resource=table:", "", 400, "say table:NAME"},
 		{"POST", "/api/replication", `{"resource":"table:posts","level":"all"}`, 503, "no leader"}, // it got as far as the catalog
-		{"POST", "/api/replication", `{"resource":"table:posts","level":"most"}`, 400, "quorum, all-if-up and all are"},
+		{"POST", "/api/replication", `{"resource":"table:posts","level":"most"}`, 400, "async, quorum, all-if-up and all are"},
 		{"POST", "/api/replication", `{"resource":"stream:posts","level":"all"}`, 404, "posts not found"},
 		{"POST", "/api/replication", `{"resource":"posts","level":"all"}`, 400, "say table:NAME"},
 		{"POST", "/api/replication", `[]`, 400, "malformed JSON"},

@@ -29,7 +29,8 @@ var allowed = map[string]string{
 	"internal/storage":     "base model keys expr machine journal",
 	"internal/tablet":      "base model keys expr machine storage journal transport",
 	"internal/terms":       "base model",
-	"internal/cluster":     "base model keys expr machine storage journal transport tablet terms",
+	"internal/lost":        "base model keys",
+	"internal/cluster":     "base model keys expr machine storage journal transport tablet terms lost",
 	"internal/service":     "base model keys expr machine cluster auth",
 	"internal/pipe":        "base model keys expr machine cluster auth service",
 	"internal/stream":      "base model service",
@@ -43,8 +44,8 @@ var allowed = map[string]string{
 	"internal/fakecluster": "base model machine",
 	"internal/console":     "base model cluster auth service pipe region",
 	"internal/faultnet":    "base",
-	"internal/server":      "base model keys expr machine storage journal transport tablet cluster auth service pipe stream region awsapi dynamo sqs kinesis front console",
-	"internal/sim":         "base model keys expr machine storage journal transport tablet terms cluster auth service pipe stream region awsapi dynamo sqs kinesis front console server",
+	"internal/server":      "base model keys expr machine storage journal transport tablet lost cluster auth service pipe stream region awsapi dynamo sqs kinesis front console",
+	"internal/sim":         "base model keys expr machine storage journal transport tablet terms lost cluster auth service pipe stream region awsapi dynamo sqs kinesis front console server",
 	"examples/send":        "",
 	"internal/demo":        "base",
 	"weirtest":             "server auth base",
@@ -55,7 +56,7 @@ var allowed = map[string]string{
 	"test/diff":            "",
 	"test/javascript":      "",
 	"test/faults":          "",
-	"cmd/weir":             "demo base model keys auth cluster journal storage console server service pipe machine tablet weirstream",
+	"cmd/weir":             "demo base model keys auth lost cluster journal storage console server service pipe machine tablet weirstream",
 }
 
 // onlyHere says which room alone may import a package.

@@ -30,11 +30,11 @@ func (x *exchange) readTerms() *awsapi.Error {
 	if h.durability == nil && h.maxLag == nil && h.session == nil {
 		return nil
 	}
-	t := &terms.Terms{}
+	t := &terms.Terms{Level: model.LevelAsync}
 	var err error
 	if h.durability != nil {
 		if t.Level, err = model.ParseLevel(string(h.durability)); err != nil {
-			return badTerms("The header x-weir-durability must be quorum, all-if-up or all.")
+			return badTerms("The header x-weir-durability must be async, quorum, all-if-up or all.")
 		}
 	}
 	if h.maxLag != nil {

@@ -43,14 +43,15 @@ func TestTerms(t *testing.T) {
 		body               string // or a part of it, of an error
 		given              string // durability, lag, session
 	}{
-		{"WriteRead", "", 200, "quorum 0s 0", ",,"},
+		{"WriteRead", "", 200, "async 0s 0", ",,"},
 		{"WriteRead", "X-Weir-Durability: all\r\n", 200, "all 0s 0", "all,1500,"},
 		{"Write", "x-weir-durability: all-if-up\r\n", 200, "all-if-up 0s 0", "all,,"},
-		{"Read", "x-weir-max-lag-ms: 2000\r\n", 200, "quorum 2s 0", ",1500,"},
-		{"Echo", "x-weir-session: new\r\n", 200, "quorum 0s 0", ",,AQA"},
-		{"WriteRead", "x-weir-session: " + session + "\r\n", 200, "quorum 0s 8", "all,1500," + after},
-		{"Write", "x-weir-durability: most\r\n", 400, "must be quorum, all-if-up or all", ",,"},
-		{"Write", "x-weir-durability:\r\n", 200, "quorum 0s 0", ",,"},
+		{"Write", "x-weir-durability: quorum\r\n", 200, "quorum 0s 0", "all,,"},
+		{"Read", "x-weir-max-lag-ms: 2000\r\n", 200, "async 2s 0", ",1500,"},
+		{"Echo", "x-weir-session: new\r\n", 200, "async 0s 0", ",,AQA"},
+		{"WriteRead", "x-weir-session: " + session + "\r\n", 200, "async 0s 8", "all,1500," + after},
+		{"Write", "x-weir-durability: most\r\n", 400, "must be async, quorum, all-if-up or all", ",,"},
+		{"Write", "x-weir-durability:\r\n", 200, "async 0s 0", ",,"},
 		{"Read", "x-weir-max-lag-ms: 0\r\n", 400, "whole number", ",,"},
 		{"Read", "x-weir-max-lag-ms: 1.5\r\n", 400, "whole number", ",,"},
 		{"Read", "x-weir-max-lag-ms: 86400001\r\n", 400, "whole number", ",,"},

@@ -66,6 +66,9 @@ type ClusterSettings struct {
 	RegionName string
 	// Commitment is changed by OpSetCommitment only.
 	Commitment Commitment
+	// AsyncWindowMs and AsyncWrites bound what writes at LevelAsync may lose; zero
+	// is the default. AsyncBound reads them.
+	AsyncWindowMs, AsyncWrites int64
 }
 
 // Commitment is the minimum throughput billing commitment of the account, which

@@ -75,9 +75,7 @@ func (r *Resource) Decode(d *Decoder) {
 	r.CreatedMs = int64(d.Uvarint())
 	r.Version = d.Uvarint()
 	r.Deleting = d.Bool()
-	if r.Level = Level(d.Byte()); r.Level > LevelAll {
-		d.Fail()
-	}
+	r.Level = d.Level()
 	r.Spec = append([]byte(nil), d.Bytes()...)
 }
 
@@ -112,13 +110,15 @@ func (n *RemovedNode) Decode(d *Decoder) { n.ID, n.RemovedMs = NodeID(d.Uvarint(
 // Append appends the stored form.
 func (s *ClusterSettings) Append(dst []byte) []byte {
 	dst = AppendString(AppendUvarint(dst, uint64(s.ReplaceAfterMs)), s.RegionName)
-	return AppendUvarint(AppendUvarint(dst, uint64(s.Commitment.StartedMs)), uint64(s.Commitment.EndMs))
+	dst = AppendUvarint(AppendUvarint(dst, uint64(s.Commitment.StartedMs)), uint64(s.Commitment.EndMs))
+	return AppendUvarint(AppendUvarint(dst, uint64(s.AsyncWindowMs)), uint64(s.AsyncWrites))
 }
 
 // Decode reads what Append wrote.
 func (s *ClusterSettings) Decode(d *Decoder) {
 	s.ReplaceAfterMs, s.RegionName = int64(d.Uvarint()), d.String()
 	s.Commitment = Commitment{StartedMs: int64(d.Uvarint()), EndMs: int64(d.Uvarint())}
+	s.AsyncWindowMs, s.AsyncWrites = int64(d.Uvarint()), int64(d.Uvarint())
 }
 
 // Append appends the stored form.

@@ -12,7 +12,7 @@ func envelopes() []body {
 	resource := Resource{ID: 300, Kind: KindPipe, Name: "likes", CreatedMs: 1700000000000, Version: 3, Deleting: true, Level: LevelAllIfUp, Spec: []byte("spec")}
 	node := Node{ID: 1 << 63, PeerAddr: "[::1]:4590", JoinedMs: 1700000000001, Zone: "a", Start: 300, Draining: true, Leaving: true, ReadOnly: true}
 	removed := RemovedNode{ID: 1 << 62, RemovedMs: 1700000000003}
-	settings := ClusterSettings{ReplaceAfterMs: 60000, RegionName: "west", Commitment: Commitment{StartedMs: 7, EndMs: 9}}
+	settings := ClusterSettings{ReplaceAfterMs: 60000, RegionName: "west", Commitment: Commitment{StartedMs: 7, EndMs: 9}, AsyncWindowMs: 300, AsyncWrites: 1 << 40}
 	tablet := Tablet{ID: 4, Lo: 32768, Hi: 65536, Voters: []NodeID{1, 2, 1 << 60}, Learners: []NodeID{7}}
 	token := JoinToken{Hash: [32]byte{0: 1, 31: 0xff}, ExpiresMs: 1700000000002}
 	return []body{

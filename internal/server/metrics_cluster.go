@@ -20,6 +20,10 @@ func (s *Server) tabletMetrics() []metric {
 	bytes := metric{"weir_tablet_log_bytes", "gauge", "about how many bytes these take", nil}
 	won := metric{"weir_tablet_elections_won_total", "counter", "how often this node became the tablet's leader", nil}
 	refused := metric{"weir_tablet_refused_total", "counter", "proposals that this node did not take, by reason", nil}
+	early := metric{"weir_async_answered_total", "counter", "commands at level async that this node answered before a majority had them", nil}
+	ahead := metric{"weir_async_ahead", "gauge", "of those, commands that a majority is not known to have yet", nil}
+	inDoubt := metric{"weir_async_in_doubt", "gauge", "commands answered early before leadership was lost, not yet known to be kept or lost", nil}
+	gone := metric{"weir_async_lost_total", "counter", "writes at level async that were lost and are kept in a file, by whether the client surely was answered", nil}
 	add := func(m *metric, labels string, v float64) {
 		m.samples = append(m.samples, sample{labels: labels, value: v})
 	}
@@ -36,15 +40,24 @@ func (s *Server) tabletMetrics() []metric {
 		for _, l := range t.Lags {
 			add(&lag, id+","+label("node", l.Node.String()), float64(l.Entries))
 		}
+		add(&early, id, float64(t.Async.Answered))
+		add(&ahead, id, float64(t.Async.Ahead))
+		add(&inDoubt, id, float64(t.Async.InDoubt))
+		add(&gone, id+`,answered="yes"`, float64(t.Async.Lost))
+		add(&gone, id+`,answered="perhaps"`, float64(t.Async.Unsure))
 		add(&refused, id+`,reason="not-leader"`, float64(t.Refused.NotLeader))
 		add(&refused, id+`,reason="busy"`, float64(t.Refused.Busy))
 		add(&refused, id+`,reason="disk-full"`, float64(t.Refused.DiskFull))
 	}
+	failovers := s.node.FailoverMetrics()
 	return []metric{
+		{"weir_failovers_total", "counter", "tablets that this node took over from a leader that was lost", one(failovers.Count)},
+		{"weir_failover_seconds_total", "counter", "for how long these had no leader, all together", one(failovers.Total.Seconds())},
+		{"weir_failover_longest_seconds", "gauge", "the longest of these since the start", one(failovers.Longest.Seconds())},
 		{"weir_tablets_held", "gauge", "tablets with a replica here", one(c.Held)},
 		{"weir_tablets_led", "gauge", "tablets led from here", one(c.Led)},
 		{"weir_tablets_leaderless", "gauge", "tablets held here whose leader is not known", one(c.Leaderless)},
-		leader, term, applied, lag, entries, bytes, won, refused,
+		leader, term, applied, lag, entries, bytes, won, refused, early, ahead, inDoubt, gone,
 		{"weir_snapshots_sent_total", "counter", "snapshots sent to other nodes", one(snaps.Sent)},
 		{"weir_snapshots_failed_total", "counter", "snapshots whose sending failed", one(snaps.Failed)},
 		{"weir_snapshots_received_total", "counter", "snapshots received and installed", one(snaps.Received)},

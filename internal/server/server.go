@@ -26,6 +26,7 @@ import (
 	"weir.dev/weir/internal/base"
 	"weir.dev/weir/internal/cluster"
 	"weir.dev/weir/internal/journal"
+	"weir.dev/weir/internal/lost"
 	"weir.dev/weir/internal/model"
 	"weir.dev/weir/internal/pipe"
 	"weir.dev/weir/internal/region"
@@ -266,6 +267,7 @@ func (s *Server) openNode(context.Context) (err error) {
 		Storage: s.db, Journal: s.journal, Transport: s.openTransport,
 		Clock: s.clock, Rand: s.rand, Logger: s.cfg.Logger, Lanes: s.cfg.Lanes,
 		LogBudgetBytes: logBudgetBytes, CutBytes: cutBytes, HousekeepingEvery: housekeepingEvery, Fatal: s.cfg.Fatal,
+		KeepLost: func(w []lost.Write) (string, error) { return lost.Save(s.dir.sub(lost.Dir), w) },
 	})
 	if err != nil {
 		return err

@@ -9,15 +9,19 @@ import (
 )
 
 // ReplicationTag is the tag of a table, queue or stream that says how durable
-// its writes are at least: quorum (as without it), all-if-up or all. It is an
-// extension, and a tag so that every SDK can set it.
+// its writes are at least: quorum (as without it), all-if-up or all, and of
+// tables also async. It is an extension, and a tag so that every SDK can set it.
 const ReplicationTag = "weir:replication"
 
 // levelOf is the level that a resource's tags ask for.
-func levelOf(tags []model.Tag) (model.Level, error) {
+func levelOf(kind model.ResourceKind, tags []model.Tag) (model.Level, error) {
 	for _, t := range tags {
 		if t.Key == ReplicationTag {
-			return model.ParseLevel(t.Value)
+			level, err := model.ParseLevel(t.Value)
+			if err == nil && level == model.LevelAsync && kind != model.KindTable {
+				return 0, model.Errorf(model.ErrValidation, "only tables can be replicated at level async: what a send or a put of records answers is known only once it is agreed; quorum, all-if-up and all are for queues and streams")
+			}
+			return level, err
 		}
 	}
 	return model.LevelQuorum, nil

@@ -49,6 +49,16 @@ func TestReplication(t *testing.T) {
 		}
 	}
 	levels(model.LevelQuorum, model.LevelAllIfUp, model.LevelAll)
+	if err := s.SetReplication(ctx, model.KindTable, tab.Name, model.LevelAsync); err != nil {
+		t.Fatal(err)
+	}
+	for kind, name := range map[model.ResourceKind]string{model.KindQueue: "q", model.KindStream: "st"} {
+		var known *model.Error
+		if err := s.SetReplication(ctx, kind, name, model.LevelAsync); !errors.As(err, &known) || known.Kind != model.ErrValidation {
+			t.Errorf("%s at level async: %v", name, err)
+		}
+	}
+	levels(model.LevelAsync, model.LevelAllIfUp, model.LevelAll)
 	q, err := s.GetQueue(ctx, "q")
 	if want := []model.Tag{{Key: "a", Value: "b"}, {Key: ReplicationTag, Value: "all-if-up"}}; err != nil || !reflect.DeepEqual(q.Spec.Tags, want) {
 		t.Errorf("tags of the queue %v, %v", q.Spec.Tags, err)

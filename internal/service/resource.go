@@ -35,7 +35,7 @@ func (s *Service) resources(ctx context.Context, kind model.ResourceKind, from s
 // createResource creates a resource; tags are those in its spec. When the name
 // is taken it returns the resource that has it and ErrInUse.
 func (s *Service) createResource(ctx context.Context, kind model.ResourceKind, name string, tags []model.Tag, spec []byte) (*model.Resource, error) {
-	level, err := levelOf(tags)
+	level, err := levelOf(kind, tags)
 	if err != nil {
 		return nil, err
 	}
@@ -47,12 +47,20 @@ func (s *Service) createResource(ctx context.Context, kind model.ResourceKind, n
 // still the one given; tags are those in the spec. Errors: ErrNotFound, ErrInUse
 // (changed meanwhile).
 func (s *Service) updateResource(ctx context.Context, id model.ResourceID, version uint64, tags []model.Tag, spec []byte) (*model.Resource, error) {
-	level, err := levelOf(tags)
+	level, err := levelOf(s.kindOf(id), tags)
 	if err != nil {
 		return nil, err
 	}
 	op := model.CatalogOp{Kind: model.OpUpdateResource, Resource: model.Resource{ID: id, Version: version, Level: level, Spec: spec}}
 	return s.changeCatalog(ctx, &op)
+}
+
+// kindOf is the kind of a resource; zero when it is not there.
+func (s *Service) kindOf(id model.ResourceID) model.ResourceKind {
+	if r, ok := s.cluster.Catalog().ResourceByID(id); ok {
+		return r.Kind
+	}
+	return 0
 }
 
 // deleteResource frees the resource's name at once; its data is removed in

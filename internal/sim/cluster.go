@@ -36,6 +36,7 @@ type world struct {
 	wan     *wan   // to other regions; nil when there are none
 	began   time.Time
 	epoch   time.Duration // how far all clocks are ahead of the run's
+	async   *async
 
 	mu    sync.Mutex // guards what follows
 	nodes []*machineRoom
@@ -77,6 +78,7 @@ func newWorld(seed uint64, cfg Config) *world {
 		f = faults{maxDelay: 2 * time.Millisecond}
 	}
 	w := &world{seed: seed, rng: rng, net: newNetwork(seed, f), watch: newAsserter(), cfg: cfg, id: clusterID}
+	w.async = &async{w: w, kept: map[string]bool{}}
 	w.newRoom()
 	return w
 }
@@ -133,7 +135,7 @@ func (w *world) start(live *liveNode) (err error) {
 		Transport: func(h transport.Handler) (transport.Transport, error) { return w.net.attach(room.id, h), nil },
 		Clock:     clock, Rand: random, Logger: w.logger(room), Lanes: 1,
 		LogBudgetBytes: 128 << 10, HousekeepingEvery: 700*time.Millisecond + time.Duration(random.IntN(int(time.Millisecond))),
-		OnApply: watch.onApply, Fatal: fatal,
+		OnApply: watch.onApply, KeepLost: w.async.keep, Fatal: fatal,
 	})
 	if err != nil {
 		return err

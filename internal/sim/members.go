@@ -102,6 +102,9 @@ func (w *world) buryRemoved() error {
 		if err := w.crash(room, 100); err != nil {
 			return err
 		}
+		if err := w.async.inspect(room); err != nil {
+			return err
+		}
 		w.forget(room)
 	}
 	return nil

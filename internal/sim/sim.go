@@ -11,7 +11,7 @@
 // Start with Run; cluster.go holds nodes and disks, network.go the network,
 // nemesis.go the faults, members.go nodes that come and go, asserter.go the
 // always-on check of every applied command; kv.go, queue.go, fifo.go, dead.go,
-// likes.go, stream*.go and sessions.go are the workloads with their checks.
+// likes.go, stream*.go, sessions.go and async.go are the workloads with their checks.
 package sim
 
 import (
@@ -46,6 +46,7 @@ type Report struct {
 	Records, RecordsRead, Reshardings          int           // of the stream: put, read by all its consumers, begun
 	Applied, Repeated                          int           // commands on all nodes; those that the dedupe table held back
 	SessionReads, LagReads, OnAllDisks         int           // eventual reads; those held to a lag; writes found on all disks
+	Async, AsyncLost                           int           // writes that a leader alone had acknowledged; those that a change of leaders lost
 	Traffic                                    int           // network deliveries
 	Simulated                                  time.Duration // how long the cluster ran
 	Trace                                      uint64        // of all commands, where and when they were applied
@@ -92,7 +93,7 @@ func (w *world) run(r *Report) error {
 	if err := w.grow(); err != nil {
 		return fmt.Errorf("cannot grow the cluster: %w", err)
 	}
-	loads := []workload{&kv{w: w}, newQueueLoad(w), newLikes(w), newFifoLoad(w), newDeadLoad(w), newStreamLoad(w), &sessions{w: w}}
+	loads := []workload{&kv{w: w}, newQueueLoad(w), newLikes(w), newFifoLoad(w), newDeadLoad(w), newStreamLoad(w), &sessions{w: w}, w.async}
 	if err := retry(w.createResources); err != nil {
 		return fmt.Errorf("cannot create the resources: %w", err)
 	}
@@ -146,11 +147,15 @@ func (w *world) healAll() error {
 // createResources makes the tables, queues and streams of all workloads.
 func (w *world) createResources() error {
 	s := w.nodes[0].live.service
-	for _, name := range []string{kvTable, likesTable, sessionTable} {
+	for _, name := range []string{kvTable, likesTable, sessionTable, asyncTable} {
+		var tags []model.Tag
+		if name == asyncTable {
+			tags = []model.Tag{{Key: service.ReplicationTag, Value: model.LevelAsync.String()}}
+		}
 		ctx, cancel := contextFor(10 * time.Second)
 		_, err := s.CreateTable(ctx, &service.CreateTableRequest{
 			Name: name, Attributes: []model.KeyAttr{{Name: "id", Kind: model.KindS}},
-			KeySchema: []service.KeyElement{{Name: "id", Type: "HASH"}}, Billing: model.BillingPerRequest,
+			KeySchema: []service.KeyElement{{Name: "id", Type: "HASH"}}, Billing: model.BillingPerRequest, Tags: tags,
 		})
 		cancel()
 		if err != nil && !exists(err) {
@@ -158,6 +163,11 @@ func (w *world) createResources() error {
 		}
 	}
 	if err := w.createQueues(s); err != nil {
+		return err
+	}
+	ctx, cancel := contextFor(10 * time.Second)
+	defer cancel()
+	if err := w.async.setUp(ctx, w.nodes[0].live); err != nil {
 		return err
 	}
 	return w.createStreams(s)

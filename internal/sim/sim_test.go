@@ -41,7 +41,7 @@ func TestSeeds(t *testing.T) {
 		t.Fatalf("%d seeds did not catch the planted bug", *seeds)
 	}
 	if total.KV == 0 || total.Sent == 0 || total.Likes == 0 || total.Ordered == 0 || total.Moves == 0 || total.Rescued == 0 || total.Records == 0 || total.Reshardings == 0 ||
-		total.Crashes == 0 || total.SessionReads == 0 || total.LagReads == 0 || total.OnAllDisks == 0 {
+		total.Crashes == 0 || total.SessionReads == 0 || total.LagReads == 0 || total.OnAllDisks == 0 || total.Async == 0 {
 		t.Error("the runs did nothing: the simulator is broken")
 	}
 }
@@ -109,6 +109,8 @@ func (r *Report) add(o *Report) {
 	r.SessionReads += o.SessionReads
 	r.LagReads += o.LagReads
 	r.OnAllDisks += o.OnAllDisks
+	r.Async += o.Async
+	r.AsyncLost += o.AsyncLost
 	r.Traffic += o.Traffic
 	r.Simulated += o.Simulated
 	r.Trace ^= o.Trace

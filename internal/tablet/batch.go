@@ -9,17 +9,25 @@ import (
 // Batch is the content of one log entry: the commands that one turn of the
 // leader's lane collected, in order.
 type Batch struct {
-	Nonce   uint64 // of the run that proposed it
-	Number  uint64 // of the batch within that run
+	Nonce  uint64 // of the run that proposed it
+	Number uint64 // of the batch within that run
+	// Early is how many commands, the first ones, may have been answered before a
+	// majority had them, by Node; both are zero when none may.
+	Early   uint64
+	Node    model.NodeID
 	decoder *model.Decoder
 }
 
 const batchVersion = 1
 
-func appendBatchHeader(dst []byte, nonce, number uint64) []byte {
+func appendBatchHeader(dst []byte, b Batch) []byte {
 	dst = append(dst, batchVersion)
-	dst = binary.LittleEndian.AppendUint64(dst, nonce)
-	return model.AppendUvarint(dst, number)
+	dst = binary.LittleEndian.AppendUint64(dst, b.Nonce)
+	dst = model.AppendUvarint(model.AppendUvarint(dst, b.Number), b.Early)
+	if b.Early > 0 {
+		dst = model.AppendUvarint(dst, uint64(b.Node))
+	}
+	return dst
 }
 
 // DecodeBatch reads an entry's data; see docs/format/command.md. Commands share
@@ -29,7 +37,10 @@ func DecodeBatch(data []byte) (*Batch, error) {
 	if d.Byte() != batchVersion {
 		d.Fail()
 	}
-	b := &Batch{Nonce: binary.LittleEndian.Uint64(d.Fixed(8)), Number: d.Uvarint(), decoder: d}
+	b := &Batch{Nonce: binary.LittleEndian.Uint64(d.Fixed(8)), Number: d.Uvarint(), Early: d.Uvarint(), decoder: d}
+	if b.Early > 0 {
+		b.Node = model.NodeID(d.Uvarint())
+	}
 	return b, d.Err()
 }
 

@@ -23,6 +23,9 @@ type Append struct {
 	Entries  []*pb.Entry
 	Hard     *pb.HardState // nil: unchanged
 	Snapshot *pb.Snapshot  // not nil: install the received state first; the log starts after it
+	// Replaces is the first of the entries in the log, not known to be agreed, that
+	// are no longer there after this; 0: none. See Lost.
+	Replaces model.Index
 	MustSync bool
 	done     []*pb.Message
 }
@@ -70,11 +73,12 @@ func (t *Tablet) takeMessage(m *pb.Message) {
 		if !raft.IsEmptySnap(m.GetSnapshot()) {
 			a.Snapshot = m.GetSnapshot()
 		}
-		if n := len(a.Entries); n > 0 {
-			t.last = a.Entries[n-1].GetIndex()
-		}
+		t.noteReplaced(a)
 		t.effects.Appends = append(t.effects.Appends, a)
 	case pb.MsgStorageApply:
+		if n := len(m.GetEntries()); n > 0 {
+			t.agreed = model.Index(m.GetEntries()[n-1].GetIndex())
+		}
 		t.effects.Applies = append(t.effects.Applies, &Apply{Entries: m.GetEntries(), Members: t.changeMembers(m.GetEntries()), done: m.GetResponses()})
 	case pb.MsgSnap:
 		t.effects.Snapshots = append(t.effects.Snapshots, m)
@@ -85,6 +89,24 @@ func (t *Tablet) takeMessage(m *pb.Message) {
 	default:
 		t.effects.Send = append(t.effects.Send, m)
 	}
+}
+
+// noteReplaced notes what an append does to the end of the log.
+func (t *Tablet) noteReplaced(a *Append) {
+	if a.Snapshot != nil {
+		if first := t.Unagreed(); first <= model.Index(t.last) {
+			a.Replaces = first
+		}
+		t.last = a.Snapshot.GetMetadata().GetIndex()
+	}
+	n := len(a.Entries)
+	if n == 0 {
+		return
+	}
+	if first := a.Entries[0].GetIndex(); a.Snapshot == nil && first <= t.last {
+		a.Replaces = model.Index(first)
+	}
+	t.last = a.Entries[n-1].GetIndex()
 }
 
 // superfluous reports whether an append message tells a follower nothing but a
@@ -133,6 +155,7 @@ func (t *Tablet) AppendDone(a *Append) {
 		t.applied.Conf = MembersOf(md.GetConfState())
 		t.conf = md.GetConfState()
 	}
+	t.answerEarly(a.Entries)
 	t.deliver(a.done)
 }
 

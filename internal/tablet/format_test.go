@@ -41,7 +41,8 @@ func unspaced(t testing.TB, s string) []byte {
 
 const (
 	goldenCommandHex = "10 a00000000000000000000000000000af ac02 ffff03 8280a01f 04 626f6479"
-	goldenEntryHex   = "01 0807060504030201 ac02 " + goldenCommandHex + " 01 00000000000000000000000000000000 07 00 00 00"
+	goldenEntryHex   = "01 0807060504030201 ac02 00 " + goldenCommandHex + " 01 00000000000000000000000000000000 07 00 00 00"
+	goldenEarlyHex   = "01 0807060504030201 ac02 01 ac02 " + goldenCommandHex
 	goldenAppliedHex = "01 ac02 05 02 8280a01f 02 01 ac02 01 04 02 01 02 01 02 01 808002 808004"
 	goldenResultHex  = "02 03 616263"
 )
@@ -58,7 +59,8 @@ func TestGoldenBytes(t *testing.T) {
 		want string
 	}{
 		{"command", cmd.Append(nil), goldenCommandHex},
-		{"entry", drop.Append(cmd.Append(appendBatchHeader(nil, 0x0102030405060708, 300))), goldenEntryHex},
+		{"entry", drop.Append(cmd.Append(appendBatchHeader(nil, Batch{Nonce: 0x0102030405060708, Number: 300}))), goldenEntryHex},
+		{"entry answered early", cmd.Append(appendBatchHeader(nil, Batch{Nonce: 0x0102030405060708, Number: 300, Early: 1, Node: 300})), goldenEarlyHex},
 		{"applied record", applied.Append(nil), goldenAppliedHex},
 		{"result", res.Append(nil), goldenResultHex},
 	} {
@@ -108,8 +110,8 @@ func TestMalformed(t *testing.T) {
 		return batch.Err()
 	}
 	readApplied := func(b []byte) error { return new(Applied).Decode(b) }
-	headerBytes := 11             // an entry may end after its header
-	whole := 11 + 16 + 1 + 2 + 13 // and after its first command
+	headerBytes := 12             // an entry may end after its header
+	whole := 12 + 16 + 1 + 2 + 13 // and after its first command
 	for _, f := range []struct {
 		name string
 		hex  string
@@ -117,6 +119,7 @@ func TestMalformed(t *testing.T) {
 		ends []int // lengths at which it may end
 	}{
 		{"entry", goldenEntryHex, readEntry, []int{headerBytes, whole - 1}},
+		{"entry answered early", goldenEarlyHex, readEntry, []int{headerBytes + 2}},
 		{"applied record", goldenAppliedHex, readApplied, nil},
 	} {
 		good := unspaced(t, f.hex)
@@ -144,14 +147,15 @@ func TestMalformed(t *testing.T) {
 // back as it was, but for numbers in more bytes than they need.
 func FuzzDecodeBatch(f *testing.F) {
 	f.Add(unspaced(f, goldenEntryHex))
-	f.Add(unspaced(f, "01 0807060504030201 ac02"))
-	f.Add(unspaced(f, "01 0807060504030201 01 10 ff"))
+	f.Add(unspaced(f, goldenEarlyHex))
+	f.Add(unspaced(f, "01 0807060504030201 ac02 00"))
+	f.Add(unspaced(f, "01 0807060504030201 01 00 10 ff"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		b, err := DecodeBatch(data)
 		if err != nil {
 			return
 		}
-		again := appendBatchHeader(nil, b.Nonce, b.Number)
+		again := appendBatchHeader(nil, *b)
 		var commands []model.Command
 		var c model.Command
 		for b.Next(&c) {

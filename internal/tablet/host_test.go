@@ -44,6 +44,17 @@ type host struct {
 	arrived   *host // whose state the last snapshot carried
 }
 
+// What commands at level async may be ahead in scripts.
+const (
+	asyncWindow = 500 * time.Millisecond
+	asyncWrites = 3
+)
+
+// known is what scripts know of a command's result before it is applied.
+func known(cmd *model.Command) (model.Result, bool) {
+	return model.Result{Body: append([]byte("known "), cmd.Body...)}, !strings.HasPrefix(string(cmd.Body), "if ")
+}
+
 // epoch is when all clocks start.
 var epoch = time.UnixMilli(1000)
 
@@ -72,6 +83,7 @@ func (h *host) open() {
 	t, err := Open(Config{
 		ID: 7, Node: h.id, Log: h.log, Applied: h.applied, Now: func() time.Time { return h.now },
 		Nonce: uint64(h.id)<<16 + h.run, Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Async: Async{Known: known, Bound: func() (time.Duration, int) { return asyncWindow, asyncWrites }},
 	})
 	if err != nil {
 		h.group.t.Fatal(err)
@@ -119,6 +131,9 @@ func (h *host) write() bool {
 	}
 	a := h.appends[0]
 	h.appends = h.appends[1:]
+	if a.Replaces != 0 {
+		h.noteLost(a.Replaces)
+	}
 	if a.Snapshot != nil {
 		md := a.Snapshot.GetMetadata()
 		h.applied = h.arrived.applied
@@ -131,6 +146,26 @@ func (h *host) write() bool {
 	}
 	h.tablet.AppendDone(a)
 	return true
+}
+
+// noteLost tells what was answered early in entries that leave the log.
+func (h *host) noteLost(first model.Index) {
+	last, _ := h.log.LastIndex()
+	start, _ := h.log.FirstIndex()
+	if uint64(first) > last {
+		return
+	}
+	entries, err := h.log.Entries(max(uint64(first), start), last+1, 1<<30)
+	if err != nil {
+		h.group.t.Fatal(err)
+	}
+	lost, err := h.tablet.Lost(entries)
+	if err != nil {
+		h.group.t.Fatal(err)
+	}
+	for i := range lost {
+		h.group.notef("  %d loses %q at %d/%d.%d, answered %v", h.id, lost[i].Command.Body, lost[i].Term, lost[i].Index, lost[i].Ordinal, lost[i].Answered)
+	}
 }
 
 // apply applies the replica's next run of entries; false when there is none.
@@ -189,6 +224,10 @@ func (h *host) proposeAt(level model.Level, bodies ...string) {
 		h.tablet.Propose(Proposal{Command: &model.Command{Kind: model.CmdPutItem, Body: []byte(body)}, Level: level, Done: func(res model.Result, at model.Index, err error) {
 			if errors.Is(err, ErrNotOnAll) {
 				h.group.notef("  %s: done at %d, %q: %v", body, at, res.Body, err)
+				return
+			}
+			if errors.Is(err, ErrOnlyHere) {
+				h.group.notef("  %s: early at %d, %q", body, at, res.Body)
 				return
 			}
 			if err != nil {

@@ -120,15 +120,16 @@ func (t *Tablet) Resign() bool {
 	return false
 }
 
-// Hears calls f with every other member that the leader has, and whether it
-// answered within about the last second.
-func (t *Tablet) Hears(f func(id model.NodeID, answers bool)) {
+// Hears calls f with every other member that the leader has, whether it
+// answered within about the last second, and whether it has nearly the whole log.
+func (t *Tablet) Hears(f func(id model.NodeID, answers, close bool)) {
 	if !t.leads {
 		return
 	}
+	last, err := t.log.LastIndex()
 	t.rn.WithProgress(func(id uint64, _ raft.ProgressType, pr tracker.Progress) {
 		if id != uint64(t.node) {
-			f(model.NodeID(id), pr.RecentActive)
+			f(model.NodeID(id), pr.RecentActive, err == nil && pr.Match+caughtUpLag >= last)
 		}
 	})
 }

@@ -18,15 +18,17 @@ type Proposal struct {
 	Level model.Level
 	// Done is called once, on the lane, with the result and the entry's index,
 	// or with ErrNotLeader, ErrBusy (surely not applied) or ErrUnknown. With
-	// ErrNotOnAll there are a result and an index too: a majority has it.
+	// ErrNotOnAll there are a result and an index too: a majority has it. So there
+	// are with ErrOnlyHere, at model.LevelAsync.
 	Done func(res model.Result, at model.Index, err error)
 }
 
 // proposals holds what has been proposed and not yet answered.
 type proposals struct {
-	waiting []Proposal            // for the end of the turn, or for T2
-	batches map[uint64][]Proposal // by batch number: in the log
-	held    []held                // by index: applied, and not on every voter yet
+	waiting []Proposal        // for the end of the turn, or for T2
+	hurried bool              // some of those may be answered early
+	batches map[uint64]*batch // by batch number: in the log
+	held    []held            // by index: applied, and not on every voter yet
 }
 
 // held is an answer that waits until every voter has the entry.
@@ -46,8 +48,13 @@ func (t *Tablet) Propose(p Proposal) {
 		p.Done(model.Result{}, 0, ErrBusy)
 	default:
 		t.proposals.waiting = append(t.proposals.waiting, p)
+		t.proposals.hurried = t.proposals.hurried || p.Level == model.LevelAsync
 	}
 }
+
+// Hurried reports whether commands wait that may be answered before a majority
+// has them: they gain nothing by sharing an entry with those that come later.
+func (t *Tablet) Hurried() bool { return t.proposals.hurried }
 
 // Gather says whether the commands that wait at the end of the next turns shall
 // go on waiting for more, so that they fill fewer entries. It reports whether
@@ -66,6 +73,7 @@ func (t *Tablet) proposeWaiting() {
 	if !t.ready || t.gather {
 		return
 	}
+	t.proposals.hurried = false
 	for len(t.proposals.waiting) > 0 {
 		t.counter++
 		number := t.counter
@@ -79,8 +87,13 @@ func (t *Tablet) proposeWaiting() {
 			size += len(p.Command.Body) + 64
 			n++
 		}
-		data := appendBatchHeader(make([]byte, 0, size+32), t.nonce, number)
-		for _, p := range t.proposals.waiting[:n] {
+		b := t.newBatch(t.proposals.waiting[:n])
+		head := Batch{Nonce: t.nonce, Number: number, Early: uint64(len(b.results))}
+		if head.Early > 0 {
+			head.Node = t.node
+		}
+		data := appendBatchHeader(make([]byte, 0, size+40), head)
+		for _, p := range b.proposals {
 			stamp = stamp.Next(now)
 			if p.Command.Kind == model.CmdApplyChanges {
 				stamp = max(stamp, p.Command.Stamp) // ahead of what other regions have stamped
@@ -88,41 +101,44 @@ func (t *Tablet) proposeWaiting() {
 			p.Command.Stamp = stamp
 			data = p.Command.Append(data)
 		}
-		batch := append([]Proposal(nil), t.proposals.waiting[:n]...)
 		t.proposals.waiting = append(t.proposals.waiting[:0], t.proposals.waiting[n:]...)
 		if err := t.rn.Propose(data); err != nil {
 			answer := ErrNotLeader
 			if errors.Is(err, raft.ErrProposalDropped) && t.rn.BasicStatus().LeadTransferee == 0 {
 				answer = ErrBusy
 			}
-			failProposals(batch, answer)
+			failProposals(b.proposals, answer)
 			continue
 		}
 		t.stamp = stamp
-		if base.Bug("ackearly") && batch[0].Command.Kind == model.CmdPutItem {
-			for _, p := range batch {
+		if base.Bug("ackearly") && b.proposals[0].Command.Kind == model.CmdPutItem {
+			for _, p := range b.proposals {
 				p.Done(model.Result{}, model.Index(0), nil)
 			}
 			continue
 		}
-		t.proposals.batches[number] = batch
+		t.proposed(number, b)
 	}
 }
 
 // failAll answers everything when leadership is lost: what never reached the
 // log is surely not applied, the rest is unknown.
-func (p *proposals) failAll() {
+func (t *Tablet) failAll() {
+	p := &t.proposals
 	failProposals(p.waiting, ErrNotLeader)
-	p.waiting = nil
+	p.waiting, p.hurried = nil, false
 	for _, h := range p.held {
 		h.proposal.Done(h.result, h.index, ErrNotOnAll)
 	}
 	p.held = nil
 	lost := p.batches
-	p.batches = map[uint64][]Proposal{}
+	p.batches = map[uint64]*batch{}
 	for _, number := range sortedKeys(lost) {
-		failProposals(lost[number], ErrUnknown)
+		b := lost[number]
+		t.early.lose(number, b)
+		failProposals(b.proposals[b.answered:], ErrUnknown)
 	}
+	t.early = early{answered: t.early.answered, doubt: t.early.doubt}
 }
 
 func failProposals(ps []Proposal, err error) {
@@ -140,12 +156,17 @@ type BatchResult struct {
 }
 
 func (t *Tablet) answer(r BatchResult) {
-	batch, ok := t.proposals.batches[r.Number]
+	b, ok := t.proposals.batches[r.Number]
 	if !ok {
+		delete(t.early.doubt, r.Number) // another leader has kept it
 		return
 	}
 	delete(t.proposals.batches, r.Number)
-	for i, p := range batch {
+	t.early.settled(b)
+	for i, p := range b.proposals {
+		if i < b.answered {
+			continue
+		}
 		if p.Level > model.LevelQuorum && t.leads {
 			t.proposals.held = append(t.proposals.held, held{p, r.Results[i], r.Index, t.ticks + allTicks})
 			continue
@@ -192,6 +213,6 @@ func (t *Tablet) onAll() model.Index {
 // Abandon answers everything that is open, when the node stops.
 func (t *Tablet) Abandon() {
 	t.leads, t.ready = false, false
-	t.proposals.failAll()
+	t.failAll()
 	t.reads.failAll()
 }

@@ -67,7 +67,8 @@ func (t *Tablet) readConfirmed(index uint64, ctx []byte) {
 	number := binary.BigEndian.Uint64(ctx[8:])
 	if asked, ok := t.reads.asked[number]; ok {
 		delete(t.reads.asked, number)
-		t.reads.confirmed = append(t.reads.confirmed, confirmedReads{model.Index(index), asked})
+		// What this leader has answered early, a strong read shows, or waits for.
+		t.reads.confirmed = append(t.reads.confirmed, confirmedReads{max(model.Index(index), t.early.index), asked})
 	}
 }
 

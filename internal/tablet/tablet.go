@@ -96,6 +96,7 @@ type Config struct {
 	Now     func() time.Time // wall time for stamps
 	Nonce   uint64           // random: tells this run's entries and reads from all others
 	Logger  *slog.Logger
+	Async   Async // the zero value: nothing is answered before a majority has it
 }
 
 // Tablet is one replica of a tablet.
@@ -117,19 +118,24 @@ type Tablet struct {
 	lead      model.NodeID
 	proposals proposals
 	reads     reads
+	async     Async
+	early     early
 	effects   Effects
 	ticks     uint64                  // of this run
 	steered   uint64                  // the tick of the last change of membership
 	handOver  uint64                  // the first tick at which it may hand over, again
 	gather    bool                    // commands go on waiting
-	last      uint64                  // index of the newest entry handed out
+	heard     uint64                  // the tick at which the known leader last spoke
+	missed    uint64                  // for how many ticks the leader before had not spoken when it was given up
+	last      uint64                  // index of the newest entry handed out, or in the log
+	agreed    model.Index             // of the newest entry handed out to be applied
 	told      map[model.NodeID]uint64 // the highest commit index in an append message, by receiver
 }
 
 // Open returns the replica as its log and stored state left it.
 func Open(cfg Config) (*Tablet, error) {
 	t := &Tablet{id: cfg.ID, node: cfg.Node, log: cfg.Log, now: cfg.Now, nonce: cfg.Nonce, applied: cfg.Applied, conf: cfg.Applied.confState(), stamp: cfg.Applied.Stamp}
-	t.proposals.batches = map[uint64][]Proposal{}
+	t.proposals.batches, t.async = map[uint64]*batch{}, cfg.Async
 	t.told = map[model.NodeID]uint64{}
 	t.reads.asked = map[uint64][]Read{}
 	rn, err := raft.NewRawNode(&raft.Config{
@@ -155,6 +161,9 @@ func Open(cfg Config) (*Tablet, error) {
 		return nil, fmt.Errorf("cannot open tablet %v: %w", cfg.ID, err)
 	}
 	t.rn = rn
+	if t.last, err = cfg.Log.LastIndex(); err != nil {
+		return nil, fmt.Errorf("cannot open tablet %v: %w", cfg.ID, err)
+	}
 	return t, nil
 }
 
@@ -172,6 +181,9 @@ func (t *Tablet) Leader() model.NodeID { return t.lead }
 
 // Voters is the number of voters.
 func (t *Tablet) Voters() int { return len(t.conf.GetVoters()) }
+
+// Slots are the slots of the tablet, [lo, hi), as far as its state says.
+func (t *Tablet) Slots() (lo, hi uint32) { return t.applied.Lo, t.applied.Hi }
 
 // Stamp is the newest stamp proposed or applied here.
 func (t *Tablet) Stamp() model.Stamp { return t.stamp }
@@ -202,8 +214,15 @@ func (t *Tablet) Step(m *pb.Message) {
 	if t.applied.Index == 0 && AsksForVote(m) {
 		return
 	}
+	if t.lead != 0 && m.GetFrom() == uint64(t.lead) {
+		t.heard = t.ticks
+	}
 	_ = t.rn.Step(m)
 }
+
+// Missed is for how many ticks the leader before the present one, or before
+// there was none, had not spoken when this replica gave it up.
+func (t *Tablet) Missed() uint64 { return t.missed }
 
 // AsksForVote reports whether a message is for replicas that can vote.
 func AsksForVote(m *pb.Message) bool {
@@ -222,7 +241,15 @@ func (t *Tablet) SnapshotSent(to model.NodeID, ok bool) {
 
 // noteRole follows raft's role and fails what a lost leadership leaves open.
 func (t *Tablet) noteRole(s *raft.SoftState) {
-	t.lead = model.NodeID(s.Lead)
+	if lead := model.NodeID(s.Lead); lead != t.lead {
+		if t.lead != 0 {
+			t.missed = t.ticks - t.heard
+		}
+		if t.leads {
+			t.missed = 0
+		}
+		t.lead, t.heard = lead, t.ticks
+	}
 	leads := s.RaftState == raft.StateLeader
 	if leads == t.leads {
 		return
@@ -232,7 +259,7 @@ func (t *Tablet) noteRole(s *raft.SoftState) {
 		t.noteReady()
 		return
 	}
-	t.proposals.failAll()
+	t.failAll()
 	t.reads.failAll()
 }
 

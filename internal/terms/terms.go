@@ -19,7 +19,7 @@ import (
 
 // Terms of one request. The exported fields are set before the request begins.
 type Terms struct {
-	Level  model.Level   // the least level of its writes
+	Level  model.Level   // the least level of its writes; LevelAsync: their resources decide
 	MaxLag time.Duration // of its eventual reads; zero is any
 	After  Token         // its eventual reads show at least this
 
@@ -30,7 +30,7 @@ type Terms struct {
 // Given is what a request was given.
 type Given struct {
 	Wrote bool
-	Level model.Level // the least that its writes reached, LevelQuorum or LevelAll; when Wrote
+	Level model.Level // the least that its writes reached: LevelAsync, LevelQuorum or LevelAll; when Wrote
 	Read  bool
 	Lag   time.Duration // the most of its reads: they show all that was committed that long ago; when Read
 	Token Token         // shows what the request wrote and read
@@ -50,7 +50,7 @@ func Of(ctx context.Context) *Terms {
 // Asked is the least level of the request's writes.
 func (t *Terms) Asked() model.Level {
 	if t == nil {
-		return model.LevelQuorum
+		return model.LevelAsync
 	}
 	return t.Level
 }
