@@ -17,10 +17,11 @@ import (
 // story collects which tablets lost their leaders and found others, so that a
 // round of housekeeping tells of all of them in a few lines.
 type story struct {
-	mu    sync.Mutex // guards what follows
-	lost  map[model.NodeID][]model.TabletID
-	found []finding // after a loss
-	moved []finding // nobody was missed
+	mu     sync.Mutex // guards what follows
+	lost   map[model.NodeID][]model.TabletID
+	found  []finding // after a loss
+	moved  []finding // nobody was missed
+	rounds int       // since the first of these
 
 	failovers atomic.Uint64
 	took      atomic.Int64 // all of them together, in nanoseconds
@@ -94,10 +95,22 @@ func (s *story) find(f finding, mine bool) {
 	}
 }
 
-// tellStory logs what has come together since the last round.
+// storyRounds is for how many rounds of housekeeping a story is collected:
+// tablets miss one leader at different moments, up to a second apart.
+const storyRounds = 4
+
+// tellStory logs what has come together.
 func (n *Node) tellStory() {
 	s := &n.story
 	s.mu.Lock()
+	if len(s.lost)+len(s.found)+len(s.moved) > 0 {
+		s.rounds++
+	}
+	if s.rounds < storyRounds {
+		s.mu.Unlock()
+		return
+	}
+	s.rounds = 0
 	lost, found, moved := s.lost, s.found, s.moved
 	s.lost, s.found, s.moved = nil, nil, nil
 	s.mu.Unlock()

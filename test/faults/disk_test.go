@@ -159,11 +159,11 @@ func TestDiskFull(t *testing.T) {
 	d.writesAgain("after room was made")
 
 	fill(t, filler, 0)
-	for i := range 20 {
-		if err := d.write(fmt.Sprint("full", i)); err == nil && i > 15 {
+	for i := range 8 {
+		if err := d.write(fmt.Sprint("full", i)); err == nil && i > 5 {
 			t.Errorf("write %d was acknowledged with no room at all for seconds", i)
 		}
-		time.Sleep(50 * time.Millisecond) // a real process: there is nothing to wait on
+		time.Sleep(200 * time.Millisecond) // a real process: there is nothing to wait on
 	}
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)

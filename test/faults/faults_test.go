@@ -2,7 +2,9 @@ package faults
 
 import (
 	"context"
+	"flag"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -33,25 +35,37 @@ func TestFaults(t *testing.T) {
 		name string
 		run  func(t *testing.T, c *cluster)
 	}{
-		{"KillLeader", killLeader}, {"KillAll", killAll}, {"FreezeLeader", freezeLeader}, {"Restarts", restarts}, {"TwoDown", twoDown},
+		{"Story", tellsFailover}, {"KillLeader", killLeader}, {"KillAll", killAll}, {"FreezeLeader", freezeLeader}, {"Restarts", restarts}, {"TwoDown", twoDown},
 	} {
 		t.Run(scenario.name, func(t *testing.T) { scenario.run(t, c) })
 	}
 }
+
+// kills is how often KillLeader kills: more for a soak.
+var kills = flag.Int("kills", 1, "how often KillLeader kills a leader")
 
 // killLeader kills the node that leads most tablets with kill -9; the others
 // go on, and it catches up when it comes back.
 func killLeader(t *testing.T, c *cluster) {
 	l := startLoad(t, c, "kill")
 	l.hold(warm)
-	leader := c.leader(t)
-	l.gaps.reset()
-	leader.Kill()
-	l.hold(5 * time.Second)
-	l.gaps.report(t, "after kill -9 of the leader", maxGap)
-	leader.Start()
-	l.hold(3 * time.Second)
+	var pauses []time.Duration
+	for range *kills {
+		leader := c.leader(t)
+		l.gaps.reset()
+		leader.Kill()
+		l.hold(5 * time.Second)
+		pauses = append(pauses, l.gaps.report(t, "after kill -9 of the leader", maxGap))
+		leader.Start()
+		leader.WaitReady()
+		l.hold(3 * time.Second)
+	}
 	l.finish()
+	slices.Sort(pauses)
+	at := func(q float64) time.Duration {
+		return pauses[int(q*float64(len(pauses)-1)+0.5)].Round(time.Millisecond)
+	}
+	t.Logf("%d kills of a leader: longest pause of an item at the median %v, at the 99th percentile %v, at most %v", len(pauses), at(0.5), at(0.99), at(1))
 }
 
 // killAll kills every node at the same moment: what was acknowledged is on the

@@ -248,7 +248,7 @@ func (g *gaps) ack(item string) {
 }
 
 // report prints the longest gap since the last reset, and fails above most.
-func (g *gaps) report(t *testing.T, what string, most time.Duration) {
+func (g *gaps) report(t *testing.T, what string, most time.Duration) time.Duration {
 	t.Helper()
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -260,7 +260,8 @@ func (g *gaps) report(t *testing.T, what string, most time.Duration) {
 	text := fmt.Sprintf("%s: longest time between two acknowledged writes of one item %v (%s), %d writes", what, g.longest.Round(time.Millisecond), g.where, g.acked)
 	if most > 0 && g.longest > most {
 		t.Errorf("%s; want at most %v", text, most)
-		return
+		return g.longest
 	}
 	t.Log(text)
+	return g.longest
 }

@@ -26,10 +26,9 @@ func tellFrom(nodes []*process.Node) (list []story) {
 
 func (s *story) text() string { return s.node.Log()[s.from:] }
 
-// TestStory kills a leader and lets it come back: each of the others tells what
-// happened in about ten lines, whatever the number of tablets.
-func TestStory(t *testing.T) {
-	c := newCluster(t, nil)
+// tellsFailover kills a leader and lets it come back: each of the others tells
+// what happened in about ten lines, whatever the number of tablets.
+func tellsFailover(t *testing.T, c *cluster) {
 	time.Sleep(3 * time.Second) // what joining still moves
 	leader := c.leader(t)
 	stories := tellFrom(c.others(leader))
