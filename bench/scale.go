@@ -83,10 +83,14 @@ func runScale(args []string) error {
 	if err := s.paths(); err != nil {
 		return err
 	}
-	defer s.removeOnSignal()()
 	if s.keep != "" {
+		if err := os.Remove(s.dir); err != nil { // it is empty
+			return err
+		}
 		s.dir = s.keep
+		return s.run()
 	}
+	defer s.removeOnSignal()()
 	return s.run()
 }
 

@@ -155,7 +155,7 @@ func (a *applier) applyBatch(r *replica, e *pb.Entry, done *applyDone) error {
 		}
 		if mine {
 			did := &a.done[len(a.done)-1]
-			res, err := machine.Expand(a.run, &did.cmd, did.out.Result)
+			res, err := did.out.Expand(a.run, &did.cmd)
 			if err != nil {
 				return err
 			}

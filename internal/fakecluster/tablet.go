@@ -82,7 +82,7 @@ func (x *Tablet) Apply(cmd *model.Command, now time.Time) (model.Result, error) 
 		return model.Result{}, err
 	}
 	b.commit(x)
-	return machine.Expand(x, &stamped, out.Result)
+	return out.Expand(x, &stamped)
 }
 
 // Ready is machine.Ready at a time.

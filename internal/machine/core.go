@@ -78,6 +78,8 @@ type Outcome struct {
 	// Repeated says that the command's request id had been applied before; the
 	// result is the first one, and nothing was written.
 	Repeated bool
+
+	taken []keys.QueueEntry // of a receive: what it took just now, so that Expand need not look for it
 }
 
 // Apply applies one command: it reads the state from r and writes its changes
@@ -112,7 +114,7 @@ func (m *Machine) applyOnce(r Reader, w Writer, at Position, cmd *model.Command)
 	if !cmd.ID.IsZero() && !TookNothing(cmd, res) && res.Status != model.StatusPassive {
 		m.seen.record(w, m.tablet, at, cmd, &res)
 	}
-	return Outcome{Result: res, Wake: tx.Wake}, nil
+	return Outcome{Result: res, Wake: tx.Wake, taken: tx.taken}, nil
 }
 
 func (m *Machine) dispatch(tx *Tx) (model.Result, error) {
@@ -132,13 +134,20 @@ func (m *Machine) dispatch(tx *Tx) (model.Result, error) {
 
 // Expand turns the result that Apply recorded into the one that clients see,
 // reading what the recorded one only refers to. Only the node that answers
-// calls it.
-func Expand(r Reader, cmd *model.Command, res model.Result) (model.Result, error) {
+// calls it, before it applies another command; r shows what this one wrote.
+func (o *Outcome) Expand(r Reader, cmd *model.Command) (model.Result, error) {
+	if o.Result.Status != model.StatusOK {
+		return o.Result, nil
+	}
 	switch cmd.Kind {
-	case model.CmdReceive, model.CmdClaim:
-		return ExpandReceive(r, cmd, res)
+	case model.CmdReceive:
+		full, err := o.expandReceive(r, cmd)
+		return model.Result{Body: full.Append(nil)}, err
+	case model.CmdClaim:
+		full, err := expandClaim(r, cmd, o.Result.Body)
+		return model.Result{Body: full.Append(nil)}, err
 	default:
-		return res, nil
+		return o.Result, nil
 	}
 }
 

@@ -11,7 +11,10 @@
 // pipe*.go, change*.go, catalog*.go.
 package machine
 
-import "weir.dev/weir/internal/model"
+import (
+	"weir.dev/weir/internal/keys"
+	"weir.dev/weir/internal/model"
+)
 
 // Reader reads a tablet's state. Errors are I/O errors and stop the node.
 type Reader interface {
@@ -54,8 +57,9 @@ type Tx struct {
 	// for the leader and no part of the state.
 	Wake bool
 
-	wanted  wanted     // what the readers of the resource's changes want
-	changes *changeLog // where they find them
+	taken   []keys.QueueEntry // Outcome's
+	wanted  wanted            // what the readers of the resource's changes want
+	changes *changeLog        // where they find them
 }
 
 // applyFunc applies one kind of command. An error is an I/O error or

@@ -48,7 +48,7 @@ func (t *benchTablet) do(kind model.CommandKind, body []byte) model.Result {
 	if err != nil {
 		t.b.Fatal(err)
 	}
-	res, err := machine.Expand(t.db.View(), &cmd, out.Result)
+	res, err := out.Expand(t.db.View(), &cmd)
 	if err != nil {
 		t.b.Fatal(err)
 	}

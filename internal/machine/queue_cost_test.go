@@ -47,7 +47,7 @@ func (r *queueRig) cost(kind model.CommandKind, body []byte) (model.Result, stri
 		r.t.Fatal(err)
 	}
 	b.commit(r.view)
-	res, err := Expand(r.view, cmd, out.Result)
+	res, err := out.Expand(r.view, cmd)
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -66,7 +66,7 @@ func (v *tombView) apply(t *testing.T, r *queueRig, cmd *model.Command) model.Re
 			}
 		}
 	}
-	res, err := Expand(v, cmd, out.Result)
+	res, err := out.Expand(v, cmd)
 	if err != nil {
 		t.Fatal(err)
 	}

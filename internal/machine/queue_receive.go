@@ -38,6 +38,7 @@ func applyReceive(m *Machine, tx *Tx) (model.Result, error) {
 		q.deliver(&got[i], &cmd)
 	}
 	q.rememberAttempt(&cmd, got)
+	tx.taken = got
 	return model.Result{Body: appendTaken(nil, got, cmd.Nonce)}, q.flush()
 }
 
@@ -108,32 +109,36 @@ func appendTaken(dst []byte, got []keys.QueueEntry, nonce uint64) []byte {
 	return dst
 }
 
-// expandReceive reads the messages that a receive took. It leaves out those
-// that have left its hands since, which happens when a command is repeated.
-func expandReceive(r Reader, cmd *model.Command, recorded []byte) (model.ReceiveResult, error) {
-	d := model.NewDecoder(recorded)
+// expandReceive reads the messages that a receive took. When the command is
+// repeated it leaves out those that have left its hands since.
+func (o *Outcome) expandReceive(r Reader, cmd *model.Command) (model.ReceiveResult, error) {
+	d := model.NewDecoder(o.Result.Body)
 	res := model.ReceiveResult{Taken: d.Uvarint()}
 	if res.Taken == 0 {
 		return res, d.Done()
 	}
 	nonce := binary.BigEndian.Uint64(d.Fixed(8))
-	for d.Len() > 0 {
+	res.Messages = make([]model.Received, 0, min(res.Taken, model.MaxReceiveMessages))
+	for i := 0; d.Len() > 0; i++ {
 		seq := d.Uvarint()
-		st, err := readState(r, cmd.Resource, cmd.Slot, seq)
-		if err != nil {
+		var e *keys.QueueEntry
+		if i < len(o.taken) {
+			e = &o.taken[i]
+		} else if st, err := readState(r, cmd.Resource, cmd.Slot, seq); err != nil {
 			return res, err
-		}
-		if st == nil || st.Nonce != nonce || st.Place != keys.PlaceInFlight && st.Place != keys.PlaceReady {
+		} else if st != nil && st.Nonce == nonce && (st.Place == keys.PlaceInFlight || st.Place == keys.PlaceReady) {
+			e = &st.QueueEntry
+		} else {
 			continue
 		}
-		m, ok, err := readMessage(r, cmd.Resource, cmd.Slot, &st.QueueEntry)
+		m, ok, err := readMessage(r, cmd.Resource, cmd.Slot, e)
 		if err != nil {
 			return res, err
 		}
 		if !ok {
 			continue
 		}
-		m.Receipt = model.Receipt{Queue: cmd.Resource, Slot: cmd.Slot, Seq: seq, Receives: st.Receives, Nonce: nonce}.String()
+		m.Receipt = model.Receipt{Queue: cmd.Resource, Slot: cmd.Slot, Seq: seq, Receives: e.Receives, Nonce: nonce}.String()
 		res.Messages = append(res.Messages, m)
 	}
 	return res, d.Done()
@@ -161,18 +166,4 @@ func decodeMessage(value []byte, m *model.Message) (dueMs int64, err error) {
 		dueMs = int64(d.Uvarint())
 	}
 	return dueMs, d.Done()
-}
-
-// ExpandReceive turns the recorded result of a CmdReceive or CmdClaim into the
-// one that its caller sees, bodies included.
-func ExpandReceive(r Reader, cmd *model.Command, res model.Result) (model.Result, error) {
-	if res.Status != model.StatusOK {
-		return res, nil
-	}
-	if cmd.Kind == model.CmdClaim {
-		full, err := expandClaim(r, cmd, res.Body)
-		return model.Result{Body: full.Append(nil)}, err
-	}
-	full, err := expandReceive(r, cmd, res.Body)
-	return model.Result{Body: full.Append(nil)}, err
 }

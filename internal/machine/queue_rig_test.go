@@ -40,7 +40,7 @@ func (r *queueRig) run(cmd *model.Command) model.Result {
 	}
 	r.log = append(r.log, *cmd)
 	r.woke = out.Wake
-	res, err := Expand(r.view, cmd, out.Result)
+	res, err := out.Expand(r.view, cmd)
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -1,5 +1,7 @@
 package model
 
+import "slices"
+
 // The bodies and results of the commands on queues. A command's Resource is
 // the queue and its Slot is QueueSlot(queue).
 
@@ -130,6 +132,11 @@ type ReceiveResult struct {
 
 // Append appends the form between nodes.
 func (r *ReceiveResult) Append(dst []byte) []byte {
+	size := 16
+	for i := range r.Messages {
+		size += 192 + len(r.Messages[i].Body) // mostly enough
+	}
+	dst = slices.Grow(dst, size)
 	return appendReceived(AppendUvarint(dst, r.Taken), r.Messages)
 }
 

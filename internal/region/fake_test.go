@@ -155,7 +155,7 @@ func (c *fakeCluster) apply(s *tabletState, cmd *model.Command) (model.Result, e
 	for _, write := range w.writes {
 		write(s)
 	}
-	return machine.Expand(s, &stamped, out.Result)
+	return out.Expand(s, &stamped)
 }
 
 func (c *fakeCluster) tablet(slot model.Slot) *tabletState {

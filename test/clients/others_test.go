@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -82,24 +83,32 @@ func TestBoto3(t *testing.T) {
 	if len(pythons) == 0 {
 		missing(t, "boto3", "On Debian: apt-get install python3-boto3")
 	}
-	node := process.Start(t, process.Options{})
-	var protocols []string
-	for i, python := range pythons {
-		for _, check := range []string{"dynamodb_check.py", "sqs_check.py", "sqs_fifo_check.py", "kinesis_check.py"} {
-			t.Run(strings.Trim(python, "/")+"/"+check, func(t *testing.T) {
-				prefix := "py" + string(rune('a'+i))
-				out, err := run(t, []string{"WEIR_ENDPOINT=" + node.Endpoint(), "WEIR_PREFIX=" + prefix, "PYTHONDONTWRITEBYTECODE=1"}, python, filepath.Join("python", check))
-				if err != nil {
-					t.Fatalf("%v\n%s", err, out)
-				}
-				first, _, _ := strings.Cut(out, "\n")
-				t.Logf("%s: %s", first, lastLine(out))
-				if _, protocol, ok := strings.Cut(first, "protocol "); ok {
-					protocols = append(protocols, protocol)
-				}
-			})
+	var (
+		mu        sync.Mutex // guards protocols
+		protocols []string
+	)
+	check := func(t *testing.T, python, script string) {
+		t.Parallel() // they wait, most of the time
+		node := process.Start(t, process.Options{})
+		out, err := run(t, []string{"WEIR_ENDPOINT=" + node.Endpoint(), "WEIR_PREFIX=py", "PYTHONDONTWRITEBYTECODE=1"}, python, filepath.Join("python", script))
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		first, _, _ := strings.Cut(out, "\n")
+		t.Logf("%s: %s", first, lastLine(out))
+		if _, protocol, ok := strings.Cut(first, "protocol "); ok {
+			mu.Lock()
+			defer mu.Unlock()
+			protocols = append(protocols, protocol)
 		}
 	}
+	t.Run("checks", func(t *testing.T) { // ends when all have
+		for _, python := range pythons {
+			for _, script := range []string{"dynamodb_check.py", "sqs_check.py", "sqs_fifo_check.py", "kinesis_check.py"} {
+				t.Run(strings.Trim(python, "/")+"/"+script, func(t *testing.T) { check(t, python, script) })
+			}
+		}
+	})
 	for _, protocol := range []string{"query", "json"} {
 		if !slices.Contains(protocols, protocol) {
 			t.Logf("NOT TESTED: no boto3 here speaks the %s protocol to SQS", protocol)
