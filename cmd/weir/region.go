@@ -13,7 +13,7 @@ import (
 	"weir.dev/weir/internal/console"
 )
 
-var regionVerb = verb{name: "region", usage: "name|token|link|sync|status|role|verify|conflicts|expel ...", summary: "ship tables to other clusters and take in what they ship",
+var regionVerb = verb{name: "region", usage: "name|token|link|sync|status|role|verify|failover|drill|held|rejoin|conflicts|expel ...", summary: "ship tables to other clusters and take in what they ship",
 	long: `A region is a cluster seen from another. A link ships the changes of tables to
 another region; two links, one in each, make tables that both write.
 
@@ -33,6 +33,11 @@ HOST:4590 is the peer address of any member there.
     weir region sync to-west             a link with --mode manual ships once
     weir region role from-east passive   clients' writes are refused here; or active
     weir region verify to-west --repair  compare both sides, mend what differs
+    weir region failover to-west --planned   the other region takes the writes
+    weir region failover to-east --forced    this one does, the other one is gone
+    weir region drill to-west            there and back, with times
+    weir region held to-west             what was not shipped before a forced one
+    weir region rejoin to-west           merge it
     weir region conflicts                the writes that lost to others
     weir region expel from-east          refuse what that link ships
 
@@ -49,6 +54,9 @@ values as JSON: --where 'amount > :n' --values '{":n": 100}'.`,
 		fs.Uint64Var(&f.link.BytesPerSecond, "bandwidth", 0, "`BYTES` per second at most; 0 is no bound")
 		fs.BoolVar(&f.link.Paused, "paused", false, "add it paused")
 		fs.DurationVar(&f.verifyEvery, "verify-every", console.DefaultVerifyEvery, "`DURATION` between two comparisons of both sides; 0 is never")
+		fs.BoolVar(&f.planned, "planned", false, "of failover: drain the link, then the other region takes the writes")
+		fs.BoolVar(&f.forced, "forced", false, "of failover: this region takes the writes, the other one cannot be asked")
+		fs.BoolVar(&f.yes, "yes", false, "of failover --forced: ask nothing")
 		fs.BoolVar(&f.repair, "repair", false, "of verify: mend what differs")
 		fs.BoolVar(&f.asJSON, "json", false, "print JSON")
 		return func(args []string) error {
@@ -67,6 +75,8 @@ type regionFlags struct {
 
 	verifyEvery time.Duration
 	repair      bool
+
+	planned, forced, yes bool
 }
 
 func (f *regionFlags) run(args []string) error {
@@ -84,6 +94,14 @@ func (f *regionFlags) run(args []string) error {
 		return admin(*f.console, "POST", "/api/region/roles/"+args[1], map[string]bool{"passive": args[2] == "passive"}, nil)
 	case len(args) == 2 && args[0] == "verify":
 		return f.verify(args[1])
+	case len(args) == 2 && args[0] == "failover":
+		return f.failover(args[1])
+	case len(args) == 2 && args[0] == "drill":
+		return f.drill(args[1])
+	case len(args) == 2 && args[0] == "held":
+		return f.held(args[1])
+	case len(args) == 2 && args[0] == "rejoin":
+		return admin(*f.console, "POST", "/api/region/links/"+args[1]+"/rejoin", struct{}{}, nil)
 	case len(args) == 2 && args[0] == "sync":
 		return admin(*f.console, "POST", "/api/region/links/"+args[1]+"/sync", struct{}{}, nil)
 	case len(args) == 2 && args[0] == "expel":

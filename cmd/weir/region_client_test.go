@@ -81,3 +81,14 @@ func (u *regionUser) want(table, id, v string) {
 	}
 	u.t.Fatalf("%s of %s is %q and not %q", id, table, got, v)
 }
+
+// refuses waits until the region takes no writes of a table.
+func (u *regionUser) refuses(table string) {
+	u.t.Helper()
+	for end := time.Now().Add(regionSoon); time.Now().Before(end); {
+		if err := u.tryPut(table, "probe", "x"); err != nil {
+			return
+		}
+	}
+	u.t.Fatalf("writes of %s are still taken", table)
+}

@@ -15,7 +15,7 @@ import (
 
 func TestRegionRefused(t *testing.T) {
 	for _, args := range [][]string{
-		{"region"}, {"region", "name"}, {"region", "token"}, {"region", "sync"}, {"region", "link", "eat", "x"}, {"region", "link", "add"}, {"region", "conflicts", "x"}, {"region", "role", "x", "king"},
+		{"region"}, {"region", "name"}, {"region", "token"}, {"region", "sync"}, {"region", "link", "eat", "x"}, {"region", "link", "add"}, {"region", "conflicts", "x"}, {"region", "role", "x", "king"}, {"region", "failover", "x"}, {"region", "failover", "x", "--planned", "--forced"},
 	} {
 		if err := dispatch(args); err == nil || errors.Is(err, errUsage) || strings.Contains(err.Error(), "cannot ask") {
 			t.Errorf("weir %q: %v", args, err)
@@ -104,6 +104,22 @@ func TestReplicationPage(t *testing.T) {
 			e.put("orders", "manual", "5")
 		case strings.HasPrefix(line, "weir region sync"):
 			w.want("orders", "manual", "5")
+		case strings.HasPrefix(line, "weir region failover to-west"):
+			w.put("orders", "moved", "7")
+			if err := e.tryPut("orders", "x", "x"); err == nil || !strings.Contains(err.Error(), "takes no writes in this region") {
+				t.Errorf("the old primary takes a write: %v", err)
+			}
+			e.want("orders", "moved", "7")
+		case strings.HasPrefix(line, "weir region failover to-east --planned"):
+			e.put("orders", "home", "8")
+		case strings.HasPrefix(line, "weir region drill"):
+			if strings.Count(out, "0 changes") != 2 {
+				t.Errorf("drill: %s", out)
+			}
+		case strings.HasPrefix(line, "weir region failover to-east --forced"):
+			w.put("orders", "forced", "9")
+			e.want("orders", "forced", "9")
+			e.refuses("orders")
 		case strings.HasPrefix(line, "weir region verify"):
 			if !strings.Contains(out, "0 differences") {
 				t.Errorf("verify: %s", out)

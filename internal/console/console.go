@@ -89,6 +89,7 @@ func New(admin Admin, pipes *pipe.Engine, queues *service.Service, regions *regi
 	c.handle(mux, "DELETE /api/pipes/{name}", c.deletePipe)
 	c.handleQueues(mux)
 	c.handleRegions(mux)
+	c.handleFailover(mux)
 	c.handleStreams(mux)
 	return http.MaxBytesHandler(mux, maxBodyBytes)
 }

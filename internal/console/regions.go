@@ -178,12 +178,18 @@ func (c *console) showRegions(ctx context.Context, _ *http.Request, _ []byte) (a
 
 func inboundView(in *region.Inbound) Inbound {
 	view := Inbound{Name: in.Name, Region: regionName(in.Spec.RegionName, in.Spec.Region), Link: in.Spec.Link, Passive: in.Spec.Passive}
-	if h := &in.Heard; !h.At.IsZero() {
-		view.Heard = &Heard{
-			SecondsAgo: time.Since(h.At).Seconds(), LagSeconds: h.Lag.Seconds(), LagChanges: h.LagChanges, LagBytes: h.LagBytes, Copying: h.Copying,
-		}
-	}
+	view.Heard = heardView(&in.Heard)
 	return view
+}
+
+// heardView is nil when nothing was heard.
+func heardView(h *region.Heard) *Heard {
+	if h.At.IsZero() {
+		return nil
+	}
+	return &Heard{
+		SecondsAgo: time.Since(h.At).Seconds(), LagSeconds: h.Lag.Seconds(), LagChanges: h.LagChanges, LagBytes: h.LagBytes, Copying: h.Copying,
+	}
 }
 
 // setRole says whether the tables of a link or an inbound link take writes here.

@@ -41,6 +41,8 @@ type LinkSpec struct {
 	VerifySeconds  uint64 // how often both sides are compared; 0 is never
 	VerifiedMs     int64  // when that was done last; 0 is never
 	Differences    uint64 // that it found then
+	Epoch          uint64 // grows when the other region takes the writes over by force
+	Held           bool   // nothing is shipped since it did
 }
 
 // linkSpecVersion begins every encoded LinkSpec and InboundSpec.
@@ -63,7 +65,8 @@ func (s *LinkSpec) Append(dst []byte) []byte {
 		dst = AppendUvarint(AppendUvarint(dst, uint64(t.Tablet)), uint64(t.UpTo))
 	}
 	dst = AppendBool(AppendUvarint(dst, uint64(s.CreatedMs)), s.Passive)
-	return AppendUvarint(AppendUvarint(AppendUvarint(dst, s.VerifySeconds), uint64(s.VerifiedMs)), s.Differences)
+	dst = AppendUvarint(AppendUvarint(AppendUvarint(dst, s.VerifySeconds), uint64(s.VerifiedMs)), s.Differences)
+	return AppendBool(AppendUvarint(dst, s.Epoch), s.Held)
 }
 
 // Decode reads what Append wrote.
@@ -86,6 +89,7 @@ func (s *LinkSpec) Decode(d *Decoder) {
 	}
 	s.CreatedMs, s.Passive = int64(d.Uvarint()), d.Bool()
 	s.VerifySeconds, s.VerifiedMs, s.Differences = d.Uvarint(), int64(d.Uvarint()), d.Uvarint()
+	s.Epoch, s.Held = d.Uvarint(), d.Bool()
 }
 
 // InboundSpec is the Spec of an inbound link in the catalog. It begins as a
@@ -98,13 +102,15 @@ type InboundSpec struct {
 	RegionName string
 	Link       string // the link's name there
 	Passive    bool   // its tables take no writes here: the other region does
+	Epoch      uint64 // grows when this region takes the writes over by force
 }
 
 // Append appends the stored form. See docs/format/region.md.
 func (s *InboundSpec) Append(dst []byte) []byte {
 	dst = append(append(dst, linkSpecVersion), s.TokenHash[:]...)
 	dst = append(AppendUvarint(dst, uint64(s.ExpiresMs)), s.KeyHash[:]...)
-	return AppendBool(AppendString(AppendString(AppendUvarint(dst, uint64(s.Region)), s.RegionName), s.Link), s.Passive)
+	dst = AppendString(AppendString(AppendUvarint(dst, uint64(s.Region)), s.RegionName), s.Link)
+	return AppendUvarint(AppendBool(dst, s.Passive), s.Epoch)
 }
 
 // Decode reads what Append wrote.
@@ -116,5 +122,5 @@ func (s *InboundSpec) Decode(d *Decoder) {
 	s.ExpiresMs = int64(d.Uvarint())
 	copy(s.KeyHash[:], d.Fixed(len(s.KeyHash)))
 	s.Region, s.RegionName, s.Link = RegionID(d.Uvarint()), d.String(), d.String()
-	s.Passive = d.Bool()
+	s.Passive, s.Epoch = d.Bool(), d.Uvarint()
 }

@@ -249,7 +249,14 @@ func (e *Engine) drained(ctx context.Context, from *model.InboundSpec, body []by
 	}
 	var err error
 	if asked {
-		a.Done, err = e.shippedUpTo(ctx, back.ID, a.Marks)
+		if a.Done, err = e.shippedUpTo(ctx, back.ID, a.Marks); err != nil {
+			return nil, err
+		}
+		st, err := e.status(ctx, back)
+		if err != nil {
+			return nil, err
+		}
+		a.Done = a.Done && st.Copying == 0
 	} else {
 		a.Marks, err = e.lastNumbers(ctx, back.ID)
 	}

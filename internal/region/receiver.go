@@ -43,7 +43,13 @@ func (e *Engine) answer(ctx context.Context, s *sender, op Op, body []byte) ([]b
 	case OpPassed:
 		return nil, e.passed(ctx, s.id, body)
 	case OpReport:
-		return nil, e.hear(s.id, body)
+		return model.AppendUvarint(nil, s.spec.Epoch), e.hear(s.id, body)
+	case OpPromote:
+		return nil, e.promoted(ctx, s.spec.Region)
+	case OpShipBack:
+		return nil, e.shipBack(ctx, s, body)
+	case OpFailBack:
+		return e.failBack(ctx, &s.spec)
 	case OpDigest, OpSums, OpFetch, OpDrained:
 		return e.tell(ctx, s, op, body)
 	default:
@@ -205,9 +211,13 @@ func (e *Engine) takeIn(ctx context.Context, from *model.InboundSpec, packed []b
 	if age := now.Sub(time.UnixMilli(b.ReadMs)); age > maxBatchAge || age < -maxClockLead {
 		return nil, model.Errorf(model.ErrUnavailable, "the message was read %v ago by the clock there: it is too old, or the clocks of the two regions differ", age.Round(time.Millisecond))
 	}
-	var all model.ApplyChangesResult
+	var all applied
+	if b.Epoch < from.Epoch {
+		all.Fenced = from.Epoch
+		return all.Append(nil), nil
+	}
 	for i := range b.Tables {
-		if err := e.takeInTable(ctx, from, &b.Tables[i], now, &all); err != nil {
+		if err := e.takeInTable(ctx, from, &b.Tables[i], now, &all.ApplyChangesResult); err != nil {
 			return nil, err
 		}
 	}

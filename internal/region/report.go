@@ -55,7 +55,17 @@ func (e *Engine) reportOnce(ctx context.Context, link model.ResourceID) {
 		return // who leads the tablets is not known: the next report comes soon
 	}
 	body := report{Changes: st.LagChanges, Bytes: st.LagBytes, Ms: uint64(st.Lag.Milliseconds()), Copying: uint64(st.Copying)}
-	_, _ = e.call(ctx, link, &st.Spec, OpReport, body.Append(nil)) // a link that is cut says so itself
+	raw, err := e.call(ctx, link, &st.Spec, OpReport, body.Append(nil))
+	if err != nil {
+		return // a link that is cut says so itself
+	}
+	var there epoch
+	if err := decode(raw, &there); err == nil && uint64(there) > st.Spec.Epoch {
+		err = e.fence(ctx, link, uint64(there))
+		if err != nil {
+			e.log.Warn("cannot note that the other region has taken over; trying again", "link", st.Name, "error", err)
+		}
+	}
 }
 
 // Local returns the links of which this node leads the first tablet, and how far

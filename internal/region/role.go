@@ -89,8 +89,11 @@ func (e *Engine) bringRoleTo(ctx context.Context, r *model.Resource, t *model.Ta
 		return err
 	}
 	s, err := e.strongState(ctx, r.ID, t)
-	if err != nil || s.Passive == want && (!want || s.Version != 0) {
+	if err != nil {
 		return err
+	}
+	if s.Passive == want && (s.Version >= r.Version || s.Version == 0 && !want) {
+		return nil // a tablet that knows nothing of the reader has no tables of it either
 	}
 	body := model.Role{Version: r.Version, Passive: want}
 	_, err = e.propose(ctx, &model.Command{Kind: model.CmdRole, Resource: r.ID, Slot: model.Slot(t.Lo), Body: body.Append(nil)})

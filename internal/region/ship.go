@@ -92,14 +92,28 @@ func (w *worker) send(j *job, b *batch) error {
 	if len(b.Tables) == 0 {
 		return nil
 	}
+	b.Epoch = j.spec.Epoch
 	packed, err := pack(b.Append(nil))
 	if err != nil {
 		return err
 	}
 	w.charge(j, len(packed))
-	_, err = w.call(j, OpApply, packed)
-	return err
+	raw, err := w.call(j, OpApply, packed)
+	if err != nil {
+		return err
+	}
+	var did applied
+	if err := decode(raw, &did); err != nil || did.Fenced == 0 {
+		return err
+	}
+	if err := w.engine.fence(w.ctx, j.link, did.Fenced); err != nil {
+		return err
+	}
+	return errHeld
 }
+
+// errHeld is why a link ships nothing after the other region has taken over.
+var errHeld = model.Errorf(model.ErrUnavailable, "the other region has taken over the writes; what was not shipped is kept here: weir region held shows it, weir region rejoin merges it")
 
 func (w *worker) call(j *job, op Op, body []byte) ([]byte, error) {
 	return w.engine.call(w.ctx, j.link, &j.spec, op, body)

@@ -80,7 +80,7 @@ func (e *Engine) Verify(ctx context.Context, name string, repair bool) error {
 	if v.filter, err = newFilter(&v.spec); err != nil {
 		return err
 	}
-	if v.spec.Paused || v.spec.Mode == model.LinkManual {
+	if v.spec.Paused || v.spec.Held || v.spec.Mode == model.LinkManual {
 		return model.Errorf(model.ErrValidation, "the link %s does not ship by itself now: its sides are not expected to be equal", name)
 	}
 	e.mu.Lock()

@@ -46,6 +46,11 @@ const (
 	OpSums    Op = 9  // the keys of a range with their sums
 	OpFetch   Op = 10 // records by key
 	OpDrained Op = 11 // how far has your link to us come?
+
+	// Of a failover.
+	OpPromote  Op = 12 // take the writes
+	OpShipBack Op = 13 // ship your tables to us, over a link of your own
+	OpFailBack Op = 14 // give us the writes
 )
 
 // maxWireBytes bounds a message, unpacked.
@@ -115,6 +120,52 @@ func (r *report) Decode(d *model.Decoder) {
 	r.Changes, r.Bytes, r.Ms, r.Copying = d.Uvarint(), d.Uvarint(), d.Uvarint(), d.Uvarint()
 }
 
+// backRequest asks for a link back.
+type backRequest struct {
+	Addr      string
+	Authority [16]byte
+	TokenHash [32]byte // of an invitation
+	Tables    []string
+}
+
+func (b *backRequest) Append(dst []byte) []byte {
+	dst = append(append(model.AppendString(dst, b.Addr), b.Authority[:]...), b.TokenHash[:]...)
+	dst = model.AppendUvarint(dst, uint64(len(b.Tables)))
+	for _, t := range b.Tables {
+		dst = model.AppendString(dst, t)
+	}
+	return dst
+}
+
+func (b *backRequest) Decode(d *model.Decoder) {
+	b.Addr = d.String()
+	copy(b.Authority[:], d.Fixed(len(b.Authority)))
+	copy(b.TokenHash[:], d.Fixed(len(b.TokenHash)))
+	for n := d.Count(); n > 0 && d.Err() == nil; n-- {
+		b.Tables = append(b.Tables, d.String())
+	}
+}
+
+// applied is the answer to a batch.
+type applied struct {
+	model.ApplyChangesResult
+	Fenced uint64 // a later epoch than the sender knew: nothing was taken in
+}
+
+func (a *applied) Append(dst []byte) []byte {
+	return model.AppendUvarint(a.ApplyChangesResult.Append(dst), a.Fenced)
+}
+
+func (a *applied) Decode(d *model.Decoder) {
+	a.ApplyChangesResult.Decode(d)
+	a.Fenced = d.Uvarint()
+}
+
+// epoch is the answer to a report.
+type epoch uint64
+
+func (e *epoch) Decode(d *model.Decoder) { *e = epoch(d.Uvarint()) }
+
 // tablesRequest names tables with their specs.
 type tablesRequest struct{ Tables []namedTable }
 
@@ -139,7 +190,8 @@ func (t *tablesRequest) Decode(d *model.Decoder) {
 
 // batch is changes of one or more tables, in order for each table.
 type batch struct {
-	ReadMs int64 // when they were read, by the sender's clock
+	ReadMs int64  // when they were read, by the sender's clock
+	Epoch  uint64 // that the sender knows
 	Tables []tableChanges
 }
 
@@ -149,7 +201,8 @@ type tableChanges struct {
 }
 
 func (b *batch) Append(dst []byte) []byte {
-	dst = model.AppendUvarint(model.AppendUvarint(dst, uint64(b.ReadMs)), uint64(len(b.Tables)))
+	dst = model.AppendUvarint(model.AppendUvarint(dst, uint64(b.ReadMs)), b.Epoch)
+	dst = model.AppendUvarint(dst, uint64(len(b.Tables)))
 	for i := range b.Tables {
 		t := &b.Tables[i]
 		dst = model.AppendChanges(model.AppendString(dst, t.Name), t.Changes)
@@ -158,7 +211,7 @@ func (b *batch) Append(dst []byte) []byte {
 }
 
 func (b *batch) Decode(d *model.Decoder) {
-	b.ReadMs = int64(d.Uvarint())
+	b.ReadMs, b.Epoch = int64(d.Uvarint()), d.Uvarint()
 	for n := d.Count(); n > 0 && d.Err() == nil; n-- {
 		t := tableChanges{Name: d.String()}
 		t.Changes = model.DecodeChanges(d)

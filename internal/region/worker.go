@@ -61,8 +61,12 @@ func (w *worker) run() {
 	retry, idle := firstRetry, idlePause
 	for w.ctx.Err() == nil {
 		j := w.current()
-		if j.spec.Paused {
-			w.engine.noteProblem(j.place, nil)
+		if j.spec.Paused || j.spec.Held {
+			var why error
+			if j.spec.Held {
+				why = errHeld
+			}
+			w.engine.noteProblem(j.place, why)
 			w.engine.sleep(w.ctx, superviseEvery)
 			continue
 		}

@@ -25,6 +25,9 @@ type RegionConfig struct {
 	// Week has the regions cut off from each other for a week in the middle of
 	// the run, which their clocks show and nobody waits for.
 	Week bool
+	// FailOver has the writes move to another region now and then, as planned or
+	// by force.
+	FailOver bool
 	// Settle waits at the end until no tombstone is left.
 	Settle bool
 	Log    io.Writer
@@ -37,6 +40,7 @@ type RegionReport struct {
 	Conflicts                                    uint64
 	Calls, Lost                                  int // requests over the wan, and those of them that were lost
 	Swept                                        int // regions that had no tombstone at the end
+	Planned, Forced                              int // failovers that were carried out
 	Compared                                     int // links whose sides were compared at the end
 	Failures                                     []string
 }
@@ -201,6 +205,10 @@ func (r *regionRun) trouble() error {
 			continue
 		}
 		w := r.worlds[r.rng.IntN(len(r.worlds))]
+		if r.cfg.FailOver && r.rng.IntN(2) == 0 {
+			r.failOver(w)
+			continue
+		}
 		var one Report
 		var err error
 		switch r.rng.IntN(6) {
@@ -276,6 +284,9 @@ func (r *regionRun) finish() error {
 		if err := w.healAll(); err != nil {
 			return err
 		}
+	}
+	if err := r.rejoin(); err != nil {
+		return err
 	}
 	if err := r.drain(); err != nil {
 		return err
@@ -365,6 +376,58 @@ func (r *regionRun) verify() error {
 				return fmt.Errorf("region %d compares %s: %+v", i, l.Name, v)
 			}
 			r.report.Compared++
+		}
+	}
+	return nil
+}
+
+// failOver moves the writes from a region to another, or by force to it. One
+// that fails is no failure of the run: links are cut, and nodes are down.
+func (r *regionRun) failOver(w *world) {
+	live := w.anyNode(r.rng)
+	forced := r.report.Planned > r.report.Forced
+	if live == nil {
+		return
+	}
+	ctx, cancel := contextFor(40 * time.Second)
+	defer cancel()
+	links, err := live.regions.List(ctx)
+	if err != nil || len(links) == 0 {
+		return
+	}
+	name := links[r.rng.IntN(len(links))].Name
+	if forced {
+		if _, err := live.regions.ForceOver(ctx, name); err == nil {
+			r.report.Forced++
+		}
+		return
+	}
+	if _, err := live.regions.FailOver(ctx, name); err == nil {
+		r.report.Planned++
+	}
+}
+
+// rejoin has every link that holds changes back ship them, when all senders have
+// heard who took over.
+func (r *regionRun) rejoin() error {
+	if !r.cfg.FailOver {
+		return nil
+	}
+	time.Sleep(20 * time.Second)
+	for _, w := range r.worlds {
+		err := retry(func() error {
+			ctx, cancel := contextFor(10 * time.Second)
+			defer cancel()
+			links, err := w.nodes[0].live.regions.List(ctx)
+			for i := 0; err == nil && i < len(links); i++ {
+				if links[i].Spec.Held {
+					err = w.nodes[0].live.regions.Rejoin(ctx, links[i].Name)
+				}
+			}
+			return err
+		})
+		if err != nil {
+			return err
 		}
 	}
 	return nil

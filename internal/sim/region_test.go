@@ -33,6 +33,19 @@ func TestTwoRegions(t *testing.T) {
 	}
 }
 
+// TestRegionsFailOver moves the writes between two clusters, as planned and by
+// force, while nodes crash and links are cut.
+func TestRegionsFailOver(t *testing.T) {
+	done := 0
+	for seed := *seedFrom; seed < *seedFrom+2; seed++ {
+		r := runRegions(t, seed, RegionConfig{Regions: 2, Nodes: 2, Tablets: 2, Length: *length, FailOver: true})
+		done += r.Planned + r.Forced
+	}
+	if done == 0 {
+		t.Error("no failover was carried out: the simulator is broken")
+	}
+}
+
 // TestRingOfRegions runs three clusters of which each ships to the next.
 func TestRingOfRegions(t *testing.T) {
 	runRegions(t, *seedFrom, RegionConfig{Regions: 3, Nodes: 1, Tablets: 1, Ring: true, Length: *length / 2})

@@ -1,0 +1,207 @@
+package region
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"weir.dev/weir/internal/model"
+)
+
+// pairUp makes two regions of which west is passive and both ship.
+func pairUp(east, west *town) {
+	east.createTable("orders")
+	east.link(west, Settings{Name: "to-west"})
+	east.caughtUp("to-west")
+	if err := west.engine().SetPassive(context.Background(), "from-east-to-west", true); err != nil {
+		east.t.Fatal(err)
+	}
+	west.link(east, Settings{Name: "to-east"})
+	west.caughtUp("to-east")
+}
+
+// TestPlannedFailover moves the writes to the other region and back while a
+// client writes all the time, to whichever takes it: no acknowledged write is
+// lost, and none is refused by both for a second.
+func TestPlannedFailover(t *testing.T) {
+	inTowns(t, func(t *testing.T, _ *fakeWire, east, west *town) {
+		ctx := context.Background()
+		pairUp(east, west)
+		acked, longest := map[string]string{}, time.Duration(0)
+		stop, done := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(done)
+			last := time.Now()
+			for i := 0; ; i++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				id := fmt.Sprint("k", i%50)
+				for _, w := range []*town{east, west} {
+					if w.tryPut("orders", id, fmt.Sprint(i)) == nil {
+						acked[id] = fmt.Sprint(i)
+						longest, last = max(longest, time.Since(last)), time.Now()
+						break
+					}
+				}
+				time.Sleep(3 * time.Millisecond)
+			}
+		}()
+		time.Sleep(time.Second)
+		s, err := east.engine().FailOver(ctx, "to-west")
+		if err != nil || s.Refused <= 0 || s.Refused > time.Second {
+			t.Errorf("%+v %v", s, err)
+		}
+		if err := east.tryPut("orders", "own", "x"); !refused(err) {
+			t.Errorf("the old primary takes a write: %v", err)
+		}
+		west.put("orders", "own", "y")
+		time.Sleep(2 * time.Second)
+		if s, err = west.engine().FailOver(ctx, "to-east"); err != nil || s.Refused > time.Second {
+			t.Errorf("back: %+v %v", s, err)
+		}
+		east.put("orders", "own", "z")
+		if err := west.tryPut("orders", "own", "x"); !refused(err) {
+			t.Errorf("west still takes a write: %v", err)
+		}
+		d, err := east.engine().TryFailOver(ctx, "to-west")
+		if err != nil || d.There.Refused <= 0 || d.Back.Refused <= 0 || d.Back.Refused > time.Second {
+			t.Errorf("drill: %+v %v", d, err)
+		}
+		east.put("orders", "own", "zz")
+		close(stop)
+		<-done
+		east.caughtUp("to-west")
+		if longest > time.Second {
+			t.Errorf("no region took a write for %v", longest)
+		}
+		for id, v := range acked {
+			if a, b := east.get("orders", id), west.get("orders", id); a != v || b != v {
+				t.Errorf("%s was acknowledged as %s and is %q and %q", id, v, a, b)
+			}
+		}
+		if v := east.verify("to-west", false); v.Found != 0 || v.Err != "" {
+			t.Errorf("%+v", v)
+		}
+	})
+}
+
+// TestPlannedFailoverMakesTheLinkBack fails over to a region that only took in
+// until then.
+func TestPlannedFailoverMakesTheLinkBack(t *testing.T) {
+	inTowns(t, func(t *testing.T, _ *fakeWire, east, west *town) {
+		ctx := context.Background()
+		east.createTable("orders")
+		east.put("orders", "k", "1")
+		east.link(west, Settings{Name: "to-west"})
+		east.caughtUp("to-west")
+		if _, err := east.engine().TryFailOver(ctx, "to-west"); err == nil || !strings.Contains(err.Error(), "link back") {
+			t.Errorf("a drill without a link back: %v", err)
+		}
+		if _, err := east.engine().FailOver(ctx, "to-west"); err != nil {
+			t.Fatal(err)
+		}
+		west.put("orders", "k", "2")
+		east.await("west ships back", func() bool { return east.get("orders", "k") == "2" })
+	})
+}
+
+// TestPlannedFailoverGivesUp has the link cut: writes go on where they were.
+func TestPlannedFailoverGivesUp(t *testing.T) {
+	inTowns(t, func(t *testing.T, wire *fakeWire, east, west *town) {
+		ctx := context.Background()
+		pairUp(east, west)
+		east.put("orders", "k", "1")
+		east.caughtUp("to-west")
+		wire.set(func() { wire.cut = true })
+		if _, err := east.engine().FailOver(ctx, "to-west"); err == nil {
+			t.Error("failed over through a cut link")
+		}
+		east.put("orders", "k", "2")
+		paused := true
+		if err := east.engine().Change(ctx, "to-west", &Change{Paused: &paused}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := east.engine().FailOver(ctx, "to-west"); err == nil || !strings.Contains(err.Error(), "paused") {
+			t.Errorf("a paused link: %v", err)
+		}
+	})
+}
+
+// TestForcedFailover loses the old primary for a while: the survivor says what
+// it lacks and takes over, the old one is fenced when it comes back, and what it
+// had not shipped is kept, shown, and merged when asked for.
+func TestForcedFailover(t *testing.T) {
+	inTowns(t, func(t *testing.T, wire *fakeWire, east, west *town) {
+		ctx := context.Background()
+		pairUp(east, west)
+		east.put("orders", "both", "1")
+		east.put("orders", "old", "1")
+		east.caughtUp("to-west")
+		time.Sleep(5 * time.Second)
+		wire.set(func() { wire.cut = true })
+		time.Sleep(100 * time.Millisecond)
+		east.put("orders", "both", "unshipped")
+		east.put("orders", "new", "unshipped")
+		if _, err := west.engine().ForceOver(ctx, "nobody"); err == nil {
+			t.Error("nobody fails over")
+		}
+		s, err := west.engine().ForceOver(ctx, "to-east")
+		if err != nil || s.Epoch != 1 || s.Lost.At.IsZero() {
+			t.Fatalf("%+v %v", s, err)
+		}
+		time.Sleep(time.Second)
+		west.put("orders", "both", "2")
+		wire.set(func() { wire.cut = false })
+		east.await("the old primary is fenced", func() bool { return refused(east.tryPut("orders", "probe", "x")) })
+		east.await("it says why it does not ship", func() bool {
+			st, err := east.engine().Describe(ctx, "to-west")
+			return err == nil && st.Spec.Held && st.Problem == errHeld.Error()
+		})
+		var held []string
+		err = east.engine().EachHeld(ctx, "to-west", 100, func(table, key string, c *model.LoggedChange) error {
+			held = append(held, table+key)
+			return nil
+		})
+		if err != nil || len(held) < 2 {
+			t.Errorf("%v are held: %v", held, err)
+		}
+		if west.get("orders", "new") != "" {
+			t.Error("what the old primary had not shipped was merged by itself")
+		}
+		west.put("orders", "later", "3")
+		east.await("the new primary ships to the old one", func() bool { return east.get("orders", "later") == "3" })
+		if _, err := east.engine().FailOver(ctx, "to-west"); err == nil || !strings.Contains(err.Error(), "rejoin") {
+			t.Errorf("a fenced region fails over: %v", err)
+		}
+		if err := east.engine().Rejoin(ctx, "to-west"); err != nil {
+			t.Fatal(err)
+		}
+		east.caughtUp("to-west")
+		west.await("the unshipped write without a rival is merged", func() bool { return west.get("orders", "new") == "unshipped" })
+		if got := west.get("orders", "both"); got != "2" {
+			t.Errorf("the later write of the new primary became %q", got)
+		}
+		lost := 0
+		err = west.engine().EachConflict(ctx, func(_ model.TabletID, _, _ string, c *model.Conflict) error {
+			if strings.Contains(string(c.Loser.Item), "unshipped") {
+				lost++
+			}
+			return nil
+		})
+		if err != nil || lost != 1 {
+			t.Errorf("%d losers are kept: %v", lost, err)
+		}
+		if err := east.tryPut("orders", "x", "x"); !refused(err) {
+			t.Errorf("rejoined, the old primary takes writes: %v", err)
+		}
+		if _, err := west.engine().FailOver(ctx, "to-east"); err != nil {
+			t.Errorf("failback: %v", err)
+		}
+		east.put("orders", "home", "again")
+	})
+}
