@@ -31,7 +31,7 @@ func (s *scale) streamPart() error {
 	times := s.recordKiB * 1024 / load.RecordBytes
 	s.printf("\nRecords of about %d KiB in %d shards, PutRecords of 500, %d clients.\n", s.recordKiB, len(shards), streamClients)
 	s.table("GiB of records", "records", "records/s", "MiB/s", "memory", "disk", "restart after SIGKILL", "memory then",
-		"batches/s at the tail", "beside laggards", "age of a record at the tail, p50 and p99", "beside laggards", "the laggards read")
+		"records/s at the tail", "beside laggards", "age of a record at the tail, p50 and p99", "beside laggards", "the laggards read")
 	var have int64
 	for _, gib := range s.gib {
 		want := int64(gib*(1<<20))/int64(s.recordKiB) - have
