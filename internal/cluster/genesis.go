@@ -19,13 +19,15 @@ import (
 const DefaultTablets = 6
 
 // Genesis writes the first state of a new cluster, of which node is the only
-// member, unless it is there already: tablet 0 with the catalog, and the data
-// tablets with equal shares of the slots. Every tablet's log starts after
+// member, once: tablet 0 with the catalog, and the data tablets with equal shares
+// of the slots. A first node that has given its tablets away since, the
+// catalog's among them, must not found the cluster again. Every tablet's log starts after
 // index 1, so that a replica without state can only be filled by a snapshot.
 func Genesis(db *storage.DB, j *journal.Journal, clusterID string, node model.Node, tablets int) error {
-	_, exists, err := db.View().Get(keys.Applied(model.CatalogTablet))
-	if err != nil || exists {
-		return err
+	for _, key := range [][]byte{keys.Founded(), keys.Applied(model.CatalogTablet)} {
+		if _, exists, err := db.View().Get(key); err != nil || exists {
+			return err
+		}
 	}
 	voters := []model.NodeID{node.ID}
 	c := &model.Catalog{ClusterID: clusterID, Version: 1, NextID: 1, Nodes: []model.Node{node}, Settings: model.ClusterSettings{ReplaceAfterMs: model.DefaultReplaceAfterMs}, Tablets: []model.Tablet{{ID: model.CatalogTablet, Voters: voters}}}
@@ -37,6 +39,7 @@ func Genesis(db *storage.DB, j *journal.Journal, clusterID string, node model.No
 	}
 	b := db.NewBatch()
 	machine.Genesis(b, c)
+	b.Set(keys.Founded(), nil)
 	first := tablet.Applied{Index: 1, Term: 1, Conf: tablet.Members{Voters: voters}}
 	var writes []journal.Write
 	for _, t := range c.Tablets {

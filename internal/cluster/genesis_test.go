@@ -81,3 +81,30 @@ func TestGenesisInterrupted(t *testing.T) {
 		}
 	})
 }
+
+// TestGenesisOnce: a first node whose replica of the catalog was moved to other
+// nodes does not found its cluster again when it is started.
+func TestGenesisOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first := model.Node{ID: 1, PeerAddr: address(1)}
+		d := disk{CrashableFS: storage.NewCrashableFS()}
+		d.open(t)
+		defer d.close(t)
+		if err := Genesis(d.db, d.journal, testCluster, first, 3); err != nil {
+			t.Fatal(err)
+		}
+		b := d.db.NewBatch()
+		lo, hi := keys.TabletSpan(model.CatalogTablet)
+		b.DeleteRange(lo, hi)
+		if err := b.Commit(); err != nil {
+			t.Fatal(err)
+		}
+		b.Close()
+		if err := Genesis(d.db, d.journal, testCluster, first, 3); err != nil {
+			t.Fatal(err)
+		}
+		if _, again, err := d.db.View().Get(keys.Applied(model.CatalogTablet)); again || err != nil {
+			t.Errorf("the cluster was founded again: %v", err)
+		}
+	})
+}

@@ -15,6 +15,9 @@ const replicationFactor = 3
 type sight struct {
 	up   func(model.NodeID) bool // it answers and holds some of the catalog already
 	gone func(model.NodeID) bool // it has been away for longer than the cluster waits
+	// empty tells of a node that leaves that it is a member of no data tablet any
+	// more.
+	empty func(model.NodeID) bool
 }
 
 // takes reports whether a node is to hold voters: it stays, and it is not
@@ -32,7 +35,8 @@ func (s *sight) takes(n *model.Node) bool { return !n.Draining && !n.ReadOnly &&
 // Voters are added up to an odd number: with two nodes the second is a learner,
 // because two voters would be down when either is.
 //
-// The catalog is held by every node, and everything by a read-only one.
+// The catalog is held by every node, by one that leaves until it holds nothing
+// else; and everything by a read-only one.
 func wanted(c *model.Catalog, t *model.Tablet, see sight) (voters, learners []model.NodeID) {
 	p := newPlacing(c, see)
 	var spare []model.NodeID // voters on nodes that they should leave
@@ -136,7 +140,11 @@ func (p *placing) learners(t *model.Tablet, voters, free []model.NodeID) (learne
 	}
 	for i := range p.catalog.Nodes {
 		n := &p.catalog.Nodes[i]
-		stays := !n.Leaving && (t.ID == model.CatalogTablet || n.ReadOnly && !n.Draining)
+		stays := !n.Leaving && n.ReadOnly && !n.Draining
+		if t.ID == model.CatalogTablet { // the last that a node gives away: it needs it for the others
+			has := slices.Contains(t.Voters, n.ID) || slices.Contains(t.Learners, n.ID)
+			stays = !n.Leaving || has && !p.see.empty(n.ID)
+		}
 		if stays && !holds(n.ID) {
 			learners = append(learners, n.ID)
 		}

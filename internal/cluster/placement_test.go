@@ -39,9 +39,15 @@ func zone(z string) func(n *model.Node) {
 	return func(n *model.Node) { n.Zone = z }
 }
 
-// seen is a sight in which these are down, and those gone for good.
-func seen(down, gone []model.NodeID) sight {
+// seen is a sight in which these are down, and those gone for good; memberships
+// follow the catalog at once.
+func seen(c *model.Catalog, down, gone []model.NodeID) sight {
 	return sight{
+		empty: func(id model.NodeID) bool {
+			return !slices.ContainsFunc(c.Tablets, func(t model.Tablet) bool {
+				return t.ID != model.CatalogTablet && (slices.Contains(t.Voters, id) || slices.Contains(t.Learners, id))
+			})
+		},
 		up:   func(id model.NodeID) bool { return !slices.Contains(down, id) && !slices.Contains(gone, id) },
 		gone: func(id model.NodeID) bool { return slices.Contains(gone, id) },
 	}
@@ -74,7 +80,9 @@ func TestWanted(t *testing.T) {
 		{"a voter is lost, catalog", catalogOf(4, full...), 0, ids(1, 3, 4), ids(2), nil, ids(2)},
 		{"a voter is lost and nobody can take its place", catalogOf(3, full...), 1, ids(1, 2, 3), nil, nil, ids(2)},
 		{"a voter is lost, and its node is to leave", with(catalogOf(3, full...), leaves, 2), 1, ids(1, 3), nil, nil, ids(2)},
-		{"a node leaves, catalog", with(catalogOf(4, full...), leaves, 2), 0, ids(1, 3, 4), nil, nil, nil},
+		{"a node leaves, catalog: it goes last", with(catalogOf(4, full...), leaves, 2), 0, ids(1, 3, 4), ids(2), nil, nil},
+		{"a node leaves that holds nothing else, catalog", with(catalogOf(4, ids(1, 2, 3), ids(1, 3, 4)), leaves, 2), 0, ids(1, 3, 4), nil, nil, nil},
+		{"a node has left, catalog: it does not come back", with(catalogOf(4, ids(1, 3, 4), ids(1, 2, 3)), leaves, 2), 0, ids(1, 3, 4), nil, nil, nil},
 		{"a node leaves, and who could take its place is down", with(catalogOf(4, full...), leaves, 2), 1, ids(1, 2, 3), nil, ids(4), nil},
 		{"a node leaves, and who could take its place is lost", with(catalogOf(4, full...), leaves, 2), 1, ids(1, 3), nil, nil, ids(4)},
 		{"a node drains", with(catalogOf(4, full...), drains, 2), 1, ids(1, 3, 4), nil, nil, nil},
@@ -86,7 +94,7 @@ func TestWanted(t *testing.T) {
 		{"a zone that holds none yet", with(with(catalogOf(4, ids(1), ids(1)), zone("a"), 1, 2), zone("b"), 3), 1, ids(1, 3, 4), nil, nil, nil},
 		{"two zones for three voters", with(with(catalogOf(4, ids(1), ids(1)), zone("a"), 1, 2), zone("b"), 3, 4), 1, ids(1, 2, 3), nil, nil, nil},
 	} {
-		voters, learners := wanted(c.catalog, &c.catalog.Tablets[c.tablet], seen(c.down, c.gone))
+		voters, learners := wanted(c.catalog, &c.catalog.Tablets[c.tablet], seen(c.catalog, c.down, c.gone))
 		if !slices.Equal(voters, c.voters) || !slices.Equal(learners, c.learners) {
 			t.Errorf("%s: voters %d, learners %d, want %d and %d", c.name, voters, learners, c.voters, c.learners)
 		}
@@ -128,8 +136,8 @@ func TestPlacementSettles(t *testing.T) {
 	for _, nodes := range []int{1, 2, 3, 4, 5, 7} {
 		name := fmt.Sprintf("%d nodes", nodes)
 		c := catalogOf(nodes, ids(1), ids(1), ids(1), ids(1), ids(1), ids(1), ids(1))
-		settle(t, name, c, seen(nil, nil))
-		checkPlaces(t, name, c, seen(nil, nil))
+		settle(t, name, c, seen(c, nil, nil))
+		checkPlaces(t, name, c, seen(c, nil, nil))
 	}
 }
 
@@ -217,7 +225,7 @@ func TestPlacementRandom(t *testing.T) {
 			case 5:
 				gone = nil
 			}
-			see, name := seen(nil, gone), fmt.Sprintf("seed %d, step %d", seed, step)
+			see, name := seen(c, nil, gone), fmt.Sprintf("seed %d, step %d", seed, step)
 			settle(t, name, c, see)
 			checkPlaces(t, name, c, see)
 			c.Nodes = slices.DeleteFunc(c.Nodes, func(n model.Node) bool {

@@ -13,7 +13,7 @@ import (
 // the catalog's leader also decides what is wanted, lets nodes leave, and
 // removes the data of deleted resources.
 func (n *Node) keepPlaces() {
-	p := &places{node: n, absent: map[model.NodeID]time.Time{}}
+	p := &places{node: n, absent: map[model.NodeID]time.Time{}, empty: map[model.NodeID]bool{}}
 	for round := 1; n.sleep(n.opts.HousekeepingEvery); round++ {
 		n.steer()
 		if r := n.replica(model.CatalogTablet); r != nil && r.leads.Load() {
@@ -21,6 +21,7 @@ func (n *Node) keepPlaces() {
 			n.removeDeleted()
 		} else {
 			clear(p.absent)
+			clear(p.empty)
 		}
 		if round%strayRounds == 0 {
 			n.dropStrays()
@@ -51,6 +52,7 @@ func (n *Node) steer() {
 type places struct {
 	node   *Node
 	absent map[model.NodeID]time.Time // since when members have not answered, as this leader saw it
+	empty  map[model.NodeID]bool      // nodes that leave, and had nothing but the catalog at the last look at all
 }
 
 // How many rounds of housekeeping pass between two looks at the whole cluster,
@@ -93,7 +95,7 @@ func (p *places) place(improving bool) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	status := n.Status(ctx)
-	n.letLeave(status)
+	p.letLeave(status)
 	if improvable && atRest(status) {
 		n.setPlaces(better.ID, better.Voters, better.Learners)
 	}
@@ -131,6 +133,7 @@ func (p *places) look() (see sight, ok bool) {
 	}
 	patience := time.Duration(n.Catalog().Settings.ReplaceAfterMs) * time.Millisecond
 	see.up = func(id model.NodeID) bool { return s.Active[id] && s.Matched[id] > 0 }
+	see.empty = func(id model.NodeID) bool { return p.empty[id] }
 	see.gone = func(id model.NodeID) bool {
 		since, absent := p.absent[id]
 		return absent && patience > 0 && now.Sub(since) >= patience
@@ -150,10 +153,25 @@ func atRest(s *ClusterStatus) bool {
 }
 
 // letLeave ends the membership of nodes that are to leave, when every tablet is
-// settled without them.
-func (n *Node) letLeave(s *ClusterStatus) {
+// settled without them; the catalog's goes last.
+func (p *places) letLeave(s *ClusterStatus) {
+	n := p.node
+	clear(p.empty)
 	for _, m := range n.Catalog().Nodes {
-		if !m.Leaving || slices.ContainsFunc(s.Tablets, func(t TabletView) bool { return t.Leader == 0 || !t.Settled || t.Members.Has(m.ID) }) {
+		if !m.Leaving {
+			continue
+		}
+		involves := func(t *TabletView) bool { return t.Leader == 0 || !t.Settled || t.Members.Has(m.ID) }
+		catalog := false
+		p.empty[m.ID] = true
+		for i := range s.Tablets {
+			if t := &s.Tablets[i]; t.ID == model.CatalogTablet {
+				catalog = involves(t)
+			} else if involves(t) {
+				p.empty[m.ID] = false
+			}
+		}
+		if catalog || !p.empty[m.ID] {
 			continue
 		}
 		op := model.CatalogOp{Kind: model.OpRemoveNode, Node: model.Node{ID: m.ID}}

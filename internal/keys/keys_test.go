@@ -101,6 +101,7 @@ func TestGolden(t *testing.T) {
 		{"item", "640000000000000007123469016100ff62000102017cd4ff0001", `d/r7/s1234/item/S"a\x00b"/N"-42"`, AppendItem(nil, 7, 0x1234, rest)},
 		{"binary item", "6400000000000000071234690300ffff0001", `d/r7/s1234/item/B00ff`, AppendItem(nil, 7, 0x1234, AppendValue(nil, model.BytesValue([]byte{0, 255})))},
 		{"applied", "74000000000000000361", "t/t3/applied", Applied(3)},
+		{"founded", "6e47", "n/founded", Founded()},
 		{"dedupe", "7400000000000000034400000005000000000000000900000001", "t/t3/dedupe/5/9.1", AppendDedupe(nil, 3, 5, 9, 1)},
 		{"dropped", "740000000000000003580000000000000007", "t/t3/dropped/r7", Dropped(3, 7)},
 		{"catalog", "740000000000000000636e0000000000000009", "t/t0/catalog/'n'/9", Catalog('n', 9)},

@@ -1,6 +1,7 @@
 package keys
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"strings"
@@ -33,6 +34,9 @@ func String(key []byte) string {
 	}
 	if len(key) >= tabletKeySize && key[0] == tabletSpace {
 		return tabletString(key)
+	}
+	if bytes.Equal(key, Founded()) {
+		return "n/founded"
 	}
 	return fmt.Sprintf("unknown/%x", key)
 }

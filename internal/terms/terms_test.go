@@ -32,7 +32,7 @@ func TestNoTerms(t *testing.T) {
 	var none *Terms
 	none.Wrote(1, 2, model.LevelAll)
 	none.ReadAt(1, 2, time.Second)
-	if none.Asked() != model.LevelQuorum || none.Lag() != 0 || none.Least(1) != 0 {
+	if none.Asked() != model.LevelAsync || none.Lag() != 0 || none.Least(1) != 0 {
 		t.Error("no terms ask for something")
 	}
 }
