@@ -113,6 +113,10 @@ func (c *conn) dispatch(kind frameKind, payload []byte, owned bool) error {
 	switch kind {
 	case framePing, frameVoid:
 		return nil
+	case frameRefuse: // who dialled found that this node is not what it should be
+		err := decodeRefusal(payload)
+		c.t.refused(err)
+		return err
 	case frameRaft:
 		tablet := model.TabletID(d.Uvarint())
 		msg, err := decodeRaft(d.Rest())

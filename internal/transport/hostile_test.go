@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -220,4 +221,30 @@ func TestImpostorAnswers(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantError(t, err, "answers at the address of "+model.NodeID(2).String())
+}
+
+// TestSilentCopyIsTold: a node on an older copy of its directory that has nothing
+// to send learns it from whoever dials it.
+func TestSilentCopyIsTold(t *testing.T) {
+	w := newWorld(t)
+	told := make(chan error, 8)
+	w.start(2, newRecorder(), func(o *Options) {
+		o.Incarnation = 2<<24 + 9
+		o.Refused = func(err *RefusedError) { told <- err }
+	})
+	a := w.start(1, newRecorder(), func(o *Options) {
+		o.Known = func(model.NodeID) model.Start { return 3<<24 + 1 }
+		o.Refused = func(err *RefusedError) { t.Errorf("the node that dialled was refused: %v", err) }
+	})
+	if _, err := call(a, 2, []byte("anybody there?"), time.Second); err == nil {
+		t.Error("the copy answers calls")
+	}
+	select {
+	case err := <-told:
+		if !strings.Contains(err.Error(), "older copy") {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("it was not told")
+	}
 }

@@ -112,9 +112,14 @@ func (p *peer) unreachable(cause error) {
 	for _, e := range ended {
 		e.finish()
 	}
-	var refused *RefusedError
-	if errors.As(cause, &refused) && refused.Final() && p.t.opts.Refused != nil {
-		p.t.opts.Refused(refused)
+	p.t.refused(cause)
+}
+
+// refused tells the owner when another node has refused this one for good.
+func (t *TCP) refused(cause error) {
+	var r *RefusedError
+	if errors.As(cause, &r) && r.Final() && t.opts.Refused != nil {
+		t.opts.Refused(r)
 	}
 }
 

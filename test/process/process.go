@@ -301,7 +301,12 @@ func (n *Node) Wait(most time.Duration) int {
 	select {
 	case <-n.exited:
 	case <-time.After(most):
-		n.t.Fatalf("%s has not ended after %v", n.opts.Name, most)
+		n.Signal(syscall.SIGQUIT) // what it is doing, into its log
+		select {
+		case <-n.exited:
+		case <-time.After(5 * time.Second):
+		}
+		n.t.Fatalf("%s has not ended after %v; it was doing:\n%s", n.opts.Name, most, n.LogTail(400))
 	}
 	return n.code
 }
