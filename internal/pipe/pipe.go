@@ -128,16 +128,6 @@ func (e *Engine) assign() {
 	}
 }
 
-// sleep waits for d, and up to 0.1 ms more so that workers do not move in
-// step; false when ctx has ended.
 func (e *Engine) sleep(ctx context.Context, d time.Duration) bool {
-	due := make(chan struct{})
-	t := e.clock.AfterFunc(d+time.Duration(e.rand.IntN(int(100*time.Microsecond))), func() { close(due) })
-	defer t.Stop()
-	select {
-	case <-due:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+	return base.Sleep(ctx, e.clock, e.rand, d)
 }

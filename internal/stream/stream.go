@@ -80,27 +80,13 @@ func (e *Engine) Close() {
 
 // every repeats a round until Close.
 func (e *Engine) every(pause time.Duration, round func([]*service.Stream)) {
-	for e.sleep(pause) {
+	for base.Sleep(e.ctx, e.clock, e.rand, pause) {
 		all, err := e.service.Streams()
 		if err != nil {
 			e.log.Error("cannot read the streams", "error", err)
 			continue
 		}
 		round(all)
-	}
-}
-
-// sleep waits for d, and up to 0.1 ms more so that nodes do not move in step;
-// false when the engine is to stop.
-func (e *Engine) sleep(d time.Duration) bool {
-	due := make(chan struct{})
-	t := e.clock.AfterFunc(d+time.Duration(e.rand.IntN(int(100*time.Microsecond))), func() { close(due) })
-	defer t.Stop()
-	select {
-	case <-due:
-		return true
-	case <-e.ctx.Done():
-		return false
 	}
 }
 
