@@ -257,15 +257,20 @@ func (f *regionFlags) conflicts() error {
 	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
 	fmt.Fprint(w, "CONFLICT\tTABLE\tKEY\tWRITTEN\tBY\tWHAT LOST\n")
 	for _, c := range all {
-		lost := "a delete"
-		if !c.Deleted {
-			text, err := json.Marshal(c.Item)
-			if err != nil {
-				return err
-			}
-			lost = string(text)
+		lost, err := written(c.Deleted, c.Item)
+		if err != nil {
+			return err
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", c.Tablet+"/"+strconv.FormatUint(c.Number, 10), c.Table, c.Key, c.Written.UTC().Format(time.RFC3339), c.By, lost)
 	}
 	return w.Flush()
+}
+
+// written is in words what a change wrote.
+func written(deleted bool, item any) (string, error) {
+	if deleted {
+		return "a delete", nil
+	}
+	text, err := json.Marshal(item)
+	return string(text), err
 }

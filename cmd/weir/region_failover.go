@@ -107,13 +107,9 @@ func (f *regionFlags) held(name string) error {
 	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
 	fmt.Fprint(w, "TABLE\tKEY\tWRITTEN\tWHAT\n")
 	for _, h := range all {
-		what := "a delete"
-		if !h.Deleted {
-			text, err := json.Marshal(h.Item)
-			if err != nil {
-				return err
-			}
-			what = string(text)
+		what, err := written(h.Deleted, h.Item)
+		if err != nil {
+			return err
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", h.Table, h.Key, h.Written.Format(time.RFC3339), what)
 	}

@@ -76,16 +76,10 @@ func (c *console) listHeld(ctx context.Context, r *http.Request, _ []byte) (any,
 	list := []HeldChange{}
 	err := c.regions.EachHeld(ctx, r.PathValue("name"), maxHeldShown, func(table, key string, l *model.LoggedChange) error {
 		one := HeldChange{Table: table, Key: key, Deleted: l.Delete, Written: l.Version.Stamp.Time().UTC()}
-		if !l.Delete {
-			d := model.NewDecoder(l.Item)
-			item := model.DecodeItem(d)
-			if err := d.Done(); err != nil {
-				return err
-			}
-			one.Item = plain(model.MapValue(item))
-		}
+		var err error
+		one.Item, err = shownItem(&l.Change)
 		list = append(list, one)
-		return nil
+		return err
 	})
 	return list, err
 }

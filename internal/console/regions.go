@@ -286,18 +286,22 @@ func (c *console) listConflicts(ctx context.Context, _ *http.Request, _ []byte) 
 		if id := l.Loser.Version.Region; id != 0 {
 			one.By = regionID(id)
 		}
-		if !l.Loser.Delete {
-			d := model.NewDecoder(l.Loser.Item)
-			item := model.DecodeItem(d)
-			if err := d.Done(); err != nil {
-				return err
-			}
-			one.Item = plain(model.MapValue(item))
-		}
+		var err error
+		one.Item, err = shownItem(&l.Loser)
 		list = append(list, one)
-		return nil
+		return err
 	})
 	return list, err
+}
+
+// shownItem is the item of a change as JSON; nil for a delete.
+func shownItem(c *model.Change) (any, error) {
+	if c.Delete {
+		return nil, nil
+	}
+	d := model.NewDecoder(c.Item)
+	item := model.DecodeItem(d)
+	return plain(model.MapValue(item)), d.Done()
 }
 
 // plain is a value as JSON without the names of its types; bytes and sets are
