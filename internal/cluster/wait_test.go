@@ -154,7 +154,11 @@ func TestWaitOfALeaderThatIsReplaced(t *testing.T) {
 		go func() { results <- lead.receive(1, 5, 20*time.Second) }()
 		time.Sleep(time.Second)
 		held := lead.replica(1)
-		held.lane.do(held, func(t *tablet.Tablet) { t.TransferLeader(next.id) })
+		held.lane.do(held, func(tab *tablet.Tablet) {
+			if !tab.HandOver(next.id) {
+				t.Error("it did not hand over")
+			}
+		})
 		time.Sleep(100 * time.Millisecond)
 		if err := next.propose(sendCommand(2, 5, "m")); err != nil {
 			t.Fatal(err)

@@ -13,7 +13,7 @@ import (
 
 // ErrOnlyHere comes with a result and an index: the leader has the command on
 // its disk, and a majority may not have it yet. It can be lost with the
-// leadership, within the bound of Config.AsyncBound.
+// leadership, within Async.Bound.
 var ErrOnlyHere = errors.New("the leader has it, and perhaps not yet a majority")
 
 // Async is what a tablet asks of its node for commands at model.LevelAsync.

@@ -105,7 +105,7 @@ func (t *Tablet) HandOver(to model.NodeID) bool {
 		return false
 	}
 	t.handOver = t.ticks + handOverPause
-	t.TransferLeader(to)
+	t.rn.TransferLeader(uint64(to))
 	return true
 }
 

@@ -200,9 +200,6 @@ func (t *Tablet) Tick() {
 // Campaign makes the replica stand for election at once.
 func (t *Tablet) Campaign() { _ = t.rn.Campaign() } // refused only when it could not win anyway
 
-// TransferLeader makes the leader hand over to a voter.
-func (t *Tablet) TransferLeader(to model.NodeID) { t.rn.TransferLeader(uint64(to)) }
-
 // Step takes a message from another replica. Messages that make no sense in
 // the current state are dropped, as the network might have done.
 //

@@ -58,8 +58,7 @@ func (t *TCP) greet(ctx context.Context, raw net.Conn, to model.NodeID, what pur
 	}
 	if err := t.checkAnswer(&answer, to); err != nil {
 		if t.isCopy(&answer) { // it may have nothing to say, and so never hear of it
-			refused := refuse(refuseCopy, "the cluster knows of a later start of node %v: its data directory is an older copy", to)
-			_, _ = tc.Write(appendFrame(nil, frameRefuse, refused.append(nil)))
+			_, _ = tc.Write(appendFrame(nil, frameRefuse, refuseOldCopy(to).append(nil)))
 			linger(tc, w)
 		}
 		return nil, err

@@ -132,9 +132,15 @@ func (t *TCP) check(h *hello, certified model.NodeID) *RefusedError {
 	case h.node == t.id.node || !t.opts.Allow(h.node):
 		return refuse(refuseMember, "node %v is not a member of this cluster, as far as this node knows", h.node)
 	case t.isCopy(h):
-		return refuse(refuseCopy, "the cluster knows of a later start of node %v: its data directory is an older copy", h.node)
+		return refuseOldCopy(h.node)
 	}
 	return nil
+}
+
+// refuseOldCopy tells a node that it was started from a copy of its directory;
+// either end of a connection may find out.
+func refuseOldCopy(node model.NodeID) *RefusedError {
+	return refuse(refuseCopy, "the cluster knows of a later start of node %v: its data directory is an older copy", node)
 }
 
 // checkAnswer decides on the accepting node's hello.
