@@ -176,25 +176,37 @@ await app.listen({ host: process.argv[2], port: Number(process.argv[3]) });
 `
 
 func fauxqs(b *bench) *system {
+	return queueEmulator(b, "fauxqs", fauxqsVersion, "fauxqs "+fauxqsVersion+" (SQS emulator), in memory: not durable", "serve.mjs", fauxqsProgram)
+}
+
+// queueEmulator is a package of npm that a short program serves.
+func queueEmulator(b *bench, name, version, settings, file, program string) *system {
 	var dir string
 	return &system{
-		name: "fauxqs", nodes: []int{1},
-		settings: "fauxqs " + fauxqsVersion + " (SQS emulator), in memory: not durable",
+		name: name, nodes: []int{1}, settings: settings,
 		install: func() (err error) {
-			if dir, err = b.npm("fauxqs", fauxqsVersion); err != nil {
+			if dir, err = b.npm(name, version); err != nil {
 				return err
 			}
-			return os.WriteFile(filepath.Join(dir, "serve.mjs"), []byte(fauxqsProgram), 0o600)
+			return os.WriteFile(filepath.Join(dir, file), []byte(program), 0o600)
 		},
 		start: func(home string, _ int) (*running, error) {
-			return startEmulator("fauxqs", home, func(host, port string) []string {
-				return []string{filepath.Join(dir, "serve.mjs"), host, port}
+			return startEmulator(name, home, func(host, port string) []string {
+				return []string{filepath.Join(dir, file), host, port}
 			}, false, true)
 		},
 	}
 }
 
 func startEmulator(name, home string, args func(host, port string) []string, tables, queues bool) (*running, error) {
+	r, err := startOne(name, home, nil, func(host, port string) []string { return append([]string{"node"}, args(host, port)...) })
+	aws := load.AWS{Addrs: r.addrs, Credentials: credentials, Invocation: true}
+	r.prepare = func() error { return prepareAWS(r, aws, tables, queues) }
+	return r, err
+}
+
+// startOne starts one process and waits for the port that it was told.
+func startOne(name, home string, env []string, command func(host, port string) []string) (*running, error) {
 	r := &running{}
 	addrs, err := proc.FreePorts(1)
 	if err != nil {
@@ -202,12 +214,11 @@ func startEmulator(name, home string, args func(host, port string) []string, tab
 	}
 	r.addrs = addrs
 	host, port, _ := strings.Cut(addrs[0], ":")
-	p, err := proc.Start(name, home, nil, "node", args(host, port)...)
+	args := command(host, port)
+	p, err := proc.Start(name, home, env, args[0], args[1:]...)
 	if err != nil {
 		return r, err
 	}
 	r.procs = append(r.procs, p)
-	aws := load.AWS{Addrs: addrs, Credentials: credentials, Invocation: true}
-	r.prepare = func() error { return prepareAWS(r, aws, tables, queues) }
 	return r, p.WaitPort(addrs[0])
 }

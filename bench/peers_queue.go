@@ -54,25 +54,14 @@ func redis(b *bench) *system {
 			return err
 		},
 		start: func(dir string, _ int) (*running, error) {
-			r := &running{}
-			addrs, err := proc.FreePorts(1)
-			if err != nil {
-				return r, err
-			}
-			r.addrs = addrs
-			host, port, _ := strings.Cut(addrs[0], ":")
 			data := filepath.Join(dir, "data")
 			if err := os.MkdirAll(data, 0o755); err != nil {
-				return r, err
+				return &running{}, err
 			}
-			p, err := proc.Start("redis", dir, []string{"LD_LIBRARY_PATH=" + filepath.Join(root, "usr/lib/x86_64-linux-gnu")},
-				filepath.Join(root, "usr/bin/redis-server"), "--bind", host, "--port", port, "--dir", data,
-				"--save", "", "--appendonly", "yes", "--appendfsync", "always")
-			if err != nil {
-				return r, err
-			}
-			r.procs = append(r.procs, p)
-			return r, p.WaitPort(addrs[0])
+			return startOne("redis", dir, []string{"LD_LIBRARY_PATH=" + filepath.Join(root, "usr/lib/x86_64-linux-gnu")}, func(host, port string) []string {
+				return []string{filepath.Join(root, "usr/bin/redis-server"), "--bind", host, "--port", port, "--dir", data,
+					"--save", "", "--appendonly", "yes", "--appendfsync", "always"}
+			})
 		},
 	}
 }
@@ -192,21 +181,11 @@ func elasticmq(b *bench) *system {
 			return err
 		},
 		start: func(home string, _ int) (*running, error) {
-			r := &running{}
-			addrs, err := proc.FreePorts(1)
-			if err != nil {
-				return r, err
-			}
-			r.addrs = addrs
-			host, port, _ := strings.Cut(addrs[0], ":")
-			p, err := proc.Start("elasticmq", home, nil, "java", "--add-opens", "java.base/java.util.regex=ALL-UNNAMED", "-Xmx2g",
-				"-Drest-sqs.bind-hostname="+host, "-Drest-sqs.bind-port="+port,
-				"-jar", filepath.Join(dir, "node_modules/elasticmq/elasticmq-server-"+elasticmqVersion+".jar"))
-			if err != nil {
-				return r, err
-			}
-			r.procs = append(r.procs, p)
-			return r, p.WaitPort(addrs[0])
+			return startOne("elasticmq", home, nil, func(host, port string) []string {
+				return []string{"java", "--add-opens", "java.base/java.util.regex=ALL-UNNAMED", "-Xmx2g",
+					"-Drest-sqs.bind-hostname=" + host, "-Drest-sqs.bind-port=" + port,
+					"-jar", filepath.Join(dir, "node_modules/elasticmq/elasticmq-server-"+elasticmqVersion+".jar")}
+			})
 		},
 	}
 }
@@ -216,22 +195,7 @@ const sqsliteProgram = `require("sqslite")({ logger: false }).listen({ host: pro
 `
 
 func sqslite(b *bench) *system {
-	var dir string
-	return &system{
-		name: "sqslite", nodes: []int{1},
-		settings: "sqslite " + sqsliteVersion + " (SQS emulator), in memory: not durable; by the Query protocol, unsigned",
-		install: func() (err error) {
-			if dir, err = b.npm("sqslite", sqsliteVersion); err != nil {
-				return err
-			}
-			return os.WriteFile(filepath.Join(dir, "serve.cjs"), []byte(sqsliteProgram), 0o600)
-		},
-		start: func(home string, _ int) (*running, error) {
-			return startEmulator("sqslite", home, func(host, port string) []string {
-				return []string{filepath.Join(dir, "serve.cjs"), host, port}
-			}, false, true)
-		},
-	}
+	return queueEmulator(b, "sqslite", sqsliteVersion, "sqslite "+sqsliteVersion+" (SQS emulator), in memory: not durable; by the Query protocol, unsigned", "serve.cjs", sqsliteProgram)
 }
 
 // byQuery adds the workloads of an emulator that speaks the Query protocol.
