@@ -17,6 +17,7 @@ type Machine struct {
 	changes changeLog
 	queue   queue // what the command being applied works on, if it is one on a queue
 	dropped map[model.ResourceID]bool
+	tx      Tx             // of the command being applied
 	catalog *model.Catalog // of tablet 0; nil elsewhere
 }
 
@@ -106,7 +107,8 @@ func (m *Machine) applyOnce(r Reader, w Writer, at Position, cmd *model.Command)
 			return Outcome{Result: res, Repeated: true}, nil
 		}
 	}
-	tx := &Tx{Reader: r, Writer: w, Index: at.Index, Command: cmd}
+	tx := &m.tx
+	*tx = Tx{Reader: r, Writer: w, Index: at.Index, Command: cmd, key: tx.key, value: tx.value}
 	res, err := m.dispatch(tx)
 	if err != nil {
 		return Outcome{}, fmt.Errorf("cannot apply command kind %d at %v/%d.%d: %w", cmd.Kind, m.tablet, at.Index, at.Ordinal, err)

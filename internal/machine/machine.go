@@ -60,6 +60,8 @@ type Tx struct {
 	taken   []keys.QueueEntry // Outcome's
 	wanted  wanted            // what the readers of the resource's changes want
 	changes *changeLog        // where they find them
+
+	key, value []byte // room for one of each: Set keeps neither
 }
 
 // applyFunc applies one kind of command. An error is an I/O error or

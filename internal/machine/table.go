@@ -75,9 +75,9 @@ func setRecord(tx *Tx, key []byte, record *keys.ItemRecord) error {
 	if !ok {
 		return model.ErrCorrupt
 	}
-	var keyBuf [128]byte
-	value := keys.AppendItemRecord(make([]byte, 0, len(record.Item)+24), record)
-	tx.Set(keys.AppendItem(keyBuf[:0], tx.Command.Resource, slot, key), value)
+	tx.key = keys.AppendItem(tx.key[:0], tx.Command.Resource, slot, key)
+	tx.value = keys.AppendItemRecord(tx.value[:0], record)
+	tx.Set(tx.key, tx.value)
 	return nil
 }
 
@@ -91,8 +91,8 @@ func removeItem(tx *Tx, old *storedItem, key []byte) error {
 	if tx.wanted != (wanted{}) {
 		return removeWatched(tx, old, key)
 	}
-	var buf [128]byte
-	tx.Delete(keys.AppendItem(buf[:0], tx.Command.Resource, slot, key))
+	tx.key = keys.AppendItem(tx.key[:0], tx.Command.Resource, slot, key)
+	tx.Delete(tx.key)
 	return nil
 }
 
