@@ -52,6 +52,7 @@ type replica struct {
 	async   asyncCounts
 	waits   waits
 	marks   marks
+	logged  atomic.Uint64 // model.ChangeNumber of the last entry of the change log
 	leaders leaderWatch
 }
 
@@ -163,6 +164,9 @@ func (r *replica) loadMachine(n *Node) error {
 func (r *replica) notePosition(n *Node) {
 	if c := r.machine.Catalog(); c != nil {
 		n.noteCatalog(c)
+	}
+	if last := uint64(r.machine.LastChange()); r.logged.Swap(last) != last {
+		r.waits.wake(changeLogKey)
 	}
 	r.applied.Store(uint64(r.state.Index))
 	r.marks.reached(r.state.Index)

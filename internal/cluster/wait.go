@@ -20,6 +20,17 @@ type waitKey struct {
 	slot     model.Slot
 }
 
+// changeLogKey is what readers of a tablet's change log wait for.
+var changeLogKey = waitKey{}
+
+// waitKeyOf names what one waits for who asks a query.
+func waitKeyOf(q *model.Query) waitKey {
+	if q.Kind == model.QueryChanges {
+		return changeLogKey
+	}
+	return waitKey{q.Resource, q.Slot}
+}
+
 // waits holds the requests that wait at a leader, in two ways. Those that take
 // what they wait for, as consumers of a queue do, are woken one at a time, and
 // whoever was woken and leaves something passes it on, so that a thousand
@@ -171,7 +182,7 @@ func (n *Node) readWhenReady(ctx context.Context, r *replica, q *model.Query, wa
 		ready, err := machine.QueryReady(n.view, q)
 		return ready, 0, err
 	}
-	a := n.waitFor(ctx, r, waitKey{q.Resource, q.Slot}, true, n.clock.Now().Add(wait), look)
+	a := n.waitFor(ctx, r, waitKeyOf(q), true, n.clock.Now().Add(wait), look)
 	if a.err != nil || !a.ready {
 		return a
 	}

@@ -32,6 +32,22 @@ func queryChanges(r Reader, q *model.Query) (model.Result, error) {
 	return model.Result{Body: res.Append(nil)}, nil
 }
 
+// changesReady reports whether there are entries behind the one that the query
+// names.
+func changesReady(r Reader, q *model.Query) (found bool, err error) {
+	query, err := bodyOf[model.ChangesQuery](q.Body)
+	if err != nil {
+		return false, err
+	}
+	_, hi := keys.ChangesSpan(query.Tablet)
+	it, err := r.Scan(keys.AppendChange(nil, query.Tablet, query.After+1), hi, false)
+	if err != nil {
+		return false, err
+	}
+	found = it.Next()
+	return found, it.Close()
+}
+
 // queryReader tells where a reader is; StatusNotFound when there is none.
 func queryReader(r Reader, q *model.Query) (model.Result, error) {
 	query, err := bodyOf[model.ReaderQuery](q.Body)

@@ -60,6 +60,10 @@ func (m *Machine) Load(r Reader) error {
 // Catalog is the catalog after the last command applied, in tablet 0.
 func (m *Machine) Catalog() *model.Catalog { return m.catalog }
 
+// LastChange is the number of the last change in the tablet's change log, after
+// the last command applied. It never falls while the tablet lives.
+func (m *Machine) LastChange() model.ChangeNumber { return m.changes.last }
+
 // Position is a command's place in its tablet's log: the entry that holds it
 // and its place within the entry.
 type Position struct {

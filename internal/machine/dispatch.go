@@ -66,6 +66,7 @@ var queries = map[model.QueryKind]queryFunc{
 // says whether the query would find something.
 var readies = map[model.QueryKind]func(r Reader, q *model.Query) (bool, error){
 	model.QueryRecords: recordsReady,
+	model.QueryChanges: changesReady,
 }
 
 // QueryReady says whether the query would find something now; queries that one

@@ -226,6 +226,25 @@ func TestLinkUnderFaults(t *testing.T) {
 	})
 }
 
+// TestIdleLinkWakes puts one item at a time into a link that has nothing to do:
+// it leaves when it is written, not when the link happens to look.
+func TestIdleLinkWakes(t *testing.T) {
+	inTowns(t, func(t *testing.T, wire *fakeWire, east, west *town) {
+		wire.set(func() { wire.delay = time.Millisecond })
+		east.createTable("orders")
+		east.link(west, Settings{Name: "to-west"})
+		east.caughtUp("to-west")
+		for i := range 20 {
+			time.Sleep(time.Duration(i)*90*time.Millisecond + 2*time.Second)
+			east.put("orders", fmt.Sprint("k", i), "1")
+			time.Sleep(15 * time.Millisecond)
+			if west.get("orders", fmt.Sprint("k", i)) != "1" {
+				t.Fatalf("item %d is not there 15 ms later", i)
+			}
+		}
+	})
+}
+
 // TestCutLink holds a cut link to its promises: the lag says what has not
 // arrived and why, and healing it brings everything.
 func TestCutLink(t *testing.T) {

@@ -20,6 +20,7 @@ type fakeCluster struct {
 	tablets []*tabletState // ascending by slot
 	down    bool           // no leader anywhere
 	kinds   map[model.CommandKind]int
+	changed chan struct{} // closed and replaced by every command
 }
 
 // fakeNode is one node of a fake cluster, as an engine sees it.
@@ -43,7 +44,7 @@ func newFakeCluster(t testing.TB, id string, tablets int) *fakeCluster {
 	t.Helper()
 	voters := []model.NodeID{1}
 	genesis := &model.Catalog{ClusterID: id, NextID: 1, Tablets: []model.Tablet{{ID: model.CatalogTablet, Voters: voters}}}
-	c := &fakeCluster{kinds: map[model.CommandKind]int{}}
+	c := &fakeCluster{kinds: map[model.CommandKind]int{}, changed: make(chan struct{})}
 	for i := range tablets {
 		x := model.Tablet{ID: model.TabletID(i + 1), Voters: voters, Lo: uint32(i * model.SlotCount / tablets), Hi: uint32((i + 1) * model.SlotCount / tablets)}
 		genesis.Tablets = append(genesis.Tablets, x)
@@ -155,6 +156,8 @@ func (c *fakeCluster) apply(s *tabletState, cmd *model.Command) (model.Result, e
 	for _, write := range w.writes {
 		write(s)
 	}
+	close(c.changed)
+	c.changed = make(chan struct{})
 	return out.Expand(s, &stamped)
 }
 
@@ -177,9 +180,37 @@ func (c *fakeCluster) ProposeWhenReady(context.Context, *model.Command, time.Dur
 	panic("BUG: a region waits to propose")
 }
 
-// ReadWhenReady implements service.Cluster; regions do not wait to read.
-func (c *fakeCluster) ReadWhenReady(context.Context, *model.Query, time.Duration) (model.Result, bool, error) {
-	panic("BUG: a region waits to read")
+// ReadWhenReady implements service.Cluster.
+func (c *fakeCluster) ReadWhenReady(ctx context.Context, q *model.Query, wait time.Duration) (model.Result, bool, error) {
+	for end := time.Now().Add(wait); ; {
+		res, ready, changed, err := c.readIfReady(q)
+		if ready || err != nil {
+			return res, ready, err
+		}
+		late := time.NewTimer(time.Until(end))
+		select {
+		case <-changed:
+			late.Stop()
+			continue
+		case <-late.C:
+		case <-ctx.Done():
+		}
+		late.Stop()
+		return model.Result{}, false, nil
+	}
+}
+
+// readIfReady answers a query, or says what is closed at the next change.
+func (c *fakeCluster) readIfReady(q *model.Query) (res model.Result, ready bool, changed <-chan struct{}, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.down {
+		return res, false, nil, model.Errorf(model.ErrUnavailable, "no leader")
+	}
+	if ready, err = machine.QueryReady(c.tablet(q.Slot), q); err == nil && ready {
+		res, err = machine.Query(c.tablet(q.Slot), q)
+	}
+	return res, ready && err == nil, c.changed, err
 }
 
 // AwaitReady implements service.Cluster; regions do not wait.

@@ -87,10 +87,11 @@ func (p place) compare(o place) int {
 const (
 	// superviseEvery is how soon a change of leader or of a link is noticed.
 	superviseEvery = 100 * time.Millisecond
-	// idlePause is how long a worker that has nothing to do waits at first; it
-	// doubles up to maxIdle: what a change may wait before it is shipped.
-	idlePause = 20 * time.Millisecond
-	maxIdle   = 160 * time.Millisecond
+	// gatherPause is how long a worker that was idle waits after the first change,
+	// so that one message carries those which come with it.
+	gatherPause = 5 * time.Millisecond
+	// idleWait bounds one wait for a change.
+	idleWait = time.Second
 	// firstRetry is the pause after a step failed; it doubles up to maxRetry.
 	firstRetry = 100 * time.Millisecond
 	maxRetry   = 5 * time.Second
@@ -128,13 +129,17 @@ type job struct {
 
 // supervise keeps a worker for every link and every tablet led here.
 func (e *Engine) supervise() {
+	seen := uint64(0)
 	for e.sleep(e.ctx, superviseEvery) {
+		catalog := e.cluster.Catalog().Version
+		news := catalog != seen
+		seen = catalog
 		jobs := e.jobs()
 		wanted := map[place]bool{}
 		for _, j := range jobs {
 			wanted[j.place] = true
 			if w, ok := e.workers[j.place]; ok {
-				w.update(j)
+				w.update(j, news)
 				continue
 			}
 			e.workers[j.place] = e.startWorker(j)

@@ -15,6 +15,10 @@ const (
 	shipBytes = 512 << 10
 	// remoteTimeout bounds one request to another region.
 	remoteTimeout = 20 * time.Second
+	// quickTimeout bounds one with changes of at most quickBytes, so that those
+	// behind it do not wait long for a node that has gone silent.
+	quickTimeout = 4 * time.Second
+	quickBytes   = 64 << 10
 )
 
 // ship sends the next entries of the log and then advances. It reports whether
@@ -123,7 +127,11 @@ func (w *worker) call(j *job, op Op, body []byte) ([]byte, error) {
 // After a failure the next call asks at the next address: a node there may be
 // down while the others are well.
 func (e *Engine) call(ctx context.Context, link model.ResourceID, spec *model.LinkSpec, op Op, body []byte) ([]byte, error) {
-	ctx, cancel := e.within(ctx, remoteTimeout)
+	patience := remoteTimeout
+	if op == OpApply && len(body) <= quickBytes {
+		patience = quickTimeout
+	}
+	ctx, cancel := e.within(ctx, patience)
 	defer cancel()
 	addr := e.addressOf(link, spec.To)
 	answer, err := e.dialer.Call(ctx, &Target{Addr: addr, Authority: spec.Authority, Inbound: spec.Inbound, Key: spec.Key}, op, body)

@@ -49,6 +49,8 @@ const (
 	maxLooks = 5
 	// maxDrain is how long the links may take to ship what was there at a look.
 	maxDrain = 2 * time.Minute
+	// drainPause is between two looks.
+	drainPause = 20 * time.Millisecond
 	// verifyPause lets others work between two requests of a comparison.
 	verifyPause = 2 * time.Millisecond
 	// DefaultVerifyEvery is how often a link's sides are compared.
@@ -392,7 +394,7 @@ func (v *verifying) drain(ctx context.Context) (*drainedAnswer, error) {
 		if shipped && theirs.Done {
 			return theirs, nil
 		}
-		if !e.sleep(ctx, idlePause) {
+		if !e.sleep(ctx, drainPause) {
 			return nil, ctx.Err()
 		}
 	}

@@ -21,8 +21,9 @@ type worker struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 
-	mu  sync.Mutex // guards job
-	job job
+	mu    sync.Mutex // guards what follows
+	job   job
+	nudge context.CancelFunc // ends the wait for a change; nil when there is none
 
 	// What follows is of run's goroutine only.
 	known    bool               // what follows is read
@@ -42,11 +43,14 @@ func (e *Engine) startWorker(j job) *worker {
 	return w
 }
 
-// update tells the worker what the catalog says now.
-func (w *worker) update(j job) {
+// update tells the worker what the catalog says now, and whether that is news.
+func (w *worker) update(j job, news bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.job = j
+	if news && w.nudge != nil {
+		w.nudge()
+	}
 }
 
 func (w *worker) current() job {
@@ -58,7 +62,7 @@ func (w *worker) current() job {
 // run ships until the worker is stopped.
 func (w *worker) run() {
 	defer w.engine.noteProblem(w.current().place, nil)
-	retry, idle := firstRetry, idlePause
+	retry := firstRetry
 	for w.ctx.Err() == nil {
 		j := w.current()
 		if j.spec.Paused || j.spec.Held {
@@ -83,15 +87,41 @@ func (w *worker) run() {
 			retry = min(2*retry, maxRetry)
 		default:
 			w.engine.noteProblem(j.place, nil)
-			retry = firstRetry
-			if did {
-				idle = idlePause
-				continue
+			if retry = firstRetry; !did {
+				w.idle(&j)
 			}
-			w.engine.sleep(w.ctx, idle)
-			idle = min(2*idle, maxIdle)
 		}
 	}
+}
+
+// idle waits until there is something to do: an entry of the log behind those
+// that were read, another job, or a table that may be selected.
+func (w *worker) idle(j *job) {
+	ctx, cancel := context.WithCancel(w.ctx)
+	defer cancel()
+	w.setNudge(cancel)
+	defer w.setNudge(nil)
+	if w.current().version != j.version {
+		return // it came before the nudge was there
+	}
+	if j.spec.Mode == model.LinkManual || !w.known || w.selected != w.engine.cluster.Catalog().Version {
+		w.engine.sleep(ctx, superviseEvery)
+		return
+	}
+	q := model.ChangesQuery{Tablet: j.tablet, After: w.upTo, MaxBytes: 1}
+	_, ready, err := w.engine.cluster.ReadWhenReady(ctx, &model.Query{Kind: model.QueryChanges, Slot: model.Slot(j.lo), Body: q.Append(nil)}, idleWait)
+	switch {
+	case err != nil && ctx.Err() == nil:
+		w.engine.sleep(ctx, superviseEvery) // no leader: the next step says so
+	case ready:
+		w.engine.sleep(ctx, gatherPause)
+	}
+}
+
+func (w *worker) setNudge(nudge context.CancelFunc) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.nudge = nudge
 }
 
 // step does a little of everything that is to be done, and reports whether
