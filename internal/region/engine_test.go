@@ -477,3 +477,29 @@ func (w *town) tombstones() (n int) {
 	}
 	return n
 }
+
+// TestLeaderBehind: a new leader that has not heard of a table yet must not take
+// it for one that the link does not select: what is deleted meanwhile would stay
+// in the other region.
+func TestLeaderBehind(t *testing.T) {
+	inTowns(t, func(t *testing.T, _ *fakeWire, east, west *town) {
+		east.createTable("first")
+		east.link(west, Settings{Name: "to-west"})
+		east.caughtUp("to-west")
+		behind := east.Catalog()
+		east.createTable("orders")
+		east.put("orders", "kept", "1")
+		east.put("orders", "gone", "1")
+		east.caughtUp("to-west")
+		east.set(func() { east.nodes[1].behind = behind })
+		east.changeLeader()
+		time.Sleep(10 * time.Second)
+		east.delete("orders", "gone")
+		east.set(func() { east.nodes[1].behind = nil })
+		time.Sleep(10 * time.Second)
+		east.caughtUp("to-west")
+		if got := west.content("orders"); got != "kept=1" {
+			t.Errorf("the other region has %q", got)
+		}
+	})
+}

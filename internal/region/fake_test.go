@@ -1,6 +1,7 @@
 package region
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sort"
@@ -26,7 +27,9 @@ type fakeCluster struct {
 // fakeNode is one node of a fake cluster, as an engine sees it.
 type fakeNode struct {
 	*fakeCluster
-	leads bool // guarded by the cluster's mutex
+	leads bool // guarded by the cluster's mutex, as is
+	// behind is a catalog that this node has not got beyond; nil is none.
+	behind *model.Catalog
 }
 
 // tabletState is a machine with its state.
@@ -235,15 +238,26 @@ func (c *fakeCluster) Read(_ context.Context, q *model.Query, _ bool) (model.Res
 	return machine.Query(c.tablet(q.Slot), q)
 }
 
-// Catalog implements service.Cluster.
+// Catalog is the newest catalog.
 func (c *fakeCluster) Catalog() *model.Catalog {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.catalog.machine.Catalog()
 }
 
+// Catalog implements service.Cluster.
+func (n *fakeNode) Catalog() *model.Catalog {
+	n.mu.Lock()
+	behind := n.behind
+	n.mu.Unlock()
+	return cmp.Or(behind, n.fakeCluster.Catalog())
+}
+
 // SyncCatalog implements service.Cluster.
-func (c *fakeCluster) SyncCatalog(context.Context) error { return nil }
+func (n *fakeNode) SyncCatalog(context.Context) error {
+	n.set(func() { n.behind = nil })
+	return nil
+}
 
 // set changes the cluster under its lock.
 func (c *fakeCluster) set(f func()) {

@@ -315,6 +315,9 @@ func (e *Engine) check(table model.ResourceID, c *model.Change, now time.Time, f
 // nowhere, has nothing to tell. Where neither holds, nothing is ever passed and
 // tombstones stay.
 func (e *Engine) mark(ctx context.Context, inbound model.ResourceID, from *model.InboundSpec) ([]byte, error) {
+	if err := e.cluster.SyncCatalog(ctx); err != nil { // a link that was added just now counts
+		return nil, err
+	}
 	c := e.cluster.Catalog()
 	var back model.ResourceID
 	links, inbounds := 0, 0

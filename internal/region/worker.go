@@ -212,21 +212,25 @@ func (e *Engine) propose(ctx context.Context, cmd *model.Command) (model.Result,
 
 // choose watches the tables that the link selects now, and no others. The other
 // side has them, and keeps their tombstones, before the first is watched here.
+// Before a table is let go, whose deletes then leave nothing, the catalog is
+// surely not older than the one that it was chosen by.
 func (w *worker) choose(j *job) error {
 	c := w.engine.cluster.Catalog()
+	if slices.ContainsFunc(w.tables, func(t copying) bool { return !chosen(c, j, t.id) }) {
+		if err := w.engine.cluster.SyncCatalog(w.ctx); err != nil {
+			return err
+		}
+		c = w.engine.cluster.Catalog()
+	}
 	var fresh []model.Resource
-	wanted := map[model.ResourceID]bool{}
 	for r := range c.Resources.Of(model.KindTable) {
-		if selects(j.spec.Tables, r.Name) {
-			wanted[r.ID] = true
-			if _, known := w.table(r.ID); !known {
-				fresh = append(fresh, *r)
-			}
+		if _, known := w.table(r.ID); !known && chosen(c, j, r.ID) {
+			fresh = append(fresh, *r)
 		}
 	}
 	var left []copying
 	for _, t := range w.tables {
-		if wanted[t.id] {
+		if chosen(c, j, t.id) {
 			left = append(left, t)
 			continue
 		}
@@ -243,6 +247,12 @@ func (w *worker) choose(j *job) error {
 	}
 	w.selected = c.Version
 	return nil
+}
+
+// chosen reports whether a link selects a table, by a catalog.
+func chosen(c *model.Catalog, j *job, table model.ResourceID) bool {
+	r, ok := c.ResourceByID(table)
+	return ok && selects(j.spec.Tables, r.Name)
 }
 
 // tablesAtOnce bounds the tables that one request has made ready: each takes
