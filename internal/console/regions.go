@@ -281,7 +281,7 @@ func (c *console) listConflicts(ctx context.Context, _ *http.Request, _ []byte) 
 	err := c.regions.EachConflict(ctx, func(t model.TabletID, table, key string, l *model.Conflict) error {
 		one := Conflict{
 			Tablet: t.String(), Number: l.Number, Table: table, Key: key, Deleted: l.Loser.Delete,
-			Written: l.Loser.Version.Stamp.Time(), LostTo: l.Winner.Stamp.Time(), By: "here",
+			Written: l.Loser.Version.Stamp.Time(), LostTo: l.Winner.Version.Stamp.Time(), By: "here",
 		}
 		if id := l.Loser.Version.Region; id != 0 {
 			one.By = regionID(id)

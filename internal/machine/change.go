@@ -26,7 +26,7 @@ type changeLog struct {
 	last      model.ChangeNumber // given out
 	total     uint64             // bytes of all entries, ever
 	swept     model.ChangeNumber // tombstones up to this number are gone
-	conflicts uint64             // ever counted
+	conflicts conflicts
 }
 
 // reader is a reader and how far it has come.
@@ -46,7 +46,10 @@ type watch struct {
 }
 
 // wanted is what the readers of a table want, all together.
-type wanted struct{ log, old, keep, passive bool }
+type wanted struct {
+	log, old, keep, passive bool
+	policy                  model.Policy // that writes keep merge state for
+}
 
 const (
 	watchLog  = 1
@@ -78,9 +81,8 @@ func (c *changeLog) load(r Reader, t model.TabletID) error {
 	if err != nil {
 		return err
 	}
-	c.conflicts, err = lastConflict(r, t)
 	c.recompute()
-	return err
+	return c.conflicts.load(r, t)
 }
 
 func splitWatch(key, value []byte) (w watch, note []byte, err error) {
@@ -90,7 +92,9 @@ func splitWatch(key, value []byte) (w watch, note []byte, err error) {
 	}
 	flags := value[0]
 	w.wanted = wanted{log: flags&watchLog != 0, old: flags&watchOld != 0, keep: flags&watchKeep != 0}
-	return w, value[1:], nil
+	d := model.NewDecoder(value[1:])
+	w.wanted.policy = d.Policy()
+	return w, d.Rest(), d.Err()
 }
 
 // readLogState reads how far the numbers and the readers have come. The last
@@ -183,6 +187,7 @@ func (c *changeLog) recompute() {
 		c.wanted[w.table] = wanted{
 			log: all.log || w.wanted.log, old: all.old || w.wanted.old, keep: all.keep || w.wanted.keep,
 			passive: all.passive || known && c.readers[at].passive,
+			policy:  max(all.policy, w.wanted.policy), // they differ for moments only
 		}
 	}
 }
@@ -253,7 +258,7 @@ func applyWatch(m *Machine, tx *Tx) (model.Result, error) {
 	}
 	r.version = cmd.Version
 	c.writeReader(tx, r)
-	w := watch{reader: cmd.Reader, table: tx.Command.Resource, wanted: wanted{log: cmd.Log, old: cmd.Old, keep: cmd.Keep}}
+	w := watch{reader: cmd.Reader, table: tx.Command.Resource, wanted: wanted{log: cmd.Log, old: cmd.Old, keep: cmd.Keep, policy: cmd.Policy.Tracked()}}
 	at, known := slices.BinarySearchFunc(c.watches, w, func(a, b watch) int {
 		return cmp.Or(cmp.Compare(a.reader, b.reader), cmp.Compare(a.table, b.table))
 	})
@@ -270,7 +275,7 @@ func applyWatch(m *Machine, tx *Tx) (model.Result, error) {
 	}
 	if !cmd.Off {
 		flags := boolBit(cmd.Log, watchLog) | boolBit(cmd.Old, watchOld) | boolBit(cmd.Keep, watchKeep)
-		tx.Set(key, append([]byte{flags}, cmd.Note...))
+		tx.Set(key, append([]byte{flags, byte(cmd.Policy.Tracked())}, cmd.Note...))
 	}
 	c.recompute()
 	return model.Result{}, nil

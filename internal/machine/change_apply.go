@@ -24,9 +24,9 @@ func applyChanges(m *Machine, tx *Tx) (model.Result, error) {
 			return model.Result{}, model.ErrCorrupt
 		case uint32(slot) < m.lo || uint32(slot) >= m.hi:
 			return model.Result{Status: model.StatusStale}, nil
-		case c.Size > model.MaxItemBytes:
+		case c.Size > model.MaxMergedBytes || c.Size > model.MaxItemBytes && !cmd.Merges():
 			return model.Result{Status: model.StatusTooLarge}, nil
-		case c.Version.Stamp >= tx.Command.Stamp:
+		case c.Newest() >= tx.Command.Stamp:
 			// The tablet's clock has to be ahead of what it holds, or the next write
 			// here would lose to what it replaces.
 			return model.Result{Status: model.StatusInvalid}, nil
@@ -37,9 +37,7 @@ func applyChanges(m *Machine, tx *Tx) (model.Result, error) {
 		Reader: items, Writer: items, Index: tx.Index, Command: tx.Command, wanted: tx.wanted, changes: tx.changes,
 	}}
 	for i := range cmd.Changes {
-		c := cmd.Changes[i]
-		c.Rename(cmd.Self, 0)
-		if err := a.apply(&c); err != nil {
+		if err := a.apply(&cmd.Changes[i]); err != nil {
 			return model.Result{}, err
 		}
 	}
@@ -56,7 +54,7 @@ type merging struct {
 	res model.ApplyChangesResult
 }
 
-// apply applies one change, in which this region is called zero.
+// apply applies one change.
 func (a *merging) apply(c *model.Change) error {
 	here, err := readItem(a.tx, a.tx.Command.Resource, c.Key)
 	if err != nil {
@@ -66,19 +64,32 @@ func (a *merging) apply(c *model.Change) error {
 		Stamp: c.Version.Stamp, Region: c.Version.Region, Tombstone: c.Delete,
 		History: c.History, Merge: c.Merge, Size: c.Size, Item: c.Item,
 	}
+	if !a.cmd.Merges() {
+		came.Merge = nil
+	}
+	now := here.ItemRecord // as regions call each other
+	renameRecord(&now, 0, a.cmd.Self)
+	older, newer := now.Knows(came.Version()), came.Knows(now.Version())
+	if a.cmd.Merges() {
+		older, newer = covers(&now, &came), covers(&came, &now)
+	}
 	switch {
-	case here.Stamp != 0 && here.Knows(c.Version):
+	case here.Stamp != 0 && older:
 		a.res.Known++ // also when it is the very same: or it would go round for ever
 		return nil
-	case here.Stamp == 0 || came.Knows(here.Version()):
+	case here.Stamp == 0 || newer:
 		a.res.Applied++
 		return a.put(c.Key, &came, &here)
+	case a.cmd.Merges():
+		return a.merge(c.Key, &came, &now, &here)
 	}
-	return a.resolve(c.Key, &came, &here)
+	return a.resolve(c.Key, &came, &now, &here)
 }
 
-// put makes rec what is stored under key.
+// put makes rec, in which regions are called as among each other, what is stored
+// under key.
 func (a *merging) put(key []byte, rec *keys.ItemRecord, old *storedItem) error {
+	renameRecord(rec, a.cmd.Self, 0)
 	a.log.note(a.tx, key, rec, old)
 	if rec.Tombstone && !a.tx.wanted.keep {
 		unwatched := *a.tx
@@ -88,25 +99,54 @@ func (a *merging) put(key []byte, rec *keys.ItemRecord, old *storedItem) error {
 	return setRecord(a.tx, key, rec)
 }
 
+// merge settles a conflict by keeping a part of each write. What comes out is
+// news to whoever has one of them.
+func (a *merging) merge(key []byte, came, now *keys.ItemRecord, here *storedItem) error {
+	winner, loser := came, now
+	if wins(a.cmd, now.Version(), came.Version()) {
+		winner, loser = now, came
+	}
+	a.count(key, winner, loser)
+	next, err := join(a.cmd, came, now)
+	if err != nil {
+		return err
+	}
+	a.res.Applied++
+	return a.put(key, &next, here)
+}
+
 // resolve settles a conflict: neither write knew of the other.
-func (a *merging) resolve(key []byte, came *keys.ItemRecord, here *storedItem) error {
-	winner, loser := came, &here.ItemRecord
-	cameFirst := came.Version().Rename(0, a.cmd.Self).Compare(here.Version().Rename(0, a.cmd.Self)) < 0
+func (a *merging) resolve(key []byte, came, now *keys.ItemRecord, here *storedItem) error {
+	winner, loser := came, now
+	cameFirst := came.Version().Compare(now.Version()) < 0
 	if cameFirst {
-		winner, loser = loser, winner
+		winner, loser = now, came
 	}
-	if came.Tombstone != here.Tombstone || !bytes.Equal(came.Item, here.Item) {
-		a.res.Conflicts++
-		a.log.keepLoser(a.out, key, winner.Version(), loser)
-	}
+	a.count(key, winner, loser)
 	next := *winner
 	next.History = union(winner.History, loser).Without(winner.Region)
 	if cameFirst {
 		a.res.Known++
+		renameRecord(&next, a.cmd.Self, 0)
 		return setRecord(a.tx, key, &next) // only what it knows of has changed
 	}
 	a.res.Applied++
 	return a.put(key, &next, here)
+}
+
+// count counts a conflict, and keeps what lost, unless both wrote the same.
+func (a *merging) count(key []byte, winner, loser *keys.ItemRecord) {
+	if winner.Tombstone == loser.Tombstone && bytes.Equal(winner.Item, loser.Item) && a.cmd.Policy != model.PolicyCounter {
+		return
+	}
+	a.res.Conflicts++
+	w, l := changeOf(key, winner), changeOf(key, loser)
+	w.Rename(a.cmd.Self, 0)
+	l.Rename(a.cmd.Self, 0)
+	w.Merge, l.Merge = nil, nil // the whole item is what somebody wants back
+	a.log.conflicts.keep(a.out, a.log.tablet, &model.Conflict{
+		Resource: a.tx.Command.Resource, Policy: a.cmd.Policy, At: a.tx.Command.Stamp, Winner: w, Loser: l,
+	})
 }
 
 // union is what both a history and a record know of.
@@ -115,29 +155,4 @@ func union(h model.History, r *keys.ItemRecord) model.History {
 		h = h.Learn(v)
 	}
 	return h.Learn(r.Version())
-}
-
-// keepLoser counts a conflict and keeps what lost.
-func (c *changeLog) keepLoser(tx *Tx, key []byte, winner model.Version, loser *keys.ItemRecord) {
-	c.conflicts++
-	kept := model.Conflict{
-		Number: c.conflicts, Resource: tx.Command.Resource, Winner: winner, At: tx.Command.Stamp, Loser: changeOf(key, loser),
-	}
-	tx.Set(keys.Conflict(c.tablet, c.conflicts), kept.Append(nil))
-	if c.conflicts > model.MaxConflicts {
-		tx.Delete(keys.Conflict(c.tablet, c.conflicts-model.MaxConflicts))
-	}
-}
-
-// lastConflict is the number of the last conflict of the tablet.
-func lastConflict(r Reader, t model.TabletID) (n uint64, err error) {
-	lo, hi := keys.ConflictsSpan(t)
-	err = lastKey(r, lo, hi, func(key, _ []byte) error {
-		var ok bool
-		if n, ok = keys.SplitConflict(key); !ok {
-			return model.ErrCorrupt
-		}
-		return nil
-	})
-	return n, err
 }

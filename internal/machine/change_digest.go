@@ -149,5 +149,5 @@ func applyRewrite(_ *Machine, tx *Tx) (model.Result, error) {
 	if !old.found {
 		return model.Result{}, removeItem(tx, &old, cmd.Key)
 	}
-	return model.Result{}, writeItem(tx, &old, cmd.Key, old.Item, old.Size)
+	return model.Result{}, writeItem(tx, &old, cmd.Key, old.Item, old.Size, &wholly)
 }

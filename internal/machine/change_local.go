@@ -28,6 +28,9 @@ func removeWatched(tx *Tx, old *storedItem, key []byte) error {
 	if err := succeed(tx, &record, old, key); err != nil {
 		return err
 	}
+	if err := rememberWrite(tx, &record, old, &wholly); err != nil {
+		return err
+	}
 	if tx.wanted.keep {
 		tx.changes.note(tx, key, &record, old)
 		return setRecord(tx, key, &record)

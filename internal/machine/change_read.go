@@ -66,16 +66,18 @@ func queryReader(r Reader, q *model.Query) (model.Result, error) {
 	if s.Last, s.LastTotal, _, err = readLogState(r, query.Tablet); err != nil {
 		return model.Result{}, err
 	}
-	if s.Conflicts, err = lastConflict(r, query.Tablet); err != nil {
+	head, err := readConflictsHead(r, query.Tablet)
+	if err != nil {
 		return model.Result{}, err
 	}
+	s.Conflicts = head.Counted
 	if err := readNext(r, query.Tablet, &s); err != nil {
 		return model.Result{}, err
 	}
 	lo, hi := keys.WatchesOf(query.Tablet, query.Reader)
 	err = scan(r, lo, hi, func(key, value []byte) error {
 		w, note, err := splitWatch(key, value)
-		s.Tables = append(s.Tables, model.WatchedTable{Table: w.table, Log: w.wanted.log, Note: bytes.Clone(note)})
+		s.Tables = append(s.Tables, model.WatchedTable{Table: w.table, Log: w.wanted.log, Policy: w.wanted.policy, Note: bytes.Clone(note)})
 		return err
 	})
 	return model.Result{Body: s.Append(nil)}, err
@@ -144,6 +146,9 @@ func queryConflicts(r Reader, q *model.Query) (model.Result, error) {
 		return model.Result{}, err
 	}
 	var res model.ConflictsResult
+	if res.Head, err = readConflictsHead(r, query.Tablet); err != nil {
+		return model.Result{}, err
+	}
 	size := uint64(0)
 	_, hi := keys.ConflictsSpan(query.Tablet)
 	err = scan(r, keys.Conflict(query.Tablet, query.After+1), hi, func(_, value []byte) error {

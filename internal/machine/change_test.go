@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"testing"
+	"time"
 
 	"weir.dev/weir/internal/keys"
 	"weir.dev/weir/internal/model"
@@ -348,7 +350,7 @@ func TestConflictKeepsTheLoser(t *testing.T) {
 		t.Fatal(got, err)
 	}
 	lost, err := decodeItem(got.Conflicts[0].Loser.Item)
-	if v, _ := lost.Get("v"); err != nil || v.Str != "mine" || got.Conflicts[0].Winner.Region != selfOf(1) {
+	if v, _ := lost.Get("v"); err != nil || v.Str != "mine" || got.Conflicts[0].Winner.Version.Region != selfOf(1) {
 		t.Errorf("%+v %v", got.Conflicts[0], err)
 	}
 }
@@ -389,19 +391,32 @@ func TestApplyRefusesWhatIsAhead(t *testing.T) {
 // the count goes on, also after a restart.
 func TestConflictsAreBounded(t *testing.T) {
 	r := newRig()
-	tx := &Tx{Reader: r.view, Command: &model.Command{Resource: watchedTable}}
-	var b memBatch
-	tx.Writer = &b
+	keep := func(at model.Stamp, size int) {
+		var b memBatch
+		c := model.Change{Version: model.Version{Stamp: 2, Region: 1}, Key: []byte("k"), Item: make([]byte, size)}
+		r.machine.changes.conflicts.keep(&b, 1, &model.Conflict{Resource: watchedTable, At: at, Winner: c, Loser: c})
+		b.commit(r.view)
+	}
+	kept := func(what string, counted uint64, want int) {
+		t.Helper()
+		if len(r.view.keys) != want+1 { // and the head
+			t.Errorf("%s: %d losers are kept, not %d", what, len(r.view.keys)-1, want)
+		}
+		before := r.machine.changes.conflicts
+		if err := r.machine.Load(r.view); err != nil || !reflect.DeepEqual(before, r.machine.changes.conflicts) || before.head.Counted != counted {
+			t.Errorf("%s: after a restart %+v, before %+v; %v", what, r.machine.changes.conflicts, before, err)
+		}
+	}
 	for range model.MaxConflicts + 5 {
-		r.machine.changes.keepLoser(tx, []byte("k"), model.Version{Stamp: 2, Region: 1}, &keys.ItemRecord{Stamp: 1})
+		keep(1, 0)
 	}
-	b.commit(r.view)
-	if len(r.view.keys) != model.MaxConflicts {
-		t.Errorf("%d losers are kept", len(r.view.keys))
+	kept("many", model.MaxConflicts+5, model.MaxConflicts)
+	for range 4 {
+		keep(1, model.MaxConflictBytes/6)
 	}
-	if err := r.machine.Load(r.view); err != nil || r.machine.changes.conflicts != model.MaxConflicts+5 {
-		t.Errorf("%d conflicts after a restart, %v", r.machine.changes.conflicts, err)
-	}
+	kept("large ones", model.MaxConflicts+9, 2)
+	keep(model.StampAt(time.UnixMilli(0).Add(model.ConflictLife+time.Hour)), 0)
+	kept("old ones", model.MaxConflicts+10, 1)
 }
 
 // FuzzChangeCommands applies any bytes as the body of each command and query of
@@ -416,11 +431,18 @@ func FuzzChangeCommands(f *testing.F) {
 	f.Add(byte(1), (&model.ReaderQuery{Tablet: 1, Reader: 9}).Append(nil))
 	f.Add(byte(2), (&model.CopyQuery{HiSlot: 9, MaxBytes: 9}).Append(nil))
 	f.Add(byte(3), (&model.ConflictsQuery{Tablet: 1, MaxBytes: 9}).Append(nil))
+	m := model.MergeState{Marks: []model.Mark{{Name: "n", Version: model.Version{Stamp: 1, Region: 2}, Added: []model.Added{{Region: 2, First: 1, Last: 2, Total: "5"}}}}}
+	c.Merge = m.Append(nil)
+	f.Add(byte(2), (&model.ApplyChanges{Self: 1, Policy: model.PolicyCounter, Keys: []string{"p"}, Changes: []model.Change{c}}).Append(nil))
+	c.Merge = (&model.MergeState{Rivals: []model.Rival{{Version: model.Version{Stamp: 1, Region: 3}, Delete: true}}}).Append(nil)
+	f.Add(byte(2), (&model.ApplyChanges{Self: 1, Policy: model.PolicyRegions, Rank: []model.RegionID{3}, Changes: []model.Change{c}}).Append(nil))
+	f.Add(byte(3), (&model.TellConflicts{UpTo: 1}).Append(nil))
+	kinds := []model.CommandKind{model.CmdWatch, model.CmdAdvance, model.CmdApplyChanges, model.CmdTellConflicts}
 	f.Fuzz(func(t *testing.T, kind byte, body []byte) {
 		r := newRig()
-		watchTable(t, r, model.Watch{Reader: 9, Log: true, Keep: true})
+		watchTable(t, r, model.Watch{Reader: 9, Log: true, Keep: true, Policy: model.PolicyFields})
 		putText(t, r, "a", "1")
-		_, _ = r.apply(&model.Command{Kind: model.CommandKind(96 + kind%3), Resource: watchedTable, Stamp: 1 << 60, Body: body})
+		_, _ = r.apply(&model.Command{Kind: kinds[kind%4], Resource: watchedTable, Stamp: 1 << 60, Body: body})
 		_, _ = Query(r.view, &model.Query{Kind: model.QueryKind(96 + kind%4), Resource: watchedTable, Body: body})
 	})
 }

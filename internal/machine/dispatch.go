@@ -35,6 +35,8 @@ var applies = map[model.CommandKind]applyFunc{
 	model.CmdRole:         applyRole,
 	model.CmdRewrite:      applyRewrite,
 
+	model.CmdTellConflicts: applyTellConflicts,
+
 	model.CmdCatalog: applyCatalog,
 }
 

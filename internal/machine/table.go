@@ -59,10 +59,13 @@ func decodeItem(encoded []byte) (model.Item, error) {
 
 // writeItem stores an item, given encoded, and its size, in the place of old,
 // which it reads first if somebody has to know it and nobody has.
-func writeItem(tx *Tx, old *storedItem, key, item []byte, size uint64) error {
+func writeItem(tx *Tx, old *storedItem, key, item []byte, size uint64, how *written) error {
 	record := keys.ItemRecord{Stamp: tx.Command.Stamp, Size: size, Item: item}
 	if tx.wanted != (wanted{}) {
 		if err := succeed(tx, &record, old, key); err != nil {
+			return err
+		}
+		if err := rememberWrite(tx, &record, old, how); err != nil {
 			return err
 		}
 		tx.changes.note(tx, key, &record, old)

@@ -30,7 +30,7 @@ func applyPutItem(_ *Machine, tx *Tx) (model.Result, error) {
 	} else if !ok {
 		return conditionFailed(&old, put.ReturnOnFail), nil
 	}
-	if err := writeItem(tx, &old, put.Key, put.Item, put.Size); err != nil {
+	if err := writeItem(tx, &old, put.Key, put.Item, put.Size, &wholly); err != nil {
 		return model.Result{}, err
 	}
 	return writeResult(&old, put.ReturnOld, old.Size), nil
@@ -104,7 +104,7 @@ func applyUpdateItem(_ *Machine, tx *Tx) (model.Result, error) {
 		return model.Result{Status: model.StatusTooLarge}, nil
 	}
 	encoded := model.AppendItem(make([]byte, 0, size+size/8+16), next)
-	if err := writeItem(tx, &old, cmd.Key, encoded, size); err != nil {
+	if err := writeItem(tx, &old, cmd.Key, encoded, size, &written{partly: true, update: up.update, next: next}); err != nil {
 		return model.Result{}, err
 	}
 	w := model.WriteResult{Charged: max(old.Size, size), Item: up.returned(cmd.Return, &old, next, encoded)}
@@ -207,7 +207,7 @@ func applyBatchWrite(m *Machine, tx *Tx) (model.Result, error) {
 		if w.Delete {
 			err = removeItem(tx, &old, w.Key)
 		} else {
-			err = writeItem(tx, &old, w.Key, w.Item, w.Size)
+			err = writeItem(tx, &old, w.Key, w.Item, w.Size, &wholly)
 		}
 		if err != nil {
 			return model.Result{}, err

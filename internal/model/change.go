@@ -117,11 +117,24 @@ func (v Version) Rename(from, to RegionID) Version {
 	return v
 }
 
-// Rename changes the name of one region wherever the change names it, but for
-// Merge.
+// Rename changes the name of one region wherever the change names it.
 func (c *Change) Rename(from, to RegionID) {
 	c.Version, c.History = c.Version.Rename(from, to), c.History.Rename(from, to)
+	c.Merge = renameMerge(c.Merge, from, to)
 }
+
+// Newest is the latest stamp that the change names: the writer knew of it.
+func (c *Change) Newest() Stamp {
+	newest := c.Version.Stamp
+	for _, v := range c.History {
+		newest = max(newest, v.Stamp)
+	}
+	return newest
+}
+
+// Joined reports whether no single write left the change: then also the region
+// that wrote its version has to hear of it.
+func (c *Change) Joined() bool { return len(c.Merge) > 0 && c.Merge[0]&mergeJoined != 0 }
 
 // ReaderID names a reader of the change log within the cluster: the id of the
 // resource that the reader works for, which is never used again. A reader is

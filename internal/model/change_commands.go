@@ -1,5 +1,7 @@
 package model
 
+import "time"
+
 // The bodies of commands and queries on the change log and of their results;
 // docs/format/change.md has the bytes. After decoding, slices share memory with
 // the decoder's input.
@@ -11,6 +13,8 @@ const (
 	CmdAdvance      CommandKind = 97 // a reader has read up to a number
 	CmdApplyChanges CommandKind = 98 // changes that another region made
 	CmdRole         CommandKind = 99 // whether the tables that a reader watches take writes of clients
+
+	CmdTellConflicts CommandKind = 110 // conflicts are in their queues; on no resource
 )
 
 // Queries of the change log. Their bodies name the tablet, since they read what
@@ -39,7 +43,10 @@ type Watch struct {
 	// Keep makes deletes leave tombstones and writes know what they replace: the
 	// table is written in other regions, too.
 	Keep bool
-	Note []byte // the reader's own, at most MaxNoteBytes
+	// Policy is what local writes have to remember of attributes and members, so
+	// that conflicts can be resolved by it; see Policy.Tracked.
+	Policy Policy
+	Note   []byte // the reader's own, at most MaxNoteBytes
 }
 
 // MaxNoteBytes bounds what a reader may leave at a watched table: a key and a
@@ -49,7 +56,7 @@ const MaxNoteBytes = 8 << 10
 // Append appends the stored form.
 func (w *Watch) Append(dst []byte) []byte {
 	dst = AppendUvarint(AppendUvarint(dst, uint64(w.Reader)), w.Version)
-	dst = append(dst, packFlags(w.Off, w.Log, w.Old)|packFlags(w.Keep, false, false)<<3)
+	dst = append(dst, packFlags(w.Off, w.Log, w.Old)|packFlags(w.Keep, false, false)<<3, byte(w.Policy))
 	return AppendBytes(dst, w.Note)
 }
 
@@ -61,6 +68,7 @@ func (w *Watch) Decode(d *Decoder) {
 		d.Fail()
 	}
 	w.Off, w.Log, w.Old, w.Keep = flags&1 != 0, flags&2 != 0, flags&4 != 0, flags&8 != 0
+	w.Policy = d.Policy()
 	if w.Note = d.Bytes(); len(w.Note) > MaxNoteBytes {
 		d.Fail()
 	}
@@ -107,17 +115,6 @@ func (a *AdvanceResult) Append(dst []byte) []byte { return AppendBool(dst, a.Mor
 // Decode reads what Append wrote.
 func (a *AdvanceResult) Decode(d *Decoder) { a.More = d.Bool() }
 
-// Policy says how a table's conflicts between regions are resolved. The numbers
-// are part of the stored format.
-type Policy uint8
-
-// The policies.
-const (
-	PolicyLastWriter Policy = 0 // the last writer wins the whole item
-	PolicyFields     Policy = 1 // the last writer of each attribute wins it
-	PolicyCounter    Policy = 2 // as PolicyFields, and what was added to numbers adds up
-)
-
 // ApplyChanges is the body of a CmdApplyChanges: changes of one table that all
 // belong to the tablet. They name regions as regions do among each other; Self
 // is this one. StatusStale says that a key belongs to another tablet and
@@ -125,12 +122,31 @@ const (
 type ApplyChanges struct {
 	Self    RegionID
 	Policy  Policy
+	Rank    []RegionID // of PolicyRegions: the first wins
+	Keys    []string   // names of the table's key attributes
 	Changes []Change
+}
+
+// Merges reports whether the policy needs more of a change than its version.
+func (a *ApplyChanges) Merges() bool {
+	return a.Policy != PolicyLastWriter && a.Policy != PolicyQueue
 }
 
 // Append appends the stored form.
 func (a *ApplyChanges) Append(dst []byte) []byte {
 	dst = append(AppendUvarint(dst, uint64(a.Self)), byte(a.Policy))
+	if a.Policy == PolicyRegions {
+		dst = AppendUvarint(dst, uint64(len(a.Rank)))
+		for _, r := range a.Rank {
+			dst = AppendUvarint(dst, uint64(r))
+		}
+	}
+	if a.Policy.Tracked() != PolicyLastWriter {
+		dst = AppendUvarint(dst, uint64(len(a.Keys)))
+		for _, k := range a.Keys {
+			dst = AppendString(dst, k)
+		}
+	}
 	return AppendChanges(dst, a.Changes)
 }
 
@@ -155,9 +171,19 @@ func DecodeChanges(d *Decoder) (cs []Change) {
 
 // Decode reads what Append wrote.
 func (a *ApplyChanges) Decode(d *Decoder) {
-	a.Self, a.Policy = RegionID(d.Uvarint()), Policy(d.Byte())
-	if a.Policy > PolicyCounter || a.Self == 0 {
+	a.Self, a.Policy = RegionID(d.Uvarint()), d.Policy()
+	if a.Self == 0 {
 		d.Fail()
+	}
+	if a.Policy == PolicyRegions {
+		for n := d.Count(); n > 0 && d.Err() == nil; n-- {
+			a.Rank = append(a.Rank, RegionID(d.Uvarint()))
+		}
+	}
+	if a.Policy.Tracked() != PolicyLastWriter {
+		for n := d.Count(); n > 0 && d.Err() == nil; n-- {
+			a.Keys = append(a.Keys, d.String())
+		}
 	}
 	a.Changes = DecodeChanges(d)
 }
@@ -252,9 +278,10 @@ type ReaderState struct {
 
 // WatchedTable is a table that a reader watches.
 type WatchedTable struct {
-	Table ResourceID
-	Log   bool
-	Note  []byte
+	Table  ResourceID
+	Log    bool
+	Policy Policy
+	Note   []byte
 }
 
 // Append appends the form between nodes.
@@ -265,7 +292,7 @@ func (s *ReaderState) Append(dst []byte) []byte {
 	dst = AppendUvarint(AppendBool(dst, s.Passive), uint64(len(s.Tables)))
 	for i := range s.Tables {
 		t := &s.Tables[i]
-		dst = AppendBytes(AppendBool(AppendUvarint(dst, uint64(t.Table)), t.Log), t.Note)
+		dst = AppendBytes(append(AppendBool(AppendUvarint(dst, uint64(t.Table)), t.Log), byte(t.Policy)), t.Note)
 	}
 	return dst
 }
@@ -277,7 +304,7 @@ func (s *ReaderState) Decode(d *Decoder) {
 	s.Next, s.Conflicts = Stamp(d.Uvarint()), d.Uvarint()
 	s.Version, s.Passive = d.Uvarint(), d.Bool()
 	for n := d.Count(); n > 0 && d.Err() == nil; n-- {
-		s.Tables = append(s.Tables, WatchedTable{ResourceID(d.Uvarint()), d.Bool(), d.Bytes()})
+		s.Tables = append(s.Tables, WatchedTable{ResourceID(d.Uvarint()), d.Bool(), d.Policy(), d.Bytes()})
 	}
 }
 
@@ -322,34 +349,66 @@ func (r *CopyResult) Decode(d *Decoder) {
 	r.Changes = DecodeChanges(d)
 }
 
-// Conflict is one conflict that was resolved: which write lost to which. Merge
-// policies keep parts of both; then Loser is the one with the lower version.
+// Conflict is one conflict that was resolved. Merge policies keep parts of both
+// writes; then Loser is the one with the lower version, or of the region that is
+// named later.
 type Conflict struct {
 	Number   uint64 // in its tablet, from 1
 	Resource ResourceID
-	Winner   Version
-	Loser    Change
+	Policy   Policy
 	At       Stamp // when it was resolved here
+	Winner   Change
+	Loser    Change // of the same key
 }
 
 // Append appends the stored form.
 func (c *Conflict) Append(dst []byte) []byte {
 	dst = AppendUvarint(AppendUvarint(dst, c.Number), uint64(c.Resource))
-	dst = AppendUvarint(c.Winner.Append(dst), uint64(c.At))
-	return c.Loser.Append(dst)
+	dst = AppendUvarint(append(dst, byte(c.Policy)), uint64(c.At))
+	return c.Loser.Append(c.Winner.Append(dst))
 }
 
 // Decode reads what Append wrote.
 func (c *Conflict) Decode(d *Decoder) {
 	c.Number, c.Resource = d.Uvarint(), ResourceID(d.Uvarint())
+	c.Policy, c.At = d.Policy(), Stamp(d.Uvarint())
 	c.Winner.Decode(d)
-	c.At = Stamp(d.Uvarint())
 	c.Loser.Decode(d)
 }
 
-// MaxConflicts is how many losers a tablet keeps: enough to look at after an
-// incident; the count goes on.
-const MaxConflicts = 1000
+// ConflictsHead is what a tablet knows of its conflicts besides them.
+type ConflictsHead struct {
+	Counted uint64 // ever
+	Told    uint64 // up to this number those of PolicyQueue are in their queues
+}
+
+// Append appends the stored form.
+func (h *ConflictsHead) Append(dst []byte) []byte {
+	return AppendUvarint(AppendUvarint(dst, h.Counted), h.Told)
+}
+
+// Decode reads what Append wrote.
+func (h *ConflictsHead) Decode(d *Decoder) { h.Counted, h.Told = d.Uvarint(), d.Uvarint() }
+
+// Bounds of what a tablet keeps of conflicts: enough to look at after an
+// incident. The count goes on.
+const (
+	MaxConflicts     = 1000
+	MaxConflictBytes = 64 << 20
+	// ConflictLife is how long one is kept at least while there is room: those that
+	// are older go when the next one comes, or when one was told to a queue.
+	ConflictLife = 30 * 24 * time.Hour
+)
+
+// TellConflicts is the body of a CmdTellConflicts: the conflicts of the tablet
+// up to a number are in the queues that their tables name.
+type TellConflicts struct{ UpTo uint64 }
+
+// Append appends the stored form.
+func (t *TellConflicts) Append(dst []byte) []byte { return AppendUvarint(dst, t.UpTo) }
+
+// Decode reads what Append wrote.
+func (t *TellConflicts) Decode(d *Decoder) { t.UpTo = d.Uvarint() }
 
 // ConflictsQuery is the body of a QueryConflicts: conflicts of the tablet
 // behind a number.
@@ -371,12 +430,13 @@ func (q *ConflictsQuery) Decode(d *Decoder) {
 
 // ConflictsResult is the answer.
 type ConflictsResult struct {
+	Head      ConflictsHead
 	Conflicts []Conflict
 }
 
 // Append appends the form between nodes.
 func (r *ConflictsResult) Append(dst []byte) []byte {
-	dst = AppendUvarint(dst, uint64(len(r.Conflicts)))
+	dst = AppendUvarint(r.Head.Append(dst), uint64(len(r.Conflicts)))
 	for i := range r.Conflicts {
 		dst = r.Conflicts[i].Append(dst)
 	}
@@ -385,6 +445,7 @@ func (r *ConflictsResult) Append(dst []byte) []byte {
 
 // Decode reads what Append wrote.
 func (r *ConflictsResult) Decode(d *Decoder) {
+	r.Head.Decode(d)
 	for n := d.Count(); n > 0 && d.Err() == nil; n-- {
 		var c Conflict
 		c.Decode(d)

@@ -19,25 +19,75 @@ func changeBodies() []tableBody {
 		&put,
 		&del,
 		&LoggedChange{Resource: 7, Total: 300, Change: put, HasOld: true, Old: []byte("old")},
-		&Watch{Reader: 9, Version: 2, Off: true, Log: true, Old: true, Keep: true, Note: []byte("n")},
+		&Watch{Reader: 9, Version: 2, Off: true, Log: true, Old: true, Keep: true, Policy: PolicyUnion, Note: []byte("n")},
 		&Advance{UpTo: 300, Total: 5},
 		&AdvanceResult{More: true},
-		&ApplyChanges{Self: 9, Policy: PolicyFields, Changes: []Change{del}},
+		&ApplyChanges{Self: 9, Policy: PolicyFields, Keys: []string{"id"}, Changes: []Change{del}},
 		&ApplyChangesResult{Applied: 1, Known: 2, Conflicts: 300},
-		&Conflict{Number: 4, Resource: 7, Winner: Version{3, 2}, Loser: del, At: 9},
+		&Conflict{Number: 4, Resource: 7, Policy: PolicyQueue, Winner: Change{Version: Version{3, 2}, Key: []byte("k"), Item: []byte("i")}, Loser: del, At: 9},
 		&Role{Version: 300, Passive: true},
+		&Rewrite{Self: 9, Key: []byte("k"), If: Version{300, 7}},
+		&ConflictsHead{Counted: 300, Told: 5},
+		&TellConflicts{UpTo: 300},
+		&ApplyChanges{Self: 9, Policy: PolicyRegions, Rank: []RegionID{300, 1}},
+		exampleMerge(),
+		&MergeState{Joined: true, Rivals: []Rival{{Version: Version{1, 2}, Delete: true}, {Version: Version{300, 1}, Size: 3, Item: []byte("i")}}},
 		&ChangesQuery{Tablet: 3, After: 300, MaxBytes: 9},
 		&ChangesResult{Changes: []LoggedChange{{Number: 4, Resource: 7, Total: 9, Change: del}}},
 		&ReaderQuery{Tablet: 3, Reader: 9},
-		&ReaderState{Last: 300, LastTotal: 9, UpTo: 5, Total: 4, Next: 3, Conflicts: 2, Version: 8, Passive: true, Tables: []WatchedTable{{7, true, []byte("n")}}},
+		&ReaderState{Last: 300, LastTotal: 9, UpTo: 5, Total: 4, Next: 3, Conflicts: 2, Version: 8, Passive: true, Tables: []WatchedTable{{7, true, PolicyFields, []byte("n")}}},
 		&CopyQuery{LoSlot: 1, HiSlot: SlotCount, After: []byte("a"), MaxBytes: 9},
 		&CopyResult{Changes: []Change{put, del}, More: true},
 		&ConflictsQuery{Tablet: 3, After: 4, MaxBytes: 9},
-		&ConflictsResult{Conflicts: []Conflict{{Number: 4, Resource: 7, Loser: del}}},
-		&Rewrite{Self: 9, Key: []byte("k"), If: Version{300, 7}},
+		&ConflictsResult{Head: ConflictsHead{Counted: 300, Told: 5}, Conflicts: []Conflict{{Number: 4, Resource: 7, Winner: put, Loser: del}}},
 		&DigestQuery{LoSlot: 1, HiSlot: 9, Width: 4, After: []byte("a"), Condition: []byte("c"), MaxBytes: 300},
 		&DigestResult{Sums: []Sum{{1}, {2}}, Keys: []KeySum{{[]byte("k"), Sum{3}}}, Items: 4, Last: []byte("l")},
 		&ByKeyQuery{Keys: [][]byte{[]byte("a"), []byte("b")}},
+	}
+}
+
+// exampleMerge is a merge state with every kind of mark.
+func exampleMerge() *MergeState {
+	return &MergeState{Base: Version{1, 2}, Marks: []Mark{
+		{Name: "c", Version: Version{1, 2}, Had: true, Value: Value{Kind: KindN, Str: "5"}, Added: []Added{{0, 3, 9, "7"}, {300, 4, 4, "-1"}}, Counted: []Added{{0, 3, 3, "2"}}},
+		{Name: "f", Version: Version{300, 0}},
+		{Name: "s", Members: []Member{{KindS, "a", Version{300, 0}, false}, {KindN, "1", Version{1, 2}, true}}},
+	}}
+}
+
+// TestMergeRename checks that lists stay in order under other names, and that
+// what cannot be read is left to the receiver's check.
+func TestMergeRename(t *testing.T) {
+	s := exampleMerge()
+	c := Change{Key: []byte("k"), Merge: s.Append(nil)}
+	c.Rename(0, 500)
+	c.Rename(2, 0)
+	var got MergeState
+	d := NewDecoder(c.Merge)
+	got.Decode(d)
+	if err := d.Done(); err != nil || got.Base != (Version{1, 0}) || got.Marks[0].Added[0].Region != 300 || got.Marks[0].Added[1].Region != 500 || got.Marks[1].Version != (Version{300, 500}) {
+		t.Errorf("%+v %v", got, err)
+	}
+	if bad := renameMerge([]byte{2, 9}, 0, 1); !bytes.Equal(bad, []byte{2, 9}) {
+		t.Errorf("%x", bad)
+	}
+}
+
+// TestResolution reads every policy's text and writes it again.
+func TestResolution(t *testing.T) {
+	for _, text := range []string{"last-writer", "fields", "counter", "union", "region:east", "region:east/00ff", "queue:q"} {
+		if r, err := ParseResolution(text); err != nil || r.String() != text {
+			t.Errorf("%s: %+v %v", text, r, err)
+		}
+	}
+	for _, text := range []string{"", "fields:", "counters", "region", "region:", "region:a//b", "queue:", "queue", "policy(7)"} {
+		if r, err := ParseResolution(text); err == nil {
+			t.Errorf("%q is read as %+v", text, r)
+		}
+	}
+	queue, east := Resolution{Policy: PolicyQueue, Queue: "q"}, Resolution{Policy: PolicyRegions, Regions: []string{"east", "ff"}}
+	if a, b := queue.Agreed(nil), east.Agreed([]RegionID{16, 255}); a != "last-writer" || b != "region:10/ff" {
+		t.Error(a, b)
 	}
 }
 
@@ -58,13 +108,19 @@ func TestChangeGolden(t *testing.T) {
 		"06ac0207016b0205010609016d03046974656d",
 		"010102016b",
 		"07ac020eac0207016b0205010609016d03046974656d036f6c64",
-		"09020f016e",
+		"09020f03016e",
 		"ac0205",
 		"01",
-		"090101010102016b",
+		"09010102696401010102016b",
 		"0102ac02",
-		"04070302" + "09" + "010102016b",
+		"04070509" + "000302016b000169" + "010102016b",
 		"ac0201",
+		"09016bac0207",
+		"ac0205",
+		"ac02",
+		"090402ac020100",
+		"020300000102ac0200" + "01" + "03" + "01630103" + "020135" + "020003090137ac020404022d31" + "010003030132" + "01660200" + "017300040201016102000201310101",
+		"0502010201ac020100030169",
 	}
 	for i, want := range golden {
 		body := changeBodies()[i]

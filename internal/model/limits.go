@@ -17,6 +17,9 @@ const (
 
 	// MaxItemBytes is DynamoDB's item size limit of 400 KB.
 	MaxItemBytes = 400 << 10
+	// MaxMergedBytes bounds an item that several regions wrote at the same time,
+	// each up to MaxItemBytes, and whose parts were merged.
+	MaxMergedBytes = 10 * MaxItemBytes
 
 	// MaxNesting is DynamoDB's limit on the depth of lists and maps.
 	MaxNesting = 32

@@ -193,3 +193,17 @@ func BenchmarkAddNumbers(b *testing.B) {
 		})
 	}
 }
+
+// TestSumNumbers compares sums with those by pairs, and adds up what no pair of
+// it can.
+func TestSumNumbers(t *testing.T) {
+	big, small := "99999999999999999999999999999999999999", "0.00000000000000000000000000000000000001"
+	for _, c := range []struct{ numbers, want string }{
+		{"", "0"}, {"0", "0"}, {"1 2 -3", "0"}, {"1.5 -0.25", "1.25"}, {"-10 1", "-9"}, {big + " " + small + " -" + big, small}, {big + " " + small, ""}, {big + " 1", "100000000000000000000000000000000000000"},
+	} {
+		got, err := SumNumbers(strings.Fields(c.numbers))
+		if got != c.want || (err != nil) != (c.want == "") {
+			t.Errorf("%s: %s %v", c.numbers, got, err)
+		}
+	}
+}

@@ -83,10 +83,10 @@ func (f *filter) takesChange(c *model.Change, old []byte) (bool, error) {
 }
 
 // add puts a change into the batch, under the names that regions have among
-// each other, unless the other region wrote it.
+// each other, unless the other region wrote it, alone.
 func (w *worker) add(j *job, out *batch, table string, c *model.Change) {
 	c.Rename(0, w.engine.cluster.Catalog().Region())
-	if c.Version.Region != j.spec.Region {
+	if c.Version.Region != j.spec.Region || c.Joined() {
 		out.add(table, c)
 	}
 }
