@@ -1,9 +1,6 @@
 package deptest
 
 import (
-	"io/fs"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -13,35 +10,27 @@ import (
 // TestPlantedBugs: the table in docs/testing.md names the bugs that are in the
 // code, which are those that scripts/bugs looks for.
 func TestPlantedBugs(t *testing.T) {
-	root := filepath.Join("..", "..")
-	text, err := os.ReadFile(filepath.Join(root, "docs", "testing.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, chapter, _ := strings.Cut(string(text), "\n## Planted bugs\n")
+	_, chapter, _ := strings.Cut(pages(t)["docs/testing.md"], "\n## Planted bugs\n")
 	chapter, _, _ = strings.Cut(chapter, "\n## ")
-	var page, code []string
+	var page []string
 	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z]+)` \\|.*\\| [0-9]+ \\|.*\\|$").FindAllStringSubmatch(chapter, -1) {
 		page = append(page, row[1])
 	}
-	call := regexp.MustCompile(`base\.Bug\("([a-z]+)"\)`)
-	err = filepath.WalkDir(filepath.Join(root, "internal"), func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !strings.HasSuffix(path, ".go") {
-			return err
-		}
-		b, err := os.ReadFile(path)
-		for _, m := range call.FindAllSubmatch(b, -1) {
-			code = append(code, string(m[1]))
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	code := plantedBugs(t)
 	slices.Sort(page)
-	slices.Sort(code)
-	code = slices.Compact(code)
 	if len(code) < 20 || !slices.Equal(page, code) {
 		t.Errorf("planted bugs:\ndocs/testing.md  %v\nthe code         %v", page, code)
 	}
+}
+
+// plantedBugs are those in the code, in order.
+func plantedBugs(t *testing.T) (names []string) {
+	call := regexp.MustCompile(`base\.Bug\("([a-z]+)"\)`)
+	eachFile(t, ".go", func(_ string, text []byte) {
+		for _, m := range call.FindAllSubmatch(text, -1) {
+			names = append(names, string(m[1]))
+		}
+	})
+	slices.Sort(names)
+	return slices.Compact(names)
 }

@@ -12,8 +12,16 @@ import (
 // pages reads every Markdown page of the project, by its path from the root.
 func pages(t *testing.T) map[string]string {
 	t.Helper()
-	root := filepath.Join("..", "..")
 	found := map[string]string{}
+	eachFile(t, ".md", func(name string, text []byte) { found[name] = string(text) })
+	return found
+}
+
+// eachFile calls f with every file of the project whose name ends so, but those
+// in hidden directories and in testdata; name is its path from the root.
+func eachFile(t *testing.T, end string, f func(name string, text []byte)) {
+	t.Helper()
+	root := filepath.Join("..", "..")
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -24,7 +32,7 @@ func pages(t *testing.T) map[string]string {
 			}
 			return nil
 		}
-		if filepath.Ext(path) != ".md" {
+		if !strings.HasSuffix(path, end) {
 			return nil
 		}
 		text, err := os.ReadFile(path)
@@ -32,13 +40,12 @@ func pages(t *testing.T) map[string]string {
 			return err
 		}
 		rel, err := filepath.Rel(root, path)
-		found[filepath.ToSlash(rel)] = string(text)
+		f(filepath.ToSlash(rel), text)
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return found
 }
 
 var (
