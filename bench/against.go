@@ -16,7 +16,11 @@ func (b *bench) compare() error {
 	}
 	binaries := append([]string{b.weirBinary}, b.against...)
 	for _, nodes := range b.nodes {
-		if err := b.compareClusters(binaries, nodes); err != nil {
+		compare := b.compareClusters
+		if b.appendRate > 0 {
+			compare = b.compareStreams
+		}
+		if err := compare(binaries, nodes); err != nil {
 			return err
 		}
 	}

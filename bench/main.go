@@ -35,6 +35,7 @@ type bench struct {
 	only, operations      []string
 	peers                 []string // beside Weir in queues and streams
 	backlog               int64    // messages in the rows with a backlog
+	appendRate            float64  // records a second that binaries are compared at; 0: puts and the like, as fast as they can
 	clients, nodes        []int
 	quick                 bool
 	warmUp, measureTime   time.Duration
@@ -85,6 +86,7 @@ func parse(args []string) (*bench, error) {
 	fs.StringVar(&b.out, "out", "", "`DIR` for results (bench/results)")
 	fs.StringVar(&b.weirBinary, "weir", "", "measure this `BINARY` of Weir instead of building one")
 	against := fs.String("against", "", "only compare Weir with these other `BINARIES` of it, by turns")
+	fs.Float64Var(&b.appendRate, "append-rate", 0, "with --against: compare pushed appends at this `RATE`, records a second")
 	fs.IntVar(&b.turns, "turns", 0, "`TURNS` of each in queues and streams (3; quick: 1); odd numbers have a median")
 	fs.IntVar(&b.rounds, "rounds", 5, "`TURNS` of each with --against; odd numbers have a median")
 	if err := fs.Parse(args); err != nil {

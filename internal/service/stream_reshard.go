@@ -258,19 +258,20 @@ const maxSideBySide = 64
 // sideBySide does n parts of a request, several at once, and returns the error
 // of the first part that has one.
 func sideBySide(n int, do func(i int) error) error {
-	if n == 1 {
-		return do(0)
+	if n == 0 {
+		return nil
 	}
 	errs := make([]error, n)
 	var group sync.WaitGroup
 	free := make(chan struct{}, maxSideBySide)
-	for i := range n {
+	for i := range n - 1 {
 		free <- struct{}{}
 		group.Go(func() {
 			errs[i] = do(i)
 			<-free
 		})
 	}
+	errs[n-1] = do(n - 1) // here: a goroutine that is made has to wait for a processor
 	group.Wait()
 	for _, err := range errs {
 		if err != nil {

@@ -20,7 +20,7 @@ func DiskFS() FS { return diskFS{} }
 
 type diskFS struct{ journal.OSFS }
 
-func (diskFS) pebble() vfs.FS { return vfs.Default }
+func (diskFS) pebble() vfs.FS { return politeFS{vfs.Default} }
 
 // CrashableFS is a file system in memory that can be copied as a crash would
 // leave it. It is for tests and the simulator.
