@@ -47,7 +47,8 @@ values as JSON: --where 'amount > :n' --values '{":n": 100}'.`,
 		f := regionFlags{console: adminFlag(fs), given: map[string]bool{}}
 		fs.StringVar(&f.link.To, "to", "", "`HOST:PORT` of a peer listener of the other region")
 		fs.StringVar(&f.link.Token, "token", "", "the `TOKEN` that the other region made")
-		fs.StringVar(&f.link.Mode, "mode", "async", "`async` ships at once, manual when weir region sync says so")
+		fs.StringVar(&f.link.Mode, "mode", "async", "`MODE`: async ships at once; sync holds answers back until the other region has the write on disk, sync-if-up as long as that works; manual ships when weir region sync says so")
+		fs.Uint64Var(&f.link.RegionsRequired, "regions-required", 0, "`NUMBER` of a table's regions that must have a write, of the modes sync and sync-if-up; 0 is all")
 		fs.StringVar(&f.tables, "tables", "", "the tables: `NAMES` with commas between; a * at the end takes in all that begin so")
 		fs.StringVar(&f.link.Where, "where", "", "`CONDITION` on items: only those are shipped")
 		fs.StringVar(&f.link.Values, "values", "", "`JSON` object with the condition's values")
@@ -143,6 +144,9 @@ func (f *regionFlags) alteration() console.LinkChange {
 	}
 	if f.given["where"] {
 		ch.Where, ch.Values = &f.link.Where, &f.link.Values
+	}
+	if f.given["regions-required"] {
+		ch.RegionsRequired = &f.link.RegionsRequired
 	}
 	if f.given["bandwidth"] {
 		ch.BytesPerSecond = &f.link.BytesPerSecond

@@ -61,6 +61,20 @@ func (u *regionUser) delete(table, id string) {
 	}
 }
 
+// get is the item's value; "" when there is none.
+func (u *regionUser) get(table, id string) string {
+	u.t.Helper()
+	key := map[string]types.AttributeValue{"id": text(id)}
+	res, err := u.db.GetItem(context.Background(), &dynamodb.GetItemInput{TableName: &table, Key: key, ConsistentRead: aws.Bool(true)})
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	if s, ok := res.Item["v"].(*types.AttributeValueMemberS); ok {
+		return s.Value
+	}
+	return ""
+}
+
 // want waits until the item has the value, or is gone when that is "".
 func (u *regionUser) want(table, id, v string) {
 	u.t.Helper()

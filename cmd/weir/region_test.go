@@ -102,6 +102,11 @@ func TestReplicationPage(t *testing.T) {
 			w.want("orders", "paused", "4")
 		case strings.Contains(line, "--mode manual"):
 			e.put("orders", "manual", "5")
+		case strings.Contains(line, "--mode sync "):
+			e.put("orders", "sync", "10")
+			if got := w.get("orders", "sync"); got != "10" {
+				t.Errorf("the other region has %q when the answer comes", got)
+			}
 		case strings.HasPrefix(line, "weir region sync"):
 			w.want("orders", "manual", "5")
 		case strings.HasPrefix(line, "weir region failover to-west"):

@@ -159,6 +159,7 @@ func (a *applier) applyBatch(r *replica, e *pb.Entry, done *applyDone) error {
 			if err != nil {
 				return err
 			}
+			res.Repeated = did.out.Repeated
 			result.Results = append(result.Results, res)
 		}
 		if full {

@@ -38,6 +38,7 @@ type call struct {
 	strong  bool          // callRead
 	query   model.Query   // callRead, callAwaitRead
 	level   model.Level   // callPropose, callWhenReady: the least durability
+	regions int           // of the same: how many other regions must have the write at least
 }
 
 func (c *call) encode() []byte {
@@ -47,7 +48,7 @@ func (c *call) encode() []byte {
 	}
 	switch c.kind {
 	case callPropose, callWhenReady:
-		b = c.command.Append(append(b, byte(c.level)))
+		b = c.command.Append(model.AppendUvarint(append(b, byte(c.level)), uint64(c.regions)))
 	case callAwait:
 		b = c.command.Append(b)
 	case callRead:
@@ -68,7 +69,7 @@ func decodeCall(b []byte) (*call, error) {
 	}
 	switch c.kind {
 	case callPropose, callWhenReady:
-		c.level = d.Level()
+		c.level, c.regions = d.Level(), int(d.Uvarint())
 		c.command.Decode(d)
 	case callAwait:
 		c.command.Decode(d)
@@ -93,8 +94,16 @@ type answer struct {
 	ready  bool         // of the kinds that wait: false when the wait ran out
 	level  model.Level  // callPropose, callWhenReady: the one reached: LevelAsync, LevelQuorum or LevelAll
 	short  bool         // the command asked for LevelAll, and only a majority has it
+	abroad abroadAnswer // callPropose, callWhenReady
 	err    error        // tablet's errors, or one that ends the request
 	leader model.NodeID // with tablet.ErrNotLeader: who leads, as far as the one asked knows
+}
+
+// abroadAnswer says what other regions had on disk when a write was answered.
+type abroadAnswer struct {
+	waited bool // the write had to be there
+	have   int  // so many regions had it
+	lacks  int  // and so many more must have
 }
 
 // The codes of answers between nodes.
@@ -105,11 +114,16 @@ const (
 	answerUnknown   = 3
 	answerFailed    = 4
 	answerDiskFull  = 5
+	answerRefused   = 6
 )
 
 func (a *answer) encode() []byte {
 	var code byte
+	var refused *refusal
 	switch {
+	case errors.As(a.err, &refused):
+		b := append(model.AppendBool([]byte{answerRefused}, refused.soon), byte(refused.why.Kind))
+		return model.AppendString(b, refused.why.Message)
 	case a.err == nil:
 		code = answerOK
 	case errors.Is(a.err, tablet.ErrNotLeader):
@@ -130,7 +144,8 @@ func (a *answer) encode() []byte {
 	if code == answerOK {
 		b = model.AppendUvarint(b, uint64(a.index))
 		b = append(model.AppendBool(b, a.ready), byte(a.level))
-		b = model.AppendBool(b, a.short)
+		b = model.AppendBool(model.AppendBool(b, a.short), a.abroad.waited)
+		b = model.AppendUvarint(model.AppendUvarint(b, uint64(a.abroad.have)), uint64(a.abroad.lacks))
 		b = a.result.Append(b)
 	}
 	return b
@@ -142,7 +157,8 @@ func decodeAnswer(b []byte) (a answer) {
 	case answerOK:
 		a.index = model.Index(d.Uvarint())
 		a.ready = d.Bool()
-		a.level, a.short = d.Level(), d.Bool()
+		a.level, a.short, a.abroad.waited = d.Level(), d.Bool(), d.Bool()
+		a.abroad.have, a.abroad.lacks = int(d.Uvarint()), int(d.Uvarint())
 		a.result.Decode(d)
 	case answerNotLeader:
 		a.err = tablet.ErrNotLeader
@@ -153,6 +169,9 @@ func decodeAnswer(b []byte) (a answer) {
 		a.err = tablet.ErrUnknown
 	case answerDiskFull:
 		a.err = errDiskFull
+	case answerRefused:
+		soon, kind := d.Bool(), model.ErrorKind(d.Byte())
+		a.err = &refusal{&model.Error{Kind: kind, Message: d.String()}, soon}
 	case answerFailed:
 		a.err = errors.New(d.String())
 	default:

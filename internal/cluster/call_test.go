@@ -16,7 +16,7 @@ import (
 func calls() []call {
 	command := model.Command{Kind: model.CmdSend, ID: model.RequestID{1}, Resource: 300, Slot: 65535, Body: []byte("body")}
 	return []call{
-		{kind: callPropose, tablet: 7, command: command, level: model.LevelAll},
+		{kind: callPropose, tablet: 7, command: command, level: model.LevelAll, regions: 3},
 		{kind: callWhenReady, tablet: 1 << 40, command: command, wait: 20 * time.Second, number: 5},
 		{kind: callRead, tablet: 1, strong: true, query: model.Query{Kind: model.QueryGetItem, Resource: 9, Slot: 3, Body: []byte("key")}},
 		{kind: callReadIndex, tablet: 0},
@@ -54,25 +54,27 @@ func TestCallsRoundTrip(t *testing.T) {
 // speak to each other while a cluster is upgraded.
 func TestCallGoldenBytes(t *testing.T) {
 	zeroID := strings.Repeat("00", 15)
-	ok := answer{result: model.Result{Status: model.StatusExists, Body: []byte("ab")}, index: 300, ready: true, level: model.LevelAll, short: true}
+	ok := answer{result: model.Result{Status: model.StatusExists, Body: []byte("ab")}, index: 300, ready: true, level: model.LevelAll, short: true, abroad: abroadAnswer{true, 2, 1}}
 	full := answer{err: errDiskFull}
 	notLeader := answer{err: tablet.ErrNotLeader, leader: 300}
 	failed := answer{err: errors.New("no")}
+	refused := answer{err: &refusal{model.Errorf(model.ErrUnavailable, "no"), true}}
 	for name, c := range map[string]struct {
 		got  []byte
 		want string
 	}{
-		"propose":            {(&calls()[0]).encode(), "01 07 02 20 01" + zeroID + " ac02 ffff03 00 04 626f6479"},
-		"propose when ready": {(&calls()[1]).encode(), "02 808080808020 05 8090dfc04a 00 20 01" + zeroID + " ac02 ffff03 00 04 626f6479"},
+		"propose":            {(&calls()[0]).encode(), "01 07 02 03 20 01" + zeroID + " ac02 ffff03 00 04 626f6479"},
+		"propose when ready": {(&calls()[1]).encode(), "02 808080808020 05 8090dfc04a 00 00 20 01" + zeroID + " ac02 ffff03 00 04 626f6479"},
 		"read":               {(&calls()[2]).encode(), "03 01 01 10 09 03 03 6b6579"},
 		"read index":         {(&calls()[3]).encode(), "04 00"},
 		"status":             {(&calls()[4]).encode(), "05 00"},
 		"await":              {(&calls()[5]).encode(), "06 01 ac02 01 20 01" + zeroID + " ac02 ffff03 00 04 626f6479"},
 		"read when ready":    {(&calls()[6]).encode(), "07 01 06 02 10 09 03 03 6b6579"},
 		"leave":              {(&calls()[7]).encode(), "08 01 ac02"},
-		"done":               {ok.encode(), "00 ac02 01 02 01 05 02 6162"},
+		"done":               {ok.encode(), "00 ac02 01 02 01 01 02 01 05 02 6162"},
 		"not the leader":     {notLeader.encode(), "01 ac02"},
 		"disk full":          {full.encode(), "05"},
+		"refused":            {refused.encode(), "06 01 02 02 6e6f"},
 		"failed":             {failed.encode(), "04 02 6e6f"},
 	} {
 		want, err := hex.DecodeString(strings.ReplaceAll(c.want, " ", ""))

@@ -104,7 +104,7 @@ func (h *handler) Call(from model.NodeID, req []byte, reply func([]byte, error))
 	}
 	switch c.kind {
 	case callPropose:
-		n.proposeTo(r, &c.command, c.level, done)
+		n.proposeTo(r, &c.command, c, done)
 	case callReadIndex:
 		r.readIndex(done)
 	case callRead:
@@ -122,15 +122,24 @@ func (h *handler) Call(from model.NodeID, req []byte, reply func([]byte, error))
 	}
 }
 
-// proposeTo hands a command to a replica's lane, unless the disk is too full
-// for what it adds. Deletes still go through: they make room.
-func (n *Node) proposeTo(r *replica, cmd *model.Command, level model.Level, done func(answer)) {
+// proposeTo hands a call's command to a replica's lane, unless the disk is too
+// full for what it adds. Deletes still go through: they make room.
+func (n *Node) proposeTo(r *replica, cmd *model.Command, c *call, done func(answer)) {
 	if addsData(cmd.Kind) && n.journal.Full() {
 		r.refused.note(errDiskFull)
 		done(answer{err: errDiskFull})
 		return
 	}
-	r.propose(cmd, max(level, n.levels.of(cmd.Resource)), done)
+	level := max(c.level, n.levels.of(cmd.Resource))
+	links, needs, err := n.shipping.of(cmd, c.regions)
+	switch {
+	case err != nil:
+		done(answer{err: err})
+	case len(needs) > 0:
+		n.proposeAbroad(r, cmd, level, links, needs, done)
+	default:
+		r.propose(cmd, level, done)
+	}
 }
 
 func addsData(k model.CommandKind) bool {

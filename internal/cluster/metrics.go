@@ -21,6 +21,22 @@ type TabletMetrics struct {
 	Lags       []MemberLag
 	Refused    Refusals
 	Async      AsyncMetrics
+	Abroad     AbroadMetrics
+}
+
+// AbroadMetrics counts the writes that other regions must have before they are
+// answered, since the node started.
+type AbroadMetrics struct {
+	Waiting  int    // now
+	Short    uint64 // applied, and failed since other regions did not have them in time
+	Degraded uint64 // answered although other regions did not have them
+	Refused  uint64 // not applied, as a link was known to be behind or stopped
+}
+
+func (a *abroad) metrics() AbroadMetrics {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return AbroadMetrics{Waiting: len(a.waiting), Short: a.short.Load(), Degraded: a.degraded.Load(), Refused: a.refused.Load()}
 }
 
 // AsyncMetrics counts the writes at level async that this node answered before
@@ -79,7 +95,7 @@ func (n *Node) TabletMetrics() []TabletMetrics {
 		m := TabletMetrics{
 			Tablet: r.id, Leads: r.leads.Load(), Leaderless: r.lead.Load() == 0, Term: s.Term, Applied: s.Applied, Won: r.won.Load(),
 			LogEntries: s.LogEntries, LogBytes: s.LogBytes,
-			Async:   r.async.metrics(),
+			Async: r.async.metrics(), Abroad: r.abroad.metrics(),
 			Refused: Refusals{NotLeader: r.refused.notLeader.Load(), Busy: r.refused.busy.Load(), DiskFull: r.refused.diskFull.Load()},
 		}
 		if s.Leader == n.opts.Node {

@@ -89,6 +89,7 @@ type Node struct {
 	story      story
 	shipments  shipments
 	levels     levels
+	shipping   shipping
 	visits     visits
 	waitNumber atomic.Uint64 // of the last wait at another node
 
@@ -172,6 +173,7 @@ func (n *Node) Close() error {
 	err := n.transport.Close()
 	for _, r := range n.allReplicas() {
 		r.waits.wakeAll()
+		r.abroad.abandon(tablet.ErrUnknown)
 	}
 	for _, l := range n.lanes {
 		l.stop()

@@ -33,7 +33,7 @@ func (n *Node) Propose(ctx context.Context, cmd *model.Command) (model.Result, e
 		return model.Result{}, err
 	}
 	t := terms.Of(ctx)
-	a, err := n.request(ctx, &call{kind: callPropose, tablet: id, command: *cmd, level: t.Asked()})
+	a, err := n.request(ctx, &call{kind: callPropose, tablet: id, command: *cmd, level: t.Asked(), regions: t.Abroad()})
 	return wrote(t, id, &a, err)
 }
 
@@ -44,6 +44,12 @@ func wrote(t *terms.Terms, id model.TabletID, a *answer, err error) (model.Resul
 		return model.Result{}, err
 	}
 	t.Wrote(id, a.index, a.level)
+	if a.abroad.waited {
+		t.Shipped(a.abroad.have)
+	}
+	if lacks := a.abroad.lacks; lacks > 0 {
+		return model.Result{}, model.Errorf(model.ErrNotAbroad, "this region has the write on disk and ships it, but %d other regions that must have it did not say within %v that they do; it is safe to send it again", lacks, model.RegionPatience)
+	}
 	if a.short {
 		return model.Result{}, model.Errorf(model.ErrUnavailable, "a majority of the replicas has the write on disk, but not all of them, as it asks: one is down or slow; the write stays, and it is safe to send it again")
 	}
@@ -66,7 +72,7 @@ func (n *Node) ProposeWhenReady(ctx context.Context, cmd *model.Command, wait ti
 		return model.Result{}, false, err
 	}
 	t := terms.Of(ctx)
-	a, err := n.request(ctx, &call{kind: callWhenReady, tablet: id, command: *cmd, wait: wait, level: t.Asked()})
+	a, err := n.request(ctx, &call{kind: callWhenReady, tablet: id, command: *cmd, wait: wait, level: t.Asked(), regions: t.Abroad()})
 	if err != nil || !a.ready {
 		return model.Result{}, false, err
 	}
@@ -99,6 +105,8 @@ func (n *Node) request(ctx context.Context, c *call) (answer, error) {
 	end := n.clock.Now().Add(requestTimeout + c.wait)
 	waitEnd := n.clock.Now().Add(c.wait)
 	unknown, asked := false, false
+	var refused *refusal
+	var refusedEnd time.Time
 	for pause := retryPause; ; pause = min(2*pause, maxRetryPause) {
 		if c.kind.waits() {
 			c.wait = max(0, waitEnd.Sub(n.clock.Now()))
@@ -121,6 +129,16 @@ func (n *Node) request(ctx context.Context, c *call) (answer, error) {
 				c.command.ID = n.newRequestID()
 			}
 		case errors.Is(a.err, tablet.ErrNotLeader), errors.Is(a.err, tablet.ErrBusy):
+		case errors.As(a.err, &refused):
+			now := n.clock.Now()
+			if refusedEnd.IsZero() {
+				refusedEnd = now.Add(model.RegionPatience)
+			}
+			if !refused.soon || !now.Before(refusedEnd) {
+				end = now
+			}
+		case errors.Is(a.err, errDiskFull) && unknown:
+			end = n.clock.Now() // an earlier try may have been carried out
 		default:
 			return a, a.err
 		}
@@ -130,6 +148,9 @@ func (n *Node) request(ctx context.Context, c *call) (answer, error) {
 	}
 	if unknown {
 		return answer{}, model.Errorf(model.ErrUnknownOutcome, "the request may or may not have been carried out; it is safe to send it again with the same request id")
+	}
+	if refused != nil {
+		return answer{}, refused.why
 	}
 	return answer{}, model.Errorf(model.ErrUnavailable, "no leader could be reached for the data; the request was not carried out")
 }
@@ -197,7 +218,7 @@ func (n *Node) attemptHere(ctx context.Context, r *replica, c *call) answer {
 func (n *Node) proposeHere(ctx context.Context, r *replica, c *call) answer {
 	done := make(chan answer, 1)
 	stamped := c.command
-	n.proposeTo(r, &stamped, c.level, func(a answer) { done <- a })
+	n.proposeTo(r, &stamped, c, func(a answer) { done <- a })
 	return n.await(ctx, done, nil)
 }
 

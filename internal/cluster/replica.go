@@ -51,6 +51,7 @@ type replica struct {
 	refused refusals
 	async   asyncCounts
 	waits   waits
+	abroad  abroad
 	marks   marks
 	logged  atomic.Uint64 // model.ChangeNumber of the last entry of the change log
 	leaders leaderWatch
@@ -176,6 +177,7 @@ func (r *replica) notePosition(n *Node) {
 func (n *Node) noteCatalog(c *model.Catalog) {
 	n.catalog.Store(c)
 	n.levels.note(c)
+	n.shipping.note(c)
 	for _, r := range n.allReplicas() {
 		t, ok := c.TabletByID(r.id)
 		r.stray.Store(ok && !slices.Contains(t.Voters, n.opts.Node) && !slices.Contains(t.Learners, n.opts.Node))
@@ -200,6 +202,7 @@ func (r *replica) publish() {
 	}
 	if led && !leads {
 		r.waits.wakeAll() // they must look for the new leader
+		r.abroad.abandon(tablet.ErrUnknown)
 	}
 }
 

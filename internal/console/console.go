@@ -179,7 +179,7 @@ func statusOf(err error) int {
 		return http.StatusConflict
 	case model.ErrAccessDenied:
 		return http.StatusForbidden
-	case model.ErrUnavailable, model.ErrUnknownOutcome:
+	case model.ErrUnavailable, model.ErrUnknownOutcome, model.ErrNotAbroad:
 		return http.StatusServiceUnavailable
 	case model.ErrUnsupported:
 		return http.StatusNotImplemented

@@ -27,13 +27,16 @@ type Link struct {
 	To             string   `json:"to"` // HOST:PORT of a peer listener there
 	Token          string   `json:"token,omitempty"`
 	Region         string   `json:"region,omitempty"` // the other's name or id
-	Mode           string   `json:"mode"`             // async or manual
+	Mode           string   `json:"mode"`             // async, sync, sync-if-up or manual
 	Tables         []string `json:"tables"`
 	Where          string   `json:"where,omitempty"`
 	Values         string   `json:"values,omitempty"` // JSON
 	BytesPerSecond uint64   `json:"bytes_per_second,omitempty"`
 	Paused         bool     `json:"paused,omitempty"`
 	Passive        bool     `json:"passive,omitempty"` // the tables take no writes here
+	// RegionsRequired is how many regions must have a write before it is answered, of
+	// the modes sync and sync-if-up; 0 is all to which the table's links lead.
+	RegionsRequired uint64 `json:"regions_required,omitempty"`
 	// VerifySeconds is how often the sides are compared; nil is once a day, 0 never.
 	VerifySeconds *uint64     `json:"verify_seconds,omitempty"`
 	Status        *LinkStatus `json:"status,omitempty"`
@@ -62,6 +65,8 @@ type LinkChange struct {
 	BytesPerSecond *uint64  `json:"bytes_per_second,omitempty"`
 	Paused         *bool    `json:"paused,omitempty"`
 	VerifySeconds  *uint64  `json:"verify_seconds,omitempty"`
+
+	RegionsRequired *uint64 `json:"regions_required,omitempty"`
 }
 
 // Inbound is what another region ships here.
@@ -122,23 +127,25 @@ func regionName(name string, id model.RegionID) string {
 	return regionID(id)
 }
 
-var linkModes = map[string]model.LinkMode{"async": model.LinkAsync, "manual": model.LinkManual}
+var linkModes = map[string]model.LinkMode{"async": model.LinkAsync, "manual": model.LinkManual, "sync": model.LinkSync, "sync-if-up": model.LinkSyncIfUp}
 
 // parseMode reads a mode; an unknown one is left to the check of the link.
 func parseMode(text string) model.LinkMode { return linkModes[text] }
 
 func modeName(m model.LinkMode) string {
-	if m == model.LinkManual {
-		return "manual"
+	for name, mode := range linkModes { // one has it: the order does not matter
+		if mode == m {
+			return name
+		}
 	}
-	return "async"
+	return fmt.Sprintf("mode(%d)", m)
 }
 
 func linkView(s *region.Status) Link {
 	view := Link{
 		Name: s.Name, To: s.Spec.To, Region: regionName(s.Spec.RegionName, s.Spec.Region), Mode: modeName(s.Spec.Mode),
 		Tables: s.Spec.Tables, Where: s.Spec.Where, Values: s.Spec.Values, BytesPerSecond: s.Spec.BytesPerSecond, Paused: s.Spec.Paused, Passive: s.Spec.Passive,
-		VerifySeconds: &s.Spec.VerifySeconds,
+		VerifySeconds: &s.Spec.VerifySeconds, RegionsRequired: s.Spec.RegionsRequired,
 		Status: &LinkStatus{
 			Differences: s.Spec.Differences, LagSeconds: s.Lag.Seconds(), LagChanges: s.LagChanges, LagBytes: s.LagBytes, Copying: s.Copying, Problem: s.Problem,
 		},
@@ -239,6 +246,7 @@ func (c *console) addLink(ctx context.Context, _ *http.Request, body []byte) (an
 	return struct{}{}, c.regions.Add(ctx, &region.Settings{
 		Name: l.Name, To: l.To, Authority: authority, TokenHash: hash, Mode: parseMode(l.Mode), Tables: l.Tables,
 		Where: l.Where, Values: l.Values, BytesPerSecond: l.BytesPerSecond, Paused: l.Paused, VerifyEvery: every(l.VerifySeconds),
+		RegionsRequired: l.RegionsRequired,
 	})
 }
 
@@ -255,7 +263,7 @@ func (c *console) changeLink(ctx context.Context, r *http.Request, body []byte) 
 	if err := json.Unmarshal(body, &ch); err != nil {
 		return nil, model.Errorf(model.ErrValidation, "malformed JSON: %v", err)
 	}
-	change := region.Change{To: ch.To, Tables: ch.Tables, Where: ch.Where, Values: ch.Values, BytesPerSecond: ch.BytesPerSecond, Paused: ch.Paused, VerifyEvery: every(ch.VerifySeconds)}
+	change := region.Change{To: ch.To, Tables: ch.Tables, Where: ch.Where, Values: ch.Values, BytesPerSecond: ch.BytesPerSecond, Paused: ch.Paused, VerifyEvery: every(ch.VerifySeconds), RegionsRequired: ch.RegionsRequired}
 	if ch.Mode != nil {
 		mode := parseMode(*ch.Mode)
 		change.Mode = &mode

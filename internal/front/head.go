@@ -16,6 +16,7 @@ type head struct {
 	contentLength, transferEncoding    []byte
 	wait                               []byte // x-weir-wait-seconds
 	durability, maxLag, session        []byte // x-weir-durability, x-weir-max-lag-ms, x-weir-session
+	regions                            []byte // x-weir-regions
 }
 
 // maxHeaderLines bounds the header lines of a request; the verifier has the
@@ -105,7 +106,7 @@ func (h *head) field(line *auth.Header) *[]byte {
 		if line.Is("x-amz-target") {
 			return &h.target
 		}
-	case len("content-length"): // and sec-fetch-site, x-weir-session
+	case len("content-length"): // and sec-fetch-site, x-weir-session, x-weir-regions
 		if line.Is("content-length") {
 			return &h.contentLength
 		}
@@ -114,6 +115,9 @@ func (h *head) field(line *auth.Header) *[]byte {
 		}
 		if line.Is("x-weir-session") {
 			return &h.session
+		}
+		if line.Is("x-weir-regions") {
+			return &h.regions
 		}
 	case len("amz-sdk-request"):
 		if line.Is("amz-sdk-request") {

@@ -16,6 +16,7 @@ const (
 	headerDurability = "x-weir-durability"
 	headerLag        = "x-weir-lag-ms"
 	headerSession    = "x-weir-session"
+	headerRegions    = "x-weir-regions"
 )
 
 // newSession is the value of x-weir-session that begins a session.
@@ -24,10 +25,13 @@ const newSession = "new"
 // maxLagMs bounds x-weir-max-lag-ms: a day.
 const maxLagMs = 24 * 60 * 60 * 1000
 
+// maxRegions bounds x-weir-regions: nobody has that many.
+const maxRegions = 100
+
 // readTerms reads the request's terms from its headers.
 func (x *exchange) readTerms() *awsapi.Error {
 	h := &x.head
-	if h.durability == nil && h.maxLag == nil && h.session == nil {
+	if h.durability == nil && h.maxLag == nil && h.session == nil && h.regions == nil {
 		return nil
 	}
 	t := &terms.Terms{Level: model.LevelAsync}
@@ -36,6 +40,13 @@ func (x *exchange) readTerms() *awsapi.Error {
 		if t.Level, err = model.ParseLevel(string(h.durability)); err != nil {
 			return badTerms("The header x-weir-durability must be async, quorum, all-if-up or all.")
 		}
+	}
+	if h.regions != nil {
+		n, err := strconv.ParseUint(string(h.regions), 10, 31)
+		if err != nil || n > maxRegions {
+			return badTerms("The header x-weir-regions must be a whole number from 0 to 100.")
+		}
+		t.Regions = int(n)
 	}
 	if h.maxLag != nil {
 		ms, err := strconv.ParseUint(string(h.maxLag), 10, 31)
@@ -65,6 +76,9 @@ func (x *exchange) tellTerms() {
 	g := x.terms.Given()
 	if g.Wrote {
 		x.via.addHeader(headerDurability, g.Level.String())
+	}
+	if g.Shipped {
+		x.via.addHeader(headerRegions, strconv.Itoa(g.Regions))
 	}
 	if g.Read {
 		x.via.addHeader(headerLag, strconv.FormatInt(g.Lag.Milliseconds(), 10))

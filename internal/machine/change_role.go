@@ -41,3 +41,8 @@ var refusedWhilePassive = map[model.CommandKind]bool{
 	model.CmdPutItem: true, model.CmdUpdateItem: true, model.CmdDeleteItem: true, model.CmdBatchWrite: true,
 	model.CmdPipeApply: true,
 }
+
+// WritesForClients reports whether commands of this kind are clients' and pipes'
+// writes of what links ship: those that are refused where another region takes
+// the writes, and whose answers wait for links that are synchronous.
+func WritesForClients(k model.CommandKind) bool { return refusedWhilePassive[k] }

@@ -154,6 +154,9 @@ const (
 type Result struct {
 	Status Status
 	Body   []byte // by the command's kind and the status
+	// Repeated says that the command's request id had been applied before. It is
+	// for the node that answers, and neither stored nor sent.
+	Repeated bool
 }
 
 // Append appends the result's stored form.

@@ -21,6 +21,7 @@ const (
 	ErrNotInflight                          // the message is not in flight (deleted, or visible again)
 	ErrPurgeInProgress                      // a queue was purged less than 60 seconds ago
 	ErrAccessDenied                         // the principal may not
+	ErrNotAbroad                            // carried out here, but not as many other regions have it as must; a retry with the same request id is safe
 	ErrUnsupported                          // honest: this operation or option is not there
 )
 

@@ -1,5 +1,10 @@
 package model
 
+import (
+	"strings"
+	"time"
+)
+
 // Kinds of resource that tie regions together; see docs/replication.md.
 const (
 	KindLink    ResourceKind = 5 // what this cluster ships to another; Spec is a LinkSpec
@@ -13,7 +18,47 @@ type LinkMode uint8
 const (
 	LinkAsync  LinkMode = 1 // at once
 	LinkManual LinkMode = 2 // when somebody asks for it
+	// LinkSync: at once, and the answer to a write waits until the region has it on
+	// disk. When it does not say so within RegionPatience the request fails, though
+	// this region has the write and ships it; while the link is behind, writes are
+	// refused.
+	LinkSync LinkMode = 3
+	// LinkSyncIfUp: the same, but what would fail is answered, and the answer says
+	// how many regions have it; while the link is behind nothing waits for it.
+	LinkSyncIfUp LinkMode = 4
 )
+
+// Waits reports whether the answers to writes wait for links of this mode.
+func (m LinkMode) Waits() bool { return m == LinkSync || m == LinkSyncIfUp }
+
+// RegionPatience is how long an answer waits for other regions.
+const RegionPatience = 2 * time.Second
+
+// MatchesName reports whether a list of names, and of beginnings of names that
+// end in *, takes in a name.
+func MatchesName(patterns []string, name string) bool {
+	for _, p := range patterns {
+		if begin, all := strings.CutSuffix(p, "*"); p == name || all && strings.HasPrefix(name, begin) {
+			return true
+		}
+	}
+	return false
+}
+
+// Shipped is how far a link has come in a tablet, as the worker of the node that
+// leads it knows: what other regions have said that they have on disk.
+type Shipped struct {
+	Worker  uint64 // grows with every worker of a node; what an earlier one says is old
+	UpTo    ChangeNumber
+	Tables  []ShippedTable // whose changes behind UpTo will be shipped, by id
+	Stopped bool           // it ships no more: the link is paused, held or gone, or another node leads
+}
+
+// ShippedTable is a table that a link ships.
+type ShippedTable struct {
+	ID     ResourceID
+	Copied bool // what it held before it was watched has arrived, too
+}
 
 // LinkTarget is how far a manual link shall ship in one tablet.
 type LinkTarget struct {
@@ -43,10 +88,19 @@ type LinkSpec struct {
 	Differences    uint64 // that it found then
 	Epoch          uint64 // grows when the other region takes the writes over by force
 	Held           bool   // nothing is shipped since it did
+	// RegionsRequired is how many of the regions that a table's links of the mode ship
+	// to must have a write, of the modes that Waits; 0 is all of them. Of several
+	// links that name a number the highest holds.
+	RegionsRequired uint64
 }
 
 // linkSpecVersion begins every encoded LinkSpec and InboundSpec.
 const linkSpecVersion = 1
+
+// Selects reports whether the link ships what happens to a resource.
+func (s *LinkSpec) Selects(r *Resource) bool {
+	return r.Kind == KindTable && MatchesName(s.Tables, r.Name)
+}
 
 // Append appends the stored form. See docs/format/region.md.
 func (s *LinkSpec) Append(dst []byte) []byte {
@@ -66,7 +120,7 @@ func (s *LinkSpec) Append(dst []byte) []byte {
 	}
 	dst = AppendBool(AppendUvarint(dst, uint64(s.CreatedMs)), s.Passive)
 	dst = AppendUvarint(AppendUvarint(AppendUvarint(dst, s.VerifySeconds), uint64(s.VerifiedMs)), s.Differences)
-	return AppendBool(AppendUvarint(dst, s.Epoch), s.Held)
+	return AppendUvarint(AppendBool(AppendUvarint(dst, s.Epoch), s.Held), s.RegionsRequired)
 }
 
 // Decode reads what Append wrote.
@@ -89,7 +143,7 @@ func (s *LinkSpec) Decode(d *Decoder) {
 	}
 	s.CreatedMs, s.Passive = int64(d.Uvarint()), d.Bool()
 	s.VerifySeconds, s.VerifiedMs, s.Differences = d.Uvarint(), int64(d.Uvarint()), d.Uvarint()
-	s.Epoch, s.Held = d.Uvarint(), d.Bool()
+	s.Epoch, s.Held, s.RegionsRequired = d.Uvarint(), d.Bool(), d.Uvarint()
 }
 
 // InboundSpec is the Spec of an inbound link in the catalog. It begins as a

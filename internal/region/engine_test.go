@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"weir.dev/weir/internal/base"
+	"weir.dev/weir/internal/keys"
 	"weir.dev/weir/internal/model"
 	"weir.dev/weir/internal/service"
 )
@@ -25,6 +26,13 @@ type town struct {
 	service *service.Service
 	nodes   [2]*fakeNode
 	engines [2]*Engine
+
+	shipped map[place]model.Shipped // what the engines said last; guarded by the cluster's mutex
+}
+
+// Shipped implements Waiters.
+func (w *town) Shipped(link model.ResourceID, t model.TabletID, s model.Shipped) {
+	w.set(func() { w.shipped[place{link, t}] = s })
 }
 
 // inTowns runs f in a bubble, with two regions, east and west, that have as yet
@@ -47,7 +55,7 @@ func inTowns(t *testing.T, f func(t *testing.T, wire *fakeWire, east, west *town
 
 func newTown(t *testing.T, wire *fakeWire, name string, tablets int) *town {
 	c := newFakeCluster(t, fmt.Sprintf("%032x", 0x100+len(wire.at)), tablets)
-	w := &town{fakeCluster: c, t: t, name: name}
+	w := &town{fakeCluster: c, t: t, name: name, shipped: map[place]model.Shipped{}}
 	for i := range w.nodes {
 		w.nodes[i] = &fakeNode{fakeCluster: c, leads: i == 0}
 		svc := service.New(w.nodes[i], base.SystemClock{}, base.NewRand(uint64(len(wire.at)+1)))
@@ -57,7 +65,7 @@ func newTown(t *testing.T, wire *fakeWire, name string, tablets int) *town {
 		addr := fmt.Sprintf("%s%d", name, i)
 		w.engines[i] = NewEngine(Options{
 			Cluster: w.nodes[i], Service: svc, Clock: base.SystemClock{}, Rand: base.NewRand(uint64(10*len(wire.at) + i)),
-			Logger: slog.New(slog.DiscardHandler), Dialer: wire, Addr: name + "0," + name + "1",
+			Logger: slog.New(slog.DiscardHandler), Dialer: wire, Waiters: w, Addr: name + "0," + name + "1",
 		})
 		wire.set(func() { wire.at[addr] = w.engines[i] })
 	}
@@ -241,6 +249,62 @@ func TestIdleLinkWakes(t *testing.T) {
 			if west.get("orders", fmt.Sprint("k", i)) != "1" {
 				t.Fatalf("item %d is not there 15 ms later", i)
 			}
+		}
+	})
+}
+
+// TestSyncLink: those who wait for a link of the mode sync hear of a change when
+// the other region has it, not before, and that it stopped when it did.
+func TestSyncLink(t *testing.T) {
+	inTowns(t, func(t *testing.T, wire *fakeWire, east, west *town) {
+		ctx := context.Background()
+		east.createTable("orders")
+		east.link(west, Settings{Name: "to-west", Mode: model.LinkSync})
+		east.caughtUp("to-west")
+		told := func() (s model.Shipped) {
+			r, _ := east.service.GetTied(ctx, model.KindLink, "to-west")
+			slot := model.SlotOf(keys.AppendValue(nil, model.StringValue("k")))
+			east.set(func() { s = east.shipped[place{r.ID, east.tablet(slot).id}] })
+			return s
+		}
+		time.Sleep(3 * time.Second)
+		before := told()
+		if len(before.Tables) != 1 || !before.Tables[0].Copied || before.Stopped {
+			t.Errorf("before: %+v", before)
+		}
+		wire.set(func() { wire.delay = 2 * time.Millisecond })
+		east.put("orders", "k", "1")
+		for told().UpTo == before.UpTo {
+			time.Sleep(time.Millisecond / 10)
+		}
+		if west.get("orders", "k") != "1" {
+			t.Error("it is said to be there and is not")
+		}
+		wire.set(func() { wire.cut = true })
+		east.put("orders", "k", "2")
+		time.Sleep(20 * time.Second)
+		if s := told(); s.UpTo != before.UpTo+1 {
+			t.Errorf("over a cut wire: %+v", s)
+		}
+		wire.set(func() { wire.cut = false })
+		time.Sleep(syncTimeout + 2*maxSyncRetry)
+		if west.get("orders", "k") != "2" {
+			t.Error("a healed link takes long")
+		}
+		paused, mode := true, model.LinkAsync
+		if err := east.engine().Change(ctx, "to-west", &Change{Paused: &paused}); err == nil {
+			t.Error("a link of the mode sync can be paused")
+		}
+		if err := east.engine().Change(ctx, "to-west", &Change{Paused: &paused, Mode: &mode}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		if s := told(); !s.Stopped {
+			t.Errorf("paused: %+v", s)
+		}
+		required := uint64(2)
+		if err := east.engine().Change(ctx, "to-west", &Change{RegionsRequired: &required}); err == nil {
+			t.Error("a link of the mode async requires regions")
 		}
 	})
 }

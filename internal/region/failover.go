@@ -75,8 +75,8 @@ func fitForFailover(st *Status) error {
 	switch {
 	case st.Spec.Held:
 		return model.Errorf(model.ErrValidation, "the link %s holds changes back since the other region took over: weir region rejoin %s merges them", st.Name, st.Name)
-	case st.Spec.Paused || st.Spec.Mode != model.LinkAsync:
-		return model.Errorf(model.ErrValidation, "the link %s does not ship by itself: a planned failover needs a link with --mode async that is not paused", st.Name)
+	case st.Spec.Paused || st.Spec.Mode == model.LinkManual:
+		return model.Errorf(model.ErrValidation, "the link %s does not ship by itself: a planned failover needs a link that is not manual and not paused", st.Name)
 	case st.Spec.Where != "":
 		return model.Errorf(model.ErrValidation, "the link %s ships a part of the items: the other region cannot take over all of them", st.Name)
 	case st.Copying > 0:

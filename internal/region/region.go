@@ -31,6 +31,12 @@ import (
 	"weir.dev/weir/internal/service"
 )
 
+// Waiters hold the answers to writes back until links have shipped them.
+type Waiters interface {
+	// Shipped says how far a link has come in a tablet led here. It does not block.
+	Shipped(link model.ResourceID, t model.TabletID, s model.Shipped)
+}
+
 // Options say what an Engine runs on.
 type Options struct {
 	Cluster service.Cluster
@@ -39,6 +45,7 @@ type Options struct {
 	Rand    *base.Rand
 	Logger  *slog.Logger
 	Dialer  Dialer
+	Waiters Waiters // told how far links have come
 	// Authority is the fingerprint of this cluster's certificates. Addr is where
 	// other regions reach it; "" is the peer addresses of its nodes.
 	Authority [16]byte
@@ -53,6 +60,7 @@ type Engine struct {
 	rand    *base.Rand
 	log     *slog.Logger
 	dialer  Dialer
+	waiters Waiters
 
 	authority [16]byte
 	addr      string
@@ -62,6 +70,7 @@ type Engine struct {
 	tasks sync.WaitGroup
 
 	workers map[place]*worker // of the supervisor's goroutine only
+	started uint64            // workers, ever; of the same goroutine
 	rounds  map[model.ResourceID]*rounds
 
 	receiving atomic.Int32 // requests of other regions being answered
@@ -95,12 +104,14 @@ const (
 	// firstRetry is the pause after a step failed; it doubles up to maxRetry.
 	firstRetry = 100 * time.Millisecond
 	maxRetry   = 5 * time.Second
+	// maxSyncRetry is maxRetry of links that writes wait for.
+	maxSyncRetry = 500 * time.Millisecond
 )
 
 // NewEngine starts an engine.
 func NewEngine(o Options) *Engine {
 	e := &Engine{
-		cluster: o.Cluster, service: o.Service, clock: o.Clock, rand: o.Rand, log: o.Logger, dialer: o.Dialer,
+		cluster: o.Cluster, service: o.Service, clock: o.Clock, rand: o.Rand, log: o.Logger, dialer: o.Dialer, waiters: o.Waiters,
 		workers: map[place]*worker{}, rounds: map[model.ResourceID]*rounds{},
 		problems: map[place]string{}, limits: map[model.ResourceID]*limit{}, reached: map[model.ResourceID]string{},
 		verified: map[model.ResourceID]*Verification{}, heard: map[model.ResourceID]Heard{}, authority: o.Authority, addr: o.Addr,

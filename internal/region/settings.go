@@ -25,6 +25,9 @@ type Settings struct {
 	BytesPerSecond uint64
 	Paused         bool
 	VerifyEvery    *time.Duration // how often the sides are compared; nil is DefaultVerifyEvery, zero never
+	// RegionsRequired is how many of a table's regions must have a write before it is
+	// answered, of the modes that wait; 0 is all.
+	RegionsRequired uint64
 }
 
 // Change changes a link; nil leaves a setting as it is.
@@ -36,6 +39,8 @@ type Change struct {
 	BytesPerSecond *uint64
 	Paused         *bool
 	VerifyEvery    *time.Duration
+
+	RegionsRequired *uint64
 }
 
 // Status is a link and how far it is.
@@ -91,7 +96,7 @@ func (e *Engine) Add(ctx context.Context, s *Settings) error {
 	spec := model.LinkSpec{
 		To: s.To, Authority: s.Authority, Key: s.Key, Mode: s.Mode, Tables: s.Tables, Where: s.Where, Values: s.Values,
 		Paused: s.Paused, BytesPerSecond: s.BytesPerSecond, CreatedMs: e.clock.Now().UnixMilli(),
-		VerifySeconds: uint64(DefaultVerifyEvery / time.Second),
+		VerifySeconds: uint64(DefaultVerifyEvery / time.Second), RegionsRequired: s.RegionsRequired,
 	}
 	if s.VerifyEvery != nil {
 		spec.VerifySeconds = uint64(max(0, *s.VerifyEvery) / time.Second)
@@ -128,8 +133,14 @@ func checkLink(s *model.LinkSpec) error {
 	switch {
 	case s.To == "":
 		return model.Errorf(model.ErrValidation, "a link needs the HOST:PORT of a peer listener of the other region")
-	case s.Mode != model.LinkAsync && s.Mode != model.LinkManual:
-		return model.Errorf(model.ErrValidation, "a link's mode is async or manual; sync is not there yet")
+	case s.Mode < model.LinkAsync || s.Mode > model.LinkSyncIfUp:
+		return model.Errorf(model.ErrValidation, "a link's mode is async, sync, sync-if-up or manual")
+	case s.Mode == model.LinkSync && s.Paused:
+		return model.Errorf(model.ErrValidation, "a paused link of the mode sync would have every write refused: make it async or sync-if-up first")
+	case s.RegionsRequired > 0 && !s.Mode.Waits():
+		return model.Errorf(model.ErrValidation, "only links of the modes sync and sync-if-up require regions")
+	case s.RegionsRequired > maxRegionsRequired:
+		return model.Errorf(model.ErrValidation, "a link requires %d regions at most", maxRegionsRequired)
 	case len(s.Tables) == 0 || len(s.Tables) > 100:
 		return model.Errorf(model.ErrValidation, "a link names 1 to 100 tables; --tables 'orders,user_*'")
 	}
@@ -142,12 +153,19 @@ func checkLink(s *model.LinkSpec) error {
 	return err
 }
 
+// maxRegionsRequired bounds RegionsRequired: nobody has that many.
+const maxRegionsRequired = 100
+
 // Change changes a link while it runs. Only what the change adds is copied.
 // Errors: ErrNotFound, ErrValidation.
 func (e *Engine) Change(ctx context.Context, name string, ch *Change) error {
 	return e.service.UpdateLink(ctx, name, func(s *model.LinkSpec) error {
 		set(&s.To, ch.To)
 		set(&s.Mode, ch.Mode)
+		if !s.Mode.Waits() {
+			s.RegionsRequired = 0
+		}
+		set(&s.RegionsRequired, ch.RegionsRequired)
 		set(&s.Where, ch.Where)
 		set(&s.Values, ch.Values)
 		set(&s.BytesPerSecond, ch.BytesPerSecond)

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"weir.dev/weir/internal/base"
 	"weir.dev/weir/internal/model"
 )
 
@@ -19,6 +20,9 @@ const (
 	// behind it do not wait long for a node that has gone silent.
 	quickTimeout = 4 * time.Second
 	quickBytes   = 64 << 10
+	// syncTimeout is quickTimeout of links that writes wait for: one more try fits
+	// into their patience.
+	syncTimeout = 1200 * time.Millisecond
 )
 
 // ship sends the next entries of the log and then advances. It reports whether
@@ -54,10 +58,14 @@ func (w *worker) ship(j *job) (did bool, err error) {
 			w.add(j, &out, r.Name, &e.Change)
 		}
 	}
+	last := log.Changes[len(log.Changes)-1]
+	if base.Bug("syncunsent") {
+		w.tell(j, last.Number)
+	}
 	if err := w.send(j, &out); err != nil {
 		return false, err
 	}
-	last := log.Changes[len(log.Changes)-1]
+	w.tell(j, last.Number) // it is on disk there: nobody has to wait until that is noted here
 	if err := w.engine.advance(w.ctx, j.place, j.lo, last.Number, last.Total); err != nil {
 		return false, err
 	}
@@ -129,7 +137,9 @@ func (w *worker) call(j *job, op Op, body []byte) ([]byte, error) {
 func (e *Engine) call(ctx context.Context, link model.ResourceID, spec *model.LinkSpec, op Op, body []byte) ([]byte, error) {
 	patience := remoteTimeout
 	if op == OpApply && len(body) <= quickBytes {
-		patience = quickTimeout
+		if patience = quickTimeout; spec.Mode.Waits() {
+			patience = syncTimeout
+		}
 	}
 	ctx, cancel := e.within(ctx, patience)
 	defer cancel()

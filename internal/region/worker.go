@@ -18,6 +18,7 @@ import (
 // of leader, do no harm.
 type worker struct {
 	engine *Engine
+	number uint64 // grows with every worker of the engine
 	ctx    context.Context
 	cancel context.CancelFunc
 
@@ -37,7 +38,8 @@ type worker struct {
 }
 
 func (e *Engine) startWorker(j job) *worker {
-	w := &worker{engine: e, job: j}
+	e.started++
+	w := &worker{engine: e, number: e.started, job: j}
 	w.ctx, w.cancel = context.WithCancel(e.ctx)
 	e.tasks.Go(w.run)
 	return w
@@ -62,6 +64,7 @@ func (w *worker) current() job {
 // run ships until the worker is stopped.
 func (w *worker) run() {
 	defer w.engine.noteProblem(w.current().place, nil)
+	defer w.stopped()
 	retry := firstRetry
 	for w.ctx.Err() == nil {
 		j := w.current()
@@ -71,6 +74,7 @@ func (w *worker) run() {
 				why = errHeld
 			}
 			w.engine.noteProblem(j.place, why)
+			w.stopped()
 			w.engine.sleep(w.ctx, superviseEvery)
 			continue
 		}
@@ -84,9 +88,12 @@ func (w *worker) run() {
 				w.engine.log.Warn("cannot ship to another region; trying again", "link", j.name, "tablet", j.tablet, "error", err)
 			}
 			w.engine.sleep(w.ctx, retry)
-			retry = min(2*retry, maxRetry)
+			if retry = min(2*retry, maxRetry); j.spec.Mode.Waits() {
+				retry = min(retry, maxSyncRetry)
+			}
 		default:
 			w.engine.noteProblem(j.place, nil)
+			w.tell(&j, w.upTo)
 			if retry = firstRetry; !did {
 				w.idle(&j)
 			}
@@ -113,9 +120,29 @@ func (w *worker) idle(j *job) {
 	switch {
 	case err != nil && ctx.Err() == nil:
 		w.engine.sleep(ctx, superviseEvery) // no leader: the next step says so
-	case ready:
+	case ready && !j.spec.Mode.Waits():
 		w.engine.sleep(ctx, gatherPause)
 	}
+}
+
+// tell tells those who wait for the link how far it has come.
+func (w *worker) tell(j *job, upTo model.ChangeNumber) {
+	if j.spec.Mode == model.LinkManual {
+		w.stopped()
+		return
+	}
+	s := model.Shipped{Worker: w.number, UpTo: upTo, Tables: make([]model.ShippedTable, len(w.tables))}
+	for i := range w.tables {
+		t := &w.tables[i]
+		s.Tables[i] = model.ShippedTable{ID: t.id, Copied: t.done && t.filter == w.filter.sum}
+	}
+	w.engine.waiters.Shipped(j.link, j.tablet, s)
+}
+
+// stopped tells them that this worker ships no more, or not now.
+func (w *worker) stopped() {
+	j := w.current()
+	w.engine.waiters.Shipped(j.link, j.tablet, model.Shipped{Worker: w.number, Stopped: true})
 }
 
 func (w *worker) setNudge(nudge context.CancelFunc) {
@@ -320,14 +347,7 @@ func (w *worker) table(id model.ResourceID) (*copying, bool) {
 }
 
 // selects reports whether a list of names and beginnings takes in a name.
-func selects(patterns []string, name string) bool {
-	for _, p := range patterns {
-		if begin, all := strings.CutSuffix(p, "*"); p == name || all && strings.HasPrefix(name, begin) {
-			return true
-		}
-	}
-	return false
-}
+func selects(patterns []string, name string) bool { return model.MatchesName(patterns, name) }
 
 // validPattern reports whether a pattern is a name, perhaps with a * at its end.
 func validPattern(p string) bool {

@@ -24,6 +24,8 @@ func (s *Server) tabletMetrics() []metric {
 	ahead := metric{"weir_async_ahead", "gauge", "of those, commands that a majority is not known to have yet", nil}
 	inDoubt := metric{"weir_async_in_doubt", "gauge", "commands answered early before leadership was lost, not yet known to be kept or lost", nil}
 	gone := metric{"weir_async_lost_total", "counter", "writes at level async that were lost and are kept in a file, by whether the client surely was answered", nil}
+	abroad := metric{"weir_region_sync_waiting", "gauge", "writes whose answers wait for other regions", nil}
+	abroadShort := metric{"weir_region_sync_short_total", "counter", "writes that other regions did not have in the time or the number that they must, by what came of them", nil}
 	add := func(m *metric, labels string, v float64) {
 		m.samples = append(m.samples, sample{labels: labels, value: v})
 	}
@@ -45,6 +47,10 @@ func (s *Server) tabletMetrics() []metric {
 		add(&inDoubt, id, float64(t.Async.InDoubt))
 		add(&gone, id+`,answered="yes"`, float64(t.Async.Lost))
 		add(&gone, id+`,answered="perhaps"`, float64(t.Async.Unsure))
+		add(&abroad, id, float64(t.Abroad.Waiting))
+		add(&abroadShort, id+`,outcome="failed"`, float64(t.Abroad.Short))
+		add(&abroadShort, id+`,outcome="refused"`, float64(t.Abroad.Refused))
+		add(&abroadShort, id+`,outcome="answered"`, float64(t.Abroad.Degraded))
 		add(&refused, id+`,reason="not-leader"`, float64(t.Refused.NotLeader))
 		add(&refused, id+`,reason="busy"`, float64(t.Refused.Busy))
 		add(&refused, id+`,reason="disk-full"`, float64(t.Refused.DiskFull))
@@ -57,7 +63,7 @@ func (s *Server) tabletMetrics() []metric {
 		{"weir_tablets_held", "gauge", "tablets with a replica here", one(c.Held)},
 		{"weir_tablets_led", "gauge", "tablets led from here", one(c.Led)},
 		{"weir_tablets_leaderless", "gauge", "tablets held here whose leader is not known", one(c.Leaderless)},
-		leader, term, applied, lag, entries, bytes, won, refused, early, ahead, inDoubt, gone,
+		leader, term, applied, lag, entries, bytes, won, refused, early, ahead, inDoubt, gone, abroad, abroadShort,
 		{"weir_snapshots_sent_total", "counter", "snapshots sent to other nodes", one(snaps.Sent)},
 		{"weir_snapshots_failed_total", "counter", "snapshots whose sending failed", one(snaps.Failed)},
 		{"weir_snapshots_received_total", "counter", "snapshots received and installed", one(snaps.Received)},

@@ -16,7 +16,7 @@ func (s *Server) openRegions() {
 	dialer := region.NewHTTPDialer(s.clock.Now)
 	s.later(dialer.Close)
 	s.regions = region.NewEngine(region.Options{
-		Cluster: s.node, Service: s.service, Clock: s.clock, Rand: s.rand, Logger: s.cfg.Logger, Dialer: dialer, Authority: s.identity.Authority(),
+		Cluster: s.node, Service: s.service, Clock: s.clock, Rand: s.rand, Logger: s.cfg.Logger, Dialer: dialer, Waiters: s.node, Authority: s.identity.Authority(),
 	})
 	s.later(func() error { s.regions.Close(); return nil })
 	srv := &http.Server{

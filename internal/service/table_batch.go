@@ -94,6 +94,10 @@ func checkDuplicates(items []*batchItem) error {
 	return nil
 }
 
+// retriable are the errors after which a part of a batch is worth another try:
+// it is answered as unprocessed.
+var retriable = map[model.ErrorKind]bool{model.ErrUnavailable: true, model.ErrUnknownOutcome: true, model.ErrOverLimit: true, model.ErrNotAbroad: true}
+
 // batchError is the error of a batch of which nothing was done: the first
 // group's. It is nil when something was done. A table that is gone or a fault
 // of ours is the whole batch's error in any case.
@@ -105,7 +109,7 @@ func batchError(groups []*batchGroup) error {
 		}
 		failed++
 		var e *model.Error
-		if !errors.As(g.err, &e) || e.Kind != model.ErrUnavailable && e.Kind != model.ErrUnknownOutcome && e.Kind != model.ErrOverLimit {
+		if !errors.As(g.err, &e) || !retriable[e.Kind] {
 			return g.err
 		}
 	}

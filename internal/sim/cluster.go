@@ -145,7 +145,7 @@ func (w *world) start(live *liveNode) (err error) {
 	if w.wan != nil {
 		live.regions = region.NewEngine(region.Options{
 			Cluster: live.node, Service: live.service, Clock: clock, Rand: random, Logger: w.logger(room),
-			Dialer: w.wan.dialer(w),
+			Dialer: w.wan.dialer(w), Waiters: live.node,
 		})
 	}
 	live.streams = stream.NewEngine(live.service, clock, random, w.logger(room))

@@ -28,6 +28,10 @@ type RegionConfig struct {
 	// FailOver has the writes move to another region now and then, as planned or
 	// by force.
 	FailOver bool
+	// Lose has clients write in the first region only, which ships to the second
+	// over a link of the mode sync, and is lost for good in the end, while they
+	// write: the second takes over by force, and must have what was acknowledged.
+	Lose bool
 	// Settle waits at the end until no tombstone is left.
 	Settle bool
 	Log    io.Writer
@@ -42,6 +46,7 @@ type RegionReport struct {
 	Swept                                        int // regions that had no tombstone at the end
 	Planned, Forced                              int // failovers that were carried out
 	Compared                                     int // links whose sides were compared at the end
+	LostRegions                                  int
 	Failures                                     []string
 }
 
@@ -105,16 +110,26 @@ func (r *regionRun) run(seed uint64) error {
 		return fmt.Errorf("cannot tie the regions: %w", err)
 	}
 	r.load = newRegionLoad(seed, r.worlds)
+	if r.cfg.Lose {
+		r.load = newRegionLoad(seed, r.worlds[:1])
+		r.load.writers = 8
+	}
 	stop := make(chan struct{})
 	var clients sync.WaitGroup
 	for c := range r.load.clients() {
 		clients.Go(func() { r.load.client(c, stop) })
 	}
 	err := r.trouble()
+	if r.cfg.Lose && err == nil {
+		err = r.lose()
+	}
 	close(stop)
 	clients.Wait()
 	if err != nil {
 		return err
+	}
+	if r.cfg.Lose {
+		return r.finishLost()
 	}
 	return r.finish()
 }
@@ -141,7 +156,7 @@ func (r *regionRun) tie() error {
 	n := len(r.worlds)
 	for from := range n {
 		for to := range n {
-			if from == to || r.cfg.Ring && to != (from+1)%n {
+			if from == to || r.cfg.Ring && to != (from+1)%n || r.cfg.Lose && from > 0 {
 				continue
 			}
 			if err := r.link(from, to); err != nil {
@@ -151,6 +166,9 @@ func (r *regionRun) tie() error {
 		if err := r.waitForTable((from + 1) % n); err != nil {
 			return err
 		}
+		if r.cfg.Lose {
+			return nil
+		}
 	}
 	return nil
 }
@@ -158,7 +176,10 @@ func (r *regionRun) tie() error {
 // link makes a link as an operator does, who tries again when an answer is
 // lost: with a new token, since the old one may be used.
 func (r *regionRun) link(from, to int) error {
-	try := 0
+	try, mode := 0, model.LinkAsync
+	if r.cfg.Lose {
+		mode = model.LinkSync
+	}
 	return retry(func() error {
 		try++
 		name := fmt.Sprintf("%d-%d-%d", from, to, try)
@@ -169,7 +190,7 @@ func (r *regionRun) link(from, to int) error {
 			return err
 		}
 		err := r.worlds[from].nodes[0].live.regions.Add(ctx, &region.Settings{
-			Name: fmt.Sprintf("to-%d", to), To: strconv.Itoa(to), TokenHash: token, Mode: model.LinkAsync, Tables: []string{"sh*"},
+			Name: fmt.Sprintf("to-%d", to), To: strconv.Itoa(to), TokenHash: token, Mode: mode, Tables: []string{"sh*"},
 		})
 		if exists(err) {
 			return nil
@@ -298,8 +319,8 @@ func (r *regionRun) finish() error {
 		return err
 	}
 	var ends []map[string]string
-	for i := range r.worlds {
-		end, err := r.load.content(i)
+	for _, w := range r.worlds {
+		end, err := content(w)
 		if err != nil {
 			return err
 		}

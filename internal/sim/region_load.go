@@ -17,8 +17,9 @@ import (
 // regionLoad writes and deletes items in all regions: keys that one client
 // alone writes, whose end must be its last word, and keys that all write.
 type regionLoad struct {
-	seed   uint64
-	worlds []*world
+	seed    uint64
+	worlds  []*world
+	writers int // in each region
 
 	mu   sync.Mutex // guards what follows
 	ops  []regionOp
@@ -49,10 +50,10 @@ type regionSight struct {
 }
 
 func newRegionLoad(seed uint64, worlds []*world) *regionLoad {
-	return &regionLoad{seed: seed, worlds: worlds}
+	return &regionLoad{seed: seed, worlds: worlds, writers: regionWriters}
 }
 
-func (l *regionLoad) clients() int { return len(l.worlds) * (regionWriters + 1) }
+func (l *regionLoad) clients() int { return len(l.worlds) * (l.writers + 1) }
 
 // client runs one client: the first of each region reads, the others write.
 func (l *regionLoad) client(id int, stop <-chan struct{}) {
@@ -80,7 +81,7 @@ func (l *regionLoad) client(id int, stop <-chan struct{}) {
 		l.mu.Lock()
 		l.ops = append(l.ops, op)
 		l.mu.Unlock()
-		if op.unknown {
+		if op.unknown && (known == nil || known.Kind != model.ErrNotAbroad) {
 			// What is under way must be over before the next word about the key.
 			time.Sleep(20*time.Second + time.Duration(rng.IntN(1000)))
 		}
@@ -137,13 +138,13 @@ func parseRegionValue(v string) (client, number int) {
 }
 
 // content is what a region's table holds, by key.
-func (l *regionLoad) content(at int) (map[string]string, error) {
+func content(w *world) (map[string]string, error) {
 	all := map[string]string{}
 	return all, retry(func() error {
 		clear(all)
 		ctx, cancel := contextFor(10 * time.Second)
 		defer cancel()
-		page, err := l.worlds[at].nodes[0].live.service.Scan(ctx, &service.ScanRequest{Table: regionTable, Strong: true})
+		page, err := w.nodes[0].live.service.Scan(ctx, &service.ScanRequest{Table: regionTable, Strong: true})
 		if err != nil {
 			return err
 		}

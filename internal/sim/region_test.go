@@ -9,15 +9,20 @@ import (
 	"time"
 )
 
-func runRegions(t *testing.T, seed uint64, cfg RegionConfig) (r RegionReport) {
+func runRegions(t *testing.T, seed uint64, cfg RegionConfig) RegionReport {
+	r := playRegions(t, seed, cfg)
+	for _, f := range r.Failures {
+		t.Errorf("seed %d: %s", seed, f)
+	}
+	return r
+}
+
+func playRegions(t *testing.T, seed uint64, cfg RegionConfig) (r RegionReport) {
 	if *logs {
 		cfg.Log = os.Stderr
 	}
 	cryptotest.SetGlobalRandom(t, seed)
 	synctest.Test(t, func(*testing.T) { r = RunRegions(seed, cfg) })
-	for _, f := range r.Failures {
-		t.Errorf("seed %d: %s", seed, f)
-	}
 	fmt.Printf("seed %d, %+v\n", seed, r)
 	return r
 }
@@ -43,6 +48,35 @@ func TestRegionsFailOver(t *testing.T) {
 	}
 	if done == 0 {
 		t.Error("no failover was carried out: the simulator is broken")
+	}
+}
+
+// TestRegionLost loses a region for good whose link is synchronous: nothing that
+// was acknowledged is lost with it.
+func TestRegionLost(t *testing.T) {
+	writes := 0
+	for seed := *seedFrom; seed < *seedFrom+uint64(*seeds); seed++ {
+		if *wantBug {
+			fmt.Println("trying seed", seed)
+		}
+		r := playRegions(t, seed, RegionConfig{Regions: 2, Nodes: 3, Tablets: 2, Length: *length / 2, Lose: true})
+		for _, f := range r.Failures {
+			if *wantBug {
+				fmt.Printf("caught at seed %d (the %d. tried): %s\n", seed, seed-*seedFrom+1, f)
+				return
+			}
+			t.Errorf("seed %d: %s", seed, f)
+		}
+		writes += r.Writes - r.Unknown
+		if r.LostRegions != 1 {
+			t.Errorf("seed %d: the region was not lost: the simulator is broken", seed)
+		}
+	}
+	if *wantBug {
+		t.Fatalf("%d seeds did not catch the planted bug", *seeds)
+	}
+	if writes < 50**seeds {
+		t.Errorf("%d writes were acknowledged in %d runs: the simulator is broken", writes, *seeds)
 	}
 }
 

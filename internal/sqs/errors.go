@@ -53,6 +53,7 @@ var (
 	errAccessDenied      = wire{code: "AccessDeniedException", namespace: coral, query: "AccessDenied", status: 403}
 	errInternal          = wire{code: "InternalFailure", namespace: coral, query: "InternalError", status: 500, message: msgInternal}
 	errUnavailable       = wire{code: "ServiceUnavailable", namespace: coral, query: "ServiceUnavailable", status: 503}
+	errNotAbroad         = wire{code: "InternalFailure", namespace: coral, query: "InternalError", status: 500}
 	errUnknownOutcome    = wire{code: "InternalFailure", namespace: coral, query: "InternalError", status: 500, message: msgUnknownOutcome}
 )
 
@@ -69,6 +70,7 @@ var wireErrors = map[model.ErrorKind]wire{
 	model.ErrInternal:        errInternal,
 	model.ErrUnavailable:     errUnavailable,
 	model.ErrUnknownOutcome:  errUnknownOutcome,
+	model.ErrNotAbroad:       errNotAbroad,
 	model.ErrValidation:      errInvalidParameter,
 	model.ErrNotFound:        errQueueDoesNotExist,
 	model.ErrInUse:           errQueueNameExists,

@@ -19,9 +19,10 @@ import (
 
 // Terms of one request. The exported fields are set before the request begins.
 type Terms struct {
-	Level  model.Level   // the least level of its writes; LevelAsync: their resources decide
-	MaxLag time.Duration // of its eventual reads; zero is any
-	After  Token         // its eventual reads show at least this
+	Level   model.Level   // the least level of its writes; LevelAsync: their resources decide
+	Regions int           // other regions that must have its writes, whatever their links ask for
+	MaxLag  time.Duration // of its eventual reads; zero is any
+	After   Token         // its eventual reads show at least this
 
 	mu    sync.Mutex // guards what follows
 	given Given
@@ -29,11 +30,13 @@ type Terms struct {
 
 // Given is what a request was given.
 type Given struct {
-	Wrote bool
-	Level model.Level // the least that its writes reached: LevelAsync, LevelQuorum or LevelAll; when Wrote
-	Read  bool
-	Lag   time.Duration // the most of its reads: they show all that was committed that long ago; when Read
-	Token Token         // shows what the request wrote and read
+	Wrote   bool
+	Level   model.Level // the least that its writes reached: LevelAsync, LevelQuorum or LevelAll; when Wrote
+	Shipped bool        // what it wrote is shipped to other regions
+	Regions int         // the least number of these that had a write on disk when it was answered; when Shipped
+	Read    bool
+	Lag     time.Duration // the most of its reads: they show all that was committed that long ago; when Read
+	Token   Token         // shows what the request wrote and read
 }
 
 type key struct{}
@@ -53,6 +56,27 @@ func (t *Terms) Asked() model.Level {
 		return model.LevelAsync
 	}
 	return t.Level
+}
+
+// Abroad is how many other regions must have the request's writes.
+func (t *Terms) Abroad() int {
+	if t == nil {
+		return 0
+	}
+	return t.Regions
+}
+
+// Shipped records that a write was on disk in that many other regions when it
+// was answered.
+func (t *Terms) Shipped(regions int) {
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if g := &t.given; !g.Shipped || regions < g.Regions {
+		g.Shipped, g.Regions = true, regions
+	}
 }
 
 // Lag is the most that the request's eventual reads may lag; zero is any.
