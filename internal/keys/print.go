@@ -108,6 +108,9 @@ func changeString(key []byte) (string, bool) {
 	if n, ok := SplitTombstone(key); ok {
 		return fmt.Sprintf("tombstone/%d", n), true
 	}
+	if r, ok := SplitSince(key); ok {
+		return fmt.Sprintf("since/r%d", uint64(r)), true
+	}
 	if n, ok := SplitConflict(key); ok {
 		return fmt.Sprintf("conflict/%d", n), true
 	}

@@ -73,12 +73,22 @@ func Timed(dst []byte, r model.ResourceID, slot model.Slot, id model.MessageID) 
 // MessageSpans are the spans of everything that a queue keeps of its messages
 // and their groups, but not of what was sent and received lately.
 func MessageSpans(r model.ResourceID, slot model.Slot) [][2][]byte {
+	return append(IndexSpans(r, slot), typeSpan(r, slot, typeMessage), typeSpan(r, slot, typeTimed))
+}
+
+// IndexSpans are the spans of what says of messages where they are, and of their
+// groups.
+func IndexSpans(r model.ResourceID, slot model.Slot) [][2][]byte {
 	var spans [][2][]byte
-	for _, typ := range []byte{typeMessage, typeState, typeReady, typeUrgent, typeHidden, typeDead, typeTimed,
+	for _, typ := range []byte{typeState, typeReady, typeUrgent, typeHidden, typeDead,
 		typeGroup, typeGrouped, typeNoisy, typeLoud, typeWaiting, typeLingering} {
-		spans = append(spans, [2][]byte{AppendData(nil, r, slot, typ), AppendData(nil, r, slot, typ+1)})
+		spans = append(spans, typeSpan(r, slot, typ))
 	}
 	return spans
+}
+
+func typeSpan(r model.ResourceID, slot model.Slot, typ byte) [2][]byte {
+	return [2][]byte{AppendData(nil, r, slot, typ), AppendData(nil, r, slot, typ+1)}
 }
 
 // MessagesFrom is the span of a queue's messages from the given number on.

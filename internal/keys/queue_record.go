@@ -53,6 +53,10 @@ type QueueRecord struct {
 	BusyPeriod uint64 // the period that Busy is of
 	LowLately  uint64 // nothing is remembered of periods before it
 
+	// Unfiled messages are under no index, but under Message only: another region
+	// takes the queue's writes, or took them a moment ago. None below Filed is one.
+	Unfiled, Filed uint64
+
 	PurgedBelow uint64 // messages below this number were purged
 	PurgedMs    int64  // when; zero for never
 }
@@ -60,11 +64,12 @@ type QueueRecord struct {
 const queueRecordVersion = 1
 
 // fields are the record's numbers in their stored order.
-func (q *QueueRecord) fields() [19]*uint64 {
+func (q *QueueRecord) fields() [21]*uint64 {
 	return [...]*uint64{
 		&q.NextSeq, &q.NextNumber, &q.NextDead, &q.LowDead, &q.LowHiddenSeq,
 		&q.Visible, &q.Delayed, &q.InFlight, &q.Claimed, &q.Dead, &q.Bytes, &q.Groups,
 		&q.Waiting.Count, &q.Lingering.Count, &q.FullNs, &q.Busy, &q.BusyPeriod, &q.LowLately, &q.PurgedBelow,
+		&q.Unfiled, &q.Filed,
 	}
 }
 

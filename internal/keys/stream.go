@@ -125,6 +125,8 @@ func streamString(typ byte, rest []byte) (s string, ok bool) {
 			return "", false
 		}
 		return fmt.Sprintf("records/%d/%d/%d/%d", shard, binary.BigEndian.Uint64(rest), binary.BigEndian.Uint64(rest[8:]), binary.BigEndian.Uint64(rest[16:])), true
+	case typeUnit:
+		return fmt.Sprintf("unit/%d", shard), len(rest) == 0
 	case typePosition:
 		return fmt.Sprintf("position/%d/%q", shard, rest), true
 	default:

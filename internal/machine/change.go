@@ -27,6 +27,7 @@ type changeLog struct {
 	total     uint64             // bytes of all entries, ever
 	swept     model.ChangeNumber // tombstones up to this number are gone
 	conflicts conflicts
+	since     map[model.ResourceID]model.Stamp // watched resources; never ranged over
 }
 
 // reader is a reader and how far it has come.
@@ -49,6 +50,7 @@ type watch struct {
 type wanted struct {
 	log, old, keep, passive bool
 	policy                  model.Policy // that writes keep merge state for
+	since                   model.Stamp  // that somebody watches it; zero: nobody does
 }
 
 const (
@@ -79,6 +81,9 @@ func (c *changeLog) load(r Reader, t model.TabletID) error {
 		return err
 	})
 	if err != nil {
+		return err
+	}
+	if c.since, err = readSince(r, t); err != nil {
 		return err
 	}
 	c.recompute()
@@ -188,6 +193,7 @@ func (c *changeLog) recompute() {
 			log: all.log || w.wanted.log, old: all.old || w.wanted.old, keep: all.keep || w.wanted.keep,
 			passive: all.passive || known && c.readers[at].passive,
 			policy:  max(all.policy, w.wanted.policy), // they differ for moments only
+			since:   c.since[w.table],
 		}
 	}
 }
@@ -263,6 +269,7 @@ func applyWatch(m *Machine, tx *Tx) (model.Result, error) {
 		return cmp.Or(cmp.Compare(a.reader, b.reader), cmp.Compare(a.table, b.table))
 	})
 	key := keys.Watch(c.tablet, w.reader, w.table)
+	defer c.keepSince(tx, w.table)
 	switch {
 	case cmd.Off && known:
 		c.watches = slices.Delete(c.watches, at, at+1)
@@ -277,7 +284,6 @@ func applyWatch(m *Machine, tx *Tx) (model.Result, error) {
 		flags := boolBit(cmd.Log, watchLog) | boolBit(cmd.Old, watchOld) | boolBit(cmd.Keep, watchKeep)
 		tx.Set(key, append([]byte{flags, byte(cmd.Policy.Tracked())}, cmd.Note...))
 	}
-	c.recompute()
 	return model.Result{}, nil
 }
 
@@ -411,7 +417,16 @@ func (c *changeLog) dropReader(tx *Tx, id model.ReaderID) error {
 	lo, hi := keys.WatchesOf(c.tablet, id)
 	tx.DeleteRange(lo, hi)
 	c.readers = slices.Delete(c.readers, at, at+1)
-	c.watches = slices.DeleteFunc(c.watches, func(w watch) bool { return w.reader == id })
+	var left []model.ResourceID
+	c.watches = slices.DeleteFunc(c.watches, func(w watch) bool {
+		if w.reader == id {
+			left = append(left, w.table)
+		}
+		return w.reader == id
+	})
+	for _, table := range left {
+		c.keepSince(tx, table)
+	}
 	c.recompute()
 	head := model.AppendUvarint(model.AppendUvarint(nil, uint64(c.last)), c.total)
 	tx.Set(keys.ChangeHead(c.tablet), head)
@@ -437,5 +452,5 @@ func (c *changeLog) dropTable(tx *Tx, table model.ResourceID) {
 		}
 	}
 	c.watches = left
-	c.recompute()
+	c.keepSince(tx, table)
 }

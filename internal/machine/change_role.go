@@ -35,11 +35,14 @@ func applyRole(m *Machine, tx *Tx) (model.Result, error) {
 	return model.Result{}, nil
 }
 
-// refusedWhilePassive are the commands that a table of which another region
-// takes the writes does not carry out.
+// refusedWhilePassive are the commands that a table, queue or stream of which
+// another region takes the writes does not carry out.
 var refusedWhilePassive = map[model.CommandKind]bool{
 	model.CmdPutItem: true, model.CmdUpdateItem: true, model.CmdDeleteItem: true, model.CmdBatchWrite: true,
 	model.CmdPipeApply: true,
+	model.CmdSend:      true, model.CmdReceive: true, model.CmdDeleteMessages: true, model.CmdChangeVisibility: true, model.CmdPurge: true,
+	model.CmdSetQueueSettings: true, model.CmdCancelScheduled: true, model.CmdClaim: true, model.CmdSettle: true,
+	model.CmdPutRecords: true, model.CmdCloseShard: true, model.CmdTrimShard: true, model.CmdSetPosition: true,
 }
 
 // WritesForClients reports whether commands of this kind are clients' and pipes'

@@ -34,6 +34,7 @@ var applies = map[model.CommandKind]applyFunc{
 	model.CmdApplyChanges: applyChanges,
 	model.CmdRole:         applyRole,
 	model.CmdRewrite:      applyRewrite,
+	model.CmdApplyUnit:    applyUnit,
 
 	model.CmdTellConflicts: applyTellConflicts,
 
@@ -62,6 +63,7 @@ var queries = map[model.QueryKind]queryFunc{
 	model.QueryDigest:    queryDigest,
 	model.QuerySums:      querySums,
 	model.QueryByKey:     queryByKey,
+	model.QueryUnit:      queryUnit,
 }
 
 // readies names, for the queries that one can wait with, the function that

@@ -32,6 +32,5 @@ func putEffects(tx *Tx, key []byte, cmd *model.PipeApply) (model.Result, error) 
 		return model.Result{Status: model.StatusClosed}, nil
 	}
 	s.append(&batch, stored)
-	s.flush()
-	return finishPart(tx, key, &model.PipeApplyResult{Effects: uint64(len(cmd.Effects))}, nil)
+	return finishPart(tx, key, &model.PipeApplyResult{Effects: uint64(len(cmd.Effects))}, s.flush())
 }

@@ -48,6 +48,8 @@ type queue struct {
 	// states are the states that this command wrote, for commands with several
 	// entries, which may name a message twice. nil is no state.
 	states map[uint64]*keys.StateRecord
+	told   *model.QueueChange         // what other regions are to hear of the command; nil when nobody watches
+	unit   *keys.UnitRecord           // what is known of the content, if that was read
 	sent   map[string]keys.SentRecord // what this command will remember of its messages
 	wake   bool
 	err    error // the first failure to read; flush returns it
@@ -55,9 +57,18 @@ type queue struct {
 	value  []byte
 }
 
-// openQueue reads the queue that the command names. A queue that was never
-// used has an empty head.
+// openQueue reads the queue that the command names, and files some of what is
+// not filed yet. A queue that was never used has an empty head.
 func (m *Machine) openQueue(tx *Tx) (*queue, error) {
+	q, err := m.openHead(tx)
+	if err == nil && q.head.Unfiled > 0 {
+		err = q.fileSome()
+	}
+	return q, err
+}
+
+// openHead is openQueue for commands that leave unfiled messages alone.
+func (m *Machine) openHead(tx *Tx) (*queue, error) {
 	q := &m.queue
 	*q = queue{tx: tx, id: tx.Command.Resource, slot: tx.Command.Slot, nowMs: tx.Command.Stamp.Millis(), fresh: q.fresh, value: q.value}
 	for p := range q.fresh {
@@ -67,6 +78,9 @@ func (m *Machine) openQueue(tx *Tx) (*queue, error) {
 		return nil, err
 	}
 	q.was = q.head
+	if tx.wanted.since != 0 {
+		q.told = &model.QueueChange{}
+	}
 	return q, nil
 }
 
@@ -109,7 +123,7 @@ func (q *queue) flush() error {
 	if q.wake && hasTurn(&q.head) {
 		q.tx.Wake = true
 	}
-	return nil
+	return q.tell()
 }
 
 // hasTurn reports whether anything is in line.
@@ -175,6 +189,9 @@ func (q *queue) show(e *keys.QueueEntry, st *keys.StateRecord) {
 // its index and count.
 func (q *queue) drop(e *keys.QueueEntry) {
 	q.tx.Delete(keys.Message(q.key[:0], q.id, q.slot, e.Seq))
+	if q.told != nil {
+		q.told.Gone = append(q.told.Gone, e.Seq)
+	}
 	if e.Receives > 0 {
 		q.tx.Delete(keys.MessageState(q.key[:0], q.id, q.slot, e.Seq))
 		if q.states != nil {

@@ -132,7 +132,7 @@ func (s *storedQueue) checkGroup(name string, g *group) {
 
 func (s *storedQueue) checkSums() {
 	h := &s.head
-	s.must(s.messages == h.Visible+h.Delayed+h.InFlight+h.Claimed+h.Dead, "%d messages, head %+v", s.messages, *h)
+	s.must(s.messages == h.Visible+h.Delayed+h.InFlight+h.Claimed+h.Dead+h.Unfiled, "%d messages, head %+v", s.messages, *h)
 	s.must(s.lines == lineCounts(h), "lines hold %v, head says %v", s.lines, lineCounts(h))
 	s.must(s.hidden == h.Delayed+h.InFlight && s.delayed == h.Delayed, "%d hidden, %d delayed, head %+v", s.hidden, s.delayed, *h)
 	s.must(s.dead == h.Dead, "%d dead, head %+v", s.dead, *h)

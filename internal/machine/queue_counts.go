@@ -24,7 +24,7 @@ func queryQueue(r Reader, query *model.Query) (model.Result, error) {
 		return model.Result{}, err
 	}
 	counts := model.QueueCounts{
-		Visible: head.Visible, Delayed: head.Delayed, InFlight: head.InFlight,
+		Visible: head.Visible + head.Unfiled, Delayed: head.Delayed, InFlight: head.InFlight,
 		Claimed: head.Claimed, Dead: head.Dead, Bytes: head.Bytes, Groups: head.Groups,
 	}
 	if head.Visible > 0 {

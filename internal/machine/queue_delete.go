@@ -83,7 +83,7 @@ func applyPurge(m *Machine, tx *Tx) (model.Result, error) {
 	if err != nil {
 		return model.Result{}, err
 	}
-	q, err := m.openQueue(tx)
+	q, err := m.openHead(tx)
 	if err != nil {
 		return model.Result{}, err
 	}
@@ -94,13 +94,22 @@ func applyPurge(m *Machine, tx *Tx) (model.Result, error) {
 		for _, span := range keys.MessageSpans(q.id, q.slot) {
 			tx.DeleteRange(span[0], span[1])
 		}
+		if q.told != nil {
+			q.told.Purged = true
+		}
 	}
+	q.head.Unfiled, q.head.Bytes = 0, 0
+	q.emptyIndexes()
+	q.head.PurgedBelow, q.head.PurgedMs = q.head.NextSeq, q.nowMs
+	return model.Result{}, q.flush()
+}
+
+// emptyIndexes notes in the head that no message is in any index.
+func (q *queue) emptyIndexes() {
 	h := &q.head
-	h.Visible, h.Delayed, h.InFlight, h.Claimed, h.Dead, h.Bytes, h.Groups = 0, 0, 0, 0, 0, 0, 0
+	h.Visible, h.Delayed, h.InFlight, h.Claimed, h.Dead, h.Groups = 0, 0, 0, 0, 0, 0
 	h.LowDead, h.Waiting.Count, h.Lingering.Count = h.NextDead, 0, 0
 	for p := range h.Lines {
 		h.Lines[p].Low, h.Lines[p].Count, h.Noisy[p] = h.Lines[p].Next, 0, 0
 	}
-	h.PurgedBelow, h.PurgedMs = h.NextSeq, q.nowMs
-	return model.Result{}, q.flush()
 }

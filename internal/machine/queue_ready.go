@@ -102,7 +102,7 @@ func nextMsOf(head *keys.QueueRecord, s *model.QueueSettings) int64 {
 // now, later, or zero for never.
 func (l *readyLook) shown(s *model.QueueSettings) (atMs int64, err error) {
 	h := &l.head
-	if hasTurn(h) {
+	if hasTurn(h) || h.Unfiled > 0 {
 		return l.nowMs, nil
 	}
 	if h.Waiting.Count > 0 && s.GroupRateMilli == 0 {

@@ -1,6 +1,8 @@
 package machine
 
 import (
+	"bytes"
+
 	"weir.dev/weir/internal/keys"
 	"weir.dev/weir/internal/model"
 )
@@ -45,9 +47,7 @@ func (q *queue) send(s *model.QueueSettings, entry *model.SendEntry, moved bool)
 	q.head.NextSeq++
 	q.head.Bytes += e.Size
 	if q.head.Fifo || e.Group != "" {
-		g := q.group(e.Group)
-		q.join(g)
-		if e.Fifo = g.Fifo; e.Fifo {
+		if e.Fifo = q.group(e.Group).Fifo; e.Fifo {
 			e.Priority = 0
 		}
 	}
@@ -59,12 +59,23 @@ func (q *queue) send(s *model.QueueSettings, entry *model.SendEntry, moved bool)
 	case entry.AtMs == 0 && entry.DelayMs > 0:
 		dueMs = q.nowMs + entry.DelayMs
 	}
+	scheduled := dueMs != 0 && entry.AtMs != 0 && !e.Fifo
 	q.value = m.Append(q.value[:0])
+	if q.told != nil {
+		q.told.Added = append(q.told.Added, model.UnitMessage{Seq: e.Seq, DueMs: dueMs, Scheduled: scheduled, Message: bytes.Clone(q.value)})
+	}
+	if q.head.Unfiled > 0 { // it comes behind those that wait to be filed
+		q.keepUnfiled(e.Seq, m.ID, dueMs, scheduled)
+		return model.SentMessage{ID: m.ID, Seq: e.Seq}
+	}
 	if dueMs != 0 {
 		q.value = model.AppendUvarint(q.value, uint64(dueMs))
 	}
 	q.tx.Set(keys.Message(q.key[:0], q.id, q.slot, e.Seq), q.value)
-	q.file(&e, m, dueMs, entry.AtMs != 0 && !e.Fifo)
+	if q.head.Fifo || e.Group != "" {
+		q.join(q.group(e.Group))
+	}
+	q.file(&e, m, dueMs, scheduled)
 	return model.SentMessage{ID: m.ID, Seq: e.Seq}
 }
 
@@ -98,7 +109,7 @@ func applyCancelScheduled(m *Machine, tx *Tx) (model.Result, error) {
 	if err != nil {
 		return model.Result{}, err
 	}
-	q, err := m.openQueue(tx)
+	q, err := m.openHead(tx)
 	if err != nil {
 		return model.Result{}, err
 	}
@@ -133,6 +144,9 @@ func (q *queue) cancel(id model.MessageID) (found bool, err error) {
 		return false, err
 	}
 	hidden := keys.Hidden(nil, q.id, q.slot, atMs, seq)
+	if seq >= q.head.Filed && q.head.Unfiled > 0 {
+		return true, q.dropUnfiled(seq)
+	}
 	value, ok, err = q.tx.Get(hidden)
 	if err != nil || !ok {
 		return false, orCorrupt(err)

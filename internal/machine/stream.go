@@ -20,7 +20,9 @@ type shard struct {
 	number model.ShardNumber
 	nowMs  int64
 	head   keys.ShardRecord
-	was    keys.ShardRecord // head as stored
+	was    keys.ShardRecord   // head as stored
+	told   *model.ShardChange // what other regions are to hear of the command; nil when nobody watches
+	unit   *keys.UnitRecord   // what is known of the content, if that was read
 	key    [96]byte
 	value  [128]byte
 }
@@ -29,6 +31,9 @@ func openShard(tx *Tx, number model.ShardNumber) (*shard, error) {
 	s := &shard{tx: tx, id: tx.Command.Resource, slot: tx.Command.Slot, number: number, nowMs: tx.Command.Stamp.Millis()}
 	head, err := readShardHead(tx, s.id, s.slot, number)
 	s.head, s.was = head, head
+	if tx.wanted.since != 0 {
+		s.told = &model.ShardChange{}
+	}
 	return s, err
 }
 
@@ -43,10 +48,11 @@ func readShardHead(r Reader, id model.ResourceID, slot model.Slot, number model.
 	return bodyOf[keys.ShardRecord](value)
 }
 
-func (s *shard) flush() {
+func (s *shard) flush() error {
 	if s.head != s.was {
 		s.tx.Set(keys.ShardHead(s.key[:0], s.id, s.slot, s.number), s.head.Append(s.value[:0]))
 	}
+	return s.tell()
 }
 
 // state is the answer that says what a shard's head knows.
@@ -83,8 +89,7 @@ func applyPutRecords(_ *Machine, tx *Tx) (model.Result, error) {
 	if c.Retry {
 		s.head.RetriedMs = res.ArrivalMs
 	}
-	s.flush()
-	return model.Result{Body: res.Append(nil)}, nil
+	return model.Result{Body: res.Append(nil)}, s.flush()
 }
 
 // append appends a block; stored is the batch as it is stored. The caller
@@ -100,6 +105,9 @@ func (s *shard) append(batch *model.RecordBatch, stored []byte) model.PutRecords
 	h.Next += uint64(batch.Len())
 	h.TotalBytes += uint64(batch.Bytes(0, batch.Len()))
 	h.LastMs = arrival
+	if s.told != nil {
+		s.told.Blocks = append(s.told.Blocks, model.ShardBlock{First: block.First, ArrivalMs: arrival, Before: block.Before, Batch: stored})
+	}
 	s.tx.Wake = true
 	return model.PutRecordsResult{First: block.First, Count: uint64(batch.Len()), ArrivalMs: arrival}
 }
@@ -120,6 +128,5 @@ func applyCloseShard(_ *Machine, tx *Tx) (model.Result, error) {
 		s.head.ClosedMs = max(s.nowMs, s.head.LastMs, 1)
 		tx.Wake = true
 	}
-	s.flush()
-	return s.stateResult(), nil
+	return s.stateResult(), s.flush()
 }

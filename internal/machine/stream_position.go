@@ -42,14 +42,19 @@ func applySetPosition(_ *Machine, tx *Tx) (model.Result, error) {
 	case c.Op == model.PositionForget:
 		tx.Delete(key)
 		s.head.Groups--
+		if s.told != nil {
+			s.told.Forgotten = append(s.told.Forgotten, c.Group)
+		}
 	case !known && status == model.StatusOK || *p != was:
 		if !known {
 			s.head.Groups++
 		}
 		tx.Set(key, p.Append(nil))
+		if !known || p.N != was.N {
+			s.tellPosition(p)
+		}
 	}
-	s.flush()
-	return model.Result{Status: status, Body: p.Append(nil)}, nil
+	return model.Result{Status: status, Body: p.Append(nil)}, s.flush()
 }
 
 // newPosition is the position of a group that comes to the shard for the first

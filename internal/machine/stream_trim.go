@@ -66,8 +66,7 @@ func applyTrimShard(_ *Machine, tx *Tx) (model.Result, error) {
 	if err := s.trim(c.BeforeMs); err != nil {
 		return model.Result{}, err
 	}
-	s.flush()
-	return s.stateResult(), nil
+	return s.stateResult(), s.flush()
 }
 
 // records finds blocks of a shard.
