@@ -22,7 +22,7 @@ type verb struct {
 
 // verbs lists them in the order of `weir help`.
 func verbs() []verb {
-	return []verb{serveVerb, demoVerb, statusVerb, nodeVerb, tabletVerb, tokenVerb, replicationVerb, queueVerb, streamVerb, pipeVerb, regionVerb, recoverVerb, lostVerb, dumpVerb, versionVerb, helpVerb(), completionVerb()}
+	return []verb{serveVerb, demoVerb, statusVerb, nodeVerb, tabletVerb, tokenVerb, replicationVerb, queueVerb, streamVerb, pipeVerb, regionVerb, conflictsVerb, recoverVerb, lostVerb, dumpVerb, versionVerb, helpVerb(), completionVerb()}
 }
 
 // errUsage is returned for a wrong command line, after it was explained.

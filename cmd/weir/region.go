@@ -5,7 +5,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -13,7 +12,7 @@ import (
 	"weir.dev/weir/internal/console"
 )
 
-var regionVerb = verb{name: "region", usage: "name|token|link|sync|status|role|verify|failover|drill|held|rejoin|conflicts|expel ...", summary: "ship tables to other clusters and take in what they ship",
+var regionVerb = verb{name: "region", usage: "name|token|link|sync|status|role|verify|failover|drill|held|rejoin|expel ...", summary: "ship tables to other clusters and take in what they ship",
 	long: `A region is a cluster seen from another. A link ships the changes of tables to
 another region; two links, one in each, make tables that both write.
 
@@ -38,7 +37,6 @@ HOST:4590 is the peer address of any member there.
     weir region drill to-west            there and back, with times
     weir region held to-west             what was not shipped before a forced one
     weir region rejoin to-west           merge it
-    weir region conflicts                the writes that lost to others
     weir region expel from-east          refuse what that link ships
 
 --where takes a condition on items as DynamoDB writes them, and --values its
@@ -85,8 +83,6 @@ func (f *regionFlags) run(args []string) error {
 	switch {
 	case len(args) == 1 && args[0] == "status", what == "link list":
 		return f.status()
-	case len(args) == 1 && args[0] == "conflicts":
-		return f.conflicts()
 	case len(args) == 2 && args[0] == "name":
 		return admin(*f.console, "POST", "/api/region/name", map[string]string{"name": args[1]}, nil)
 	case len(args) == 2 && args[0] == "token":
@@ -211,6 +207,12 @@ func (f *regionFlags) status() error {
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", in.Name, from, in.Link, roleName(in.Passive), heardText(in.Heard))
 	}
+	if len(all.Policies) > 0 {
+		fmt.Fprint(w, "\nTABLE\tCONFLICTS\n")
+	}
+	for _, p := range all.Policies {
+		fmt.Fprintf(w, "%s\t%s\n", p.Table, p.Policy)
+	}
 	return w.Flush()
 }
 
@@ -250,27 +252,6 @@ func linkState(l *console.Link) string {
 	}
 }
 
-func (f *regionFlags) conflicts() error {
-	var all []console.Conflict
-	if err := admin(*f.console, "GET", "/api/region/conflicts", nil, &all); err != nil {
-		return err
-	}
-	if f.asJSON {
-		return json.NewEncoder(os.Stdout).Encode(all)
-	}
-	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
-	fmt.Fprint(w, "CONFLICT\tTABLE\tKEY\tWRITTEN\tBY\tWHAT LOST\n")
-	for _, c := range all {
-		lost, err := written(c.Deleted, c.Item)
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", c.Tablet+"/"+strconv.FormatUint(c.Number, 10), c.Table, c.Key, c.Written.UTC().Format(time.RFC3339), c.By, lost)
-	}
-	return w.Flush()
-}
-
-// written is in words what a change wrote.
 func written(deleted bool, item any) (string, error) {
 	if deleted {
 		return "a delete", nil

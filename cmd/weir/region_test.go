@@ -15,7 +15,7 @@ import (
 
 func TestRegionRefused(t *testing.T) {
 	for _, args := range [][]string{
-		{"region"}, {"region", "name"}, {"region", "token"}, {"region", "sync"}, {"region", "link", "eat", "x"}, {"region", "link", "add"}, {"region", "conflicts", "x"}, {"region", "role", "x", "king"}, {"region", "failover", "x"}, {"region", "failover", "x", "--planned", "--forced"},
+		{"conflicts"}, {"conflicts", "list"}, {"conflicts", "policy", "a", "b", "c"}, {"region"}, {"region", "name"}, {"region", "token"}, {"region", "sync"}, {"region", "link", "eat", "x"}, {"region", "link", "add"}, {"region", "role", "x", "king"}, {"region", "failover", "x"}, {"region", "failover", "x", "--planned", "--forced"},
 	} {
 		if err := dispatch(args); err == nil || errors.Is(err, errUsage) || strings.Contains(err.Error(), "cannot ask") {
 			t.Errorf("weir %q: %v", args, err)
@@ -58,12 +58,15 @@ func TestReplicationPage(t *testing.T) {
 		"127.0.0.1:4580", east.Addresses().Console, "127.0.0.1:4590", east.Addresses().Peer,
 		"127.0.0.1:4680", west.Addresses().Console, "127.0.0.1:4690", west.Addresses().Peer,
 	)
-	token, ran := "", 0
+	token, conflict, ran := "", "", 0
 	for _, line := range shellLines(string(page)) {
 		args := strings.Fields(strings.ReplaceAll(addresses.Replace(line), "'", ""))
 		for i := range args {
 			if args[i] == "TOKEN" {
 				args[i] = token
+			}
+			if args[i] == "CONFLICT" {
+				args[i] = conflict
 			}
 		}
 		if args[1] == "serve" {
@@ -95,6 +98,33 @@ func TestReplicationPage(t *testing.T) {
 			again[3] = "second" // region link add NAME
 			if err := dispatch(again); err == nil || !strings.Contains(err.Error(), "token") {
 				t.Errorf("a token was good twice: %v", err)
+			}
+		case strings.HasPrefix(line, "weir region link pause to-east"):
+			e.put("orders", "cup", "red")
+			w.put("orders", "cup", "blue")
+		case strings.HasPrefix(line, "weir region link resume to-east"):
+			e.want("orders", "cup", "blue")
+			w.want("orders", "cup", "blue")
+		case strings.HasPrefix(line, "weir conflicts list"):
+			conflict = ""
+			for _, row := range strings.Split(out, "\n") {
+				if strings.Contains(row, `S"cup"`) && strings.Contains(row, "red") && strings.Contains(row, "last-writer") {
+					conflict = strings.Fields(row)[0]
+				}
+			}
+			if conflict == "" || !strings.Contains(out, "for 30 days") {
+				t.Fatalf("list: %s", out)
+			}
+		case strings.HasPrefix(line, "weir conflicts show"):
+			if !strings.Contains(out, "blue") || !strings.Contains(out, "red") || !strings.Contains(out, "west") {
+				t.Errorf("show: %s", out)
+			}
+		case strings.HasPrefix(line, "weir conflicts restore"):
+			e.want("orders", "cup", "red")
+			w.want("orders", "cup", "red")
+		case strings.HasPrefix(line, "weir conflicts policy orders --"):
+			if !strings.Contains(out, "counter") {
+				t.Errorf("policy: %s", out)
 			}
 		case strings.HasPrefix(line, "weir region link pause"):
 			e.put("orders", "paused", "4")

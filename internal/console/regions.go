@@ -19,6 +19,9 @@ type Regions struct {
 	Name    string    `json:"name"`
 	Links   []Link    `json:"links"`
 	Inbound []Inbound `json:"inbound"`
+	// Policies are those of the tables that resolve conflicts otherwise than by the
+	// last writer.
+	Policies []ConflictPolicy `json:"policies,omitempty"`
 }
 
 // Link is a link to another region. Status is only in answers.
@@ -89,19 +92,6 @@ type Heard struct {
 	Copying    int     `json:"copying"`
 }
 
-// Conflict is a write that lost to another.
-type Conflict struct {
-	Tablet  string    `json:"tablet"`
-	Number  uint64    `json:"number"`
-	Table   string    `json:"table"`
-	Key     string    `json:"key"`
-	Deleted bool      `json:"deleted,omitempty"` // the loser was a delete
-	Item    any       `json:"item,omitempty"`    // the loser; nil for a delete
-	Written time.Time `json:"written"`
-	By      string    `json:"by"` // the region that wrote it
-	LostTo  time.Time `json:"lost_to"`
-}
-
 func (c *console) handleRegions(mux *http.ServeMux) {
 	c.handle(mux, "GET /api/region", c.showRegions)
 	c.handle(mux, "POST /api/region/name", c.nameRegion)
@@ -115,7 +105,7 @@ func (c *console) handleRegions(mux *http.ServeMux) {
 	c.handle(mux, "POST /api/region/links/{name}/sync", c.syncLink)
 	c.handle(mux, "POST /api/region/links/{name}/verify", c.verifyLink)
 	c.handle(mux, "GET /api/region/links/{name}/verify", c.showVerification)
-	c.handle(mux, "GET /api/region/conflicts", c.listConflicts)
+	c.handleConflicts(mux)
 }
 
 func regionID(id model.RegionID) string { return fmt.Sprintf("%016x", uint64(id)) }
@@ -177,8 +167,17 @@ func (c *console) showRegions(ctx context.Context, _ *http.Request, _ []byte) (a
 		all.Links = append(all.Links, linkView(&links[i]))
 	}
 	inbounds, err := c.regions.Inbounds(ctx)
+	if err != nil {
+		return nil, err
+	}
 	for _, in := range inbounds {
 		all.Inbound = append(all.Inbound, inboundView(&in))
+	}
+	tables, err := c.queues.ListResolutions(ctx)
+	for i := range tables {
+		if tables[i].Policy != model.PolicyLastWriter {
+			all.Policies = append(all.Policies, ConflictPolicy{tables[i].Table, tables[i].Resolution.String()})
+		}
 	}
 	return all, err
 }
@@ -283,25 +282,6 @@ func (c *console) syncLink(ctx context.Context, r *http.Request, _ []byte) (any,
 	return struct{}{}, c.regions.Sync(ctx, r.PathValue("name"))
 }
 
-// listConflicts lists what all tablets keep, tablet by tablet.
-func (c *console) listConflicts(ctx context.Context, _ *http.Request, _ []byte) (any, error) {
-	list := []Conflict{}
-	err := c.regions.EachConflict(ctx, func(t model.TabletID, table, key string, l *model.Conflict) error {
-		one := Conflict{
-			Tablet: t.String(), Number: l.Number, Table: table, Key: key, Deleted: l.Loser.Delete,
-			Written: l.Loser.Version.Stamp.Time(), LostTo: l.Winner.Version.Stamp.Time(), By: "here",
-		}
-		if id := l.Loser.Version.Region; id != 0 {
-			one.By = regionID(id)
-		}
-		var err error
-		one.Item, err = shownItem(&l.Loser)
-		list = append(list, one)
-		return err
-	})
-	return list, err
-}
-
 // shownItem is the item of a change as JSON; nil for a delete.
 func shownItem(c *model.Change) (any, error) {
 	if c.Delete {
@@ -309,34 +289,5 @@ func shownItem(c *model.Change) (any, error) {
 	}
 	d := model.NewDecoder(c.Item)
 	item := model.DecodeItem(d)
-	return plain(model.MapValue(item)), d.Done()
-}
-
-// plain is a value as JSON without the names of its types; bytes and sets are
-// shown as texts and lists.
-func plain(v model.Value) any {
-	switch v.Kind {
-	case model.KindM:
-		m := map[string]any{}
-		for _, a := range v.Map {
-			m[a.Name] = plain(a.Value)
-		}
-		return m
-	case model.KindL, model.KindSS, model.KindNS, model.KindBS:
-		list := []any{}
-		for _, e := range v.List {
-			list = append(list, plain(e))
-		}
-		return list
-	case model.KindN:
-		return json.Number(v.Str)
-	case model.KindBool:
-		return v.Bool
-	case model.KindNull:
-		return nil
-	case model.KindS:
-		return v.Str
-	default:
-		return []byte(v.Str)
-	}
+	return region.Plain(model.MapValue(item)), d.Done()
 }

@@ -273,6 +273,24 @@ func isCanonical(number string) bool {
 	return err == nil && text == number
 }
 
+// Newest is the latest stamp that the state names.
+func (s *MergeState) Newest() (newest Stamp) {
+	for _, v := range s.versions() {
+		newest = max(newest, v.Stamp)
+	}
+	for i := range s.Marks {
+		for _, list := range [][]Added{s.Marks[i].Added, s.Marks[i].Counted} {
+			for _, a := range list {
+				newest = max(newest, a.First, a.Last)
+			}
+		}
+	}
+	for i := range s.Rivals {
+		newest = max(newest, s.Rivals[i].Version.Stamp)
+	}
+	return newest
+}
+
 // Rename changes the name of one region wherever the state names it.
 func (s *MergeState) Rename(from, to RegionID) {
 	s.Base = s.Base.Rename(from, to)

@@ -17,6 +17,8 @@ type copying struct {
 	done   bool
 	filter uint64 // the condition that it was copied with
 	after  []byte // the last key copied
+
+	policy model.Policy // that writes keep merge state for
 }
 
 // copyBytes is how much of a table one message carries.
@@ -29,14 +31,14 @@ func (c *copying) note() []byte {
 
 func recallCopy(t *model.WatchedTable) (copying, error) {
 	d := model.NewDecoder(t.Note)
-	c := copying{id: t.Table, done: d.Bool(), filter: d.Uvarint()}
+	c := copying{id: t.Table, done: d.Bool(), filter: d.Uvarint(), policy: t.Policy}
 	c.after = bytes.Clone(d.Rest())
 	return c, d.Err()
 }
 
 // watch is what the link wants of the table, with the note.
 func (c *copying) watch(j *job, f *filter) *model.Watch {
-	return &model.Watch{Reader: j.link, Log: true, Old: f.condition != nil, Keep: true, Note: c.note()}
+	return &model.Watch{Reader: j.link, Log: true, Old: f.condition != nil, Keep: true, Policy: c.policy, Note: c.note()}
 }
 
 // copies reports whether any table is not copied yet.
@@ -54,7 +56,7 @@ func (w *worker) copySome(j *job) (did bool, err error) {
 	for i := range w.tables {
 		c := &w.tables[i]
 		if c.filter != w.filter.sum {
-			*c = copying{id: c.id, filter: w.filter.sum} // with another condition it begins again
+			*c = copying{id: c.id, filter: w.filter.sum, policy: c.policy} // with another condition it begins again
 		}
 		if !c.done {
 			return true, w.copyPage(j, c)
@@ -64,8 +66,7 @@ func (w *worker) copySome(j *job) (did bool, err error) {
 }
 
 func (w *worker) copyPage(j *job, c *copying) error {
-	r, ok := w.engine.cluster.Catalog().ResourceByID(c.id)
-	if !ok {
+	if _, ok := w.engine.cluster.Catalog().ResourceByID(c.id); !ok {
 		w.selected = 0
 		return nil
 	}
@@ -87,7 +88,9 @@ func (w *worker) copyPage(j *job, c *copying) error {
 			return err
 		}
 		if take {
-			w.add(j, &out, r.Name, change)
+			if err := w.add(j, &out, c.id, change); err != nil {
+				return err
+			}
 		}
 	}
 	if err := w.send(j, &out); err != nil {

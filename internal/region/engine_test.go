@@ -464,7 +464,7 @@ func TestReceiverRefuses(t *testing.T) {
 		}("k")
 		good := func() batch {
 			v := model.Version{Stamp: model.StampAt(now), Region: 0x100}
-			return batch{ReadMs: now.UnixMilli(), Tables: []tableChanges{{"orders", []model.Change{{Version: v, Key: key, Delete: true}}}}}
+			return batch{ReadMs: now.UnixMilli(), Tables: []tableChanges{{"orders", "last-writer", []model.Change{{Version: v, Key: key, Delete: true}}}}}
 		}
 		send := func(key [32]byte, b batch) error {
 			packed, err := pack(b.Append(nil))

@@ -187,7 +187,7 @@ func TestForcedFailover(t *testing.T) {
 			t.Errorf("the later write of the new primary became %q", got)
 		}
 		lost := 0
-		err = west.engine().EachConflict(ctx, func(_ model.TabletID, _, _ string, c *model.Conflict) error {
+		_, err = west.engine().EachConflict(ctx, func(c *KeptConflict) error {
 			if strings.Contains(string(c.Loser.Item), "unshipped") {
 				lost++
 			}

@@ -154,6 +154,13 @@ func (e *Engine) haveTables(ctx context.Context, s *sender, body []byte) error {
 		if err != nil {
 			return err
 		}
+		res, err := e.resolutionOf(id)
+		if err != nil {
+			return err
+		}
+		if err := res.agree(n.Policy); err != nil {
+			return err
+		}
 		ids = append(ids, id)
 	}
 	c := e.cluster.Catalog()
@@ -183,7 +190,7 @@ func (e *Engine) holdTombstones(ctx context.Context, from *sender, t *model.Tabl
 		if slices.ContainsFunc(s.Tables, func(w model.WatchedTable) bool { return w.Table == id }) {
 			continue
 		}
-		body := model.Watch{Reader: from.id, Version: from.version, Keep: true}
+		body := model.Watch{Reader: from.id, Version: from.version, Keep: true, Policy: e.policyOf(id)}
 		res, err := e.propose(ctx, &model.Command{Kind: model.CmdWatch, Resource: id, Slot: model.Slot(t.Lo), Body: body.Append(nil)})
 		switch {
 		case err != nil:
@@ -230,11 +237,18 @@ func (e *Engine) takeInTable(ctx context.Context, from *model.InboundSpec, t *ta
 	if err != nil {
 		return err
 	}
+	res, err := e.resolutionOf(id)
+	if err != nil {
+		return err
+	}
+	if err := res.agree(t.Policy); err != nil {
+		return err
+	}
 	c := e.cluster.Catalog()
 	parts := map[model.TabletID]*part{} // finds in order; never ranged over
 	var order []*part
 	for i := range t.Changes {
-		slot, err := e.check(id, &t.Changes[i], now, from)
+		slot, err := e.check(id, res, &t.Changes[i], now, from)
 		if err != nil {
 			return err
 		}
@@ -249,10 +263,10 @@ func (e *Engine) takeInTable(ctx context.Context, from *model.InboundSpec, t *ta
 			order = append(order, p)
 		}
 		p.changes = append(p.changes, t.Changes[i])
-		p.stamp = max(p.stamp, t.Changes[i].Version.Stamp+1)
+		p.stamp = max(p.stamp, t.Changes[i].Newest()+1)
 	}
 	for _, p := range order {
-		if err := e.applyPart(ctx, id, c.Region(), p, all); err != nil {
+		if err := e.applyPart(ctx, id, c.Region(), res, p, all); err != nil {
 			return err
 		}
 	}
@@ -266,22 +280,22 @@ type part struct {
 	changes []model.Change
 }
 
-func (e *Engine) applyPart(ctx context.Context, table model.ResourceID, self model.RegionID, p *part, all *model.ApplyChangesResult) error {
-	body := model.ApplyChanges{Self: self, Changes: p.changes}
+func (e *Engine) applyPart(ctx context.Context, table model.ResourceID, self model.RegionID, res *resolution, p *part, all *model.ApplyChangesResult) error {
+	body := model.ApplyChanges{Self: self, Policy: res.Policy, Rank: res.rank, Keys: res.Keys, Changes: p.changes}
 	cmd := &model.Command{Kind: model.CmdApplyChanges, Resource: table, Slot: p.slot, Stamp: p.stamp, Body: body.Append(nil)}
-	res, err := e.propose(ctx, cmd)
+	answer, err := e.propose(ctx, cmd)
 	if err != nil {
 		return err
 	}
-	switch res.Status {
+	switch answer.Status {
 	case model.StatusOK:
 	case model.StatusGone:
 		return model.Errorf(model.ErrNotFound, "the table was deleted")
 	default:
-		return model.Errorf(model.ErrInternal, "changes were refused with status %d", res.Status)
+		return model.Errorf(model.ErrInternal, "changes were refused with status %d", answer.Status)
 	}
 	var did model.ApplyChangesResult
-	if err := decode(res.Body, &did); err != nil {
+	if err := decode(answer.Body, &did); err != nil {
 		return err
 	}
 	all.Applied += did.Applied
@@ -292,12 +306,19 @@ func (e *Engine) applyPart(ctx context.Context, table model.ResourceID, self mod
 
 // check holds a change to what the tablet takes for granted, and returns its
 // slot.
-func (e *Engine) check(table model.ResourceID, c *model.Change, now time.Time, from *model.InboundSpec) (model.Slot, error) {
-	if ahead := c.Version.Stamp.Time().Sub(now); ahead > maxClockLead {
+func (e *Engine) check(table model.ResourceID, res *resolution, c *model.Change, now time.Time, from *model.InboundSpec) (model.Slot, error) {
+	if ahead := c.Newest().Time().Sub(now); ahead > maxClockLead {
 		return 0, model.Errorf(model.ErrUnavailable, "a clock of the region %s is %v ahead: set the clocks of all nodes", from.RegionName, ahead.Round(time.Second))
 	}
-	if c.Version.Region == 0 || slices.ContainsFunc(c.History, func(v model.Version) bool { return v.Region == 0 }) || c.Size > model.MaxItemBytes {
+	largest := uint64(model.MaxItemBytes)
+	if res.Policy.Tracked() != model.PolicyLastWriter {
+		largest = model.MaxMergedBytes
+	}
+	if c.Version.Region == 0 || slices.ContainsFunc(c.History, func(v model.Version) bool { return v.Region == 0 }) || c.Size > largest {
 		return 0, model.Errorf(model.ErrValidation, "a change is malformed")
+	}
+	if err := e.checkMerge(table, c); err != nil {
+		return 0, err
 	}
 	if c.Delete {
 		return e.service.CheckKey(table, c.Key)

@@ -12,7 +12,7 @@
 //
 // The package keeps no state of its own that matters. Every goroutine ends with
 // Close. Start with Engine; worker.go, copy.go and ship.go are the sender,
-// round.go says when tombstones may go, receiver.go is the other side, wire.go
+// round.go says when tombstones may go, policy.go how conflicts are resolved, receiver.go is the other side, wire.go
 // what they say to each other, https.go how.
 package region
 
@@ -119,6 +119,8 @@ func NewEngine(o Options) *Engine {
 	e.ctx, e.stop = context.WithCancel(context.Background())
 	e.tasks.Go(e.supervise)
 	e.tasks.Go(e.keepRoles)
+	e.tasks.Go(e.keepPolicies)
+	e.tasks.Go(e.tellConflicts)
 	return e
 }
 

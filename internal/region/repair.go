@@ -16,12 +16,17 @@ func (v *verifying) mend(ctx context.Context, table *model.Resource, p *pair, ba
 		// The delete of what does not pass the condition here would not be shipped.
 		return false, nil
 	}
+	taken := false
 	if back && versionOf(p.there).Compare(versionOf(p.here)) > 0 {
-		if err := v.takeTheirs(ctx, table, p.there); err != nil {
+		var err error
+		if taken, err = v.takeTheirs(ctx, table, p.there); err != nil {
 			return false, err
 		}
-	} else if err := v.rewrite(ctx, table, p); err != nil {
-		return false, err
+	}
+	if !taken { // also when this side knows of theirs and holds something else
+		if err := v.rewrite(ctx, table, p); err != nil {
+			return false, err
+		}
 	}
 	if _, err := v.drain(ctx); err != nil {
 		return false, err
@@ -47,15 +52,21 @@ func (v *verifying) rewrite(ctx context.Context, table *model.Resource, p *pair)
 		return model.Errorf(model.ErrUnavailable, "a clock of the region %s is ahead: set the clocks of all nodes", v.spec.RegionName)
 	}
 	body := model.Rewrite{Self: e.cluster.Catalog().Region(), Key: p.key, If: versionOf(p.here)}
-	_, err = e.propose(ctx, &model.Command{Kind: model.CmdRewrite, Resource: table.ID, Slot: slot, Stamp: theirs.Stamp + 1, Body: body.Append(nil)})
+	_, err = e.propose(ctx, &model.Command{Kind: model.CmdRewrite, Resource: table.ID, Slot: slot, Stamp: p.newest() + 1, Body: body.Append(nil)})
 	return err
 }
 
-// takeTheirs takes in what the other region has, as if it had shipped it.
-func (v *verifying) takeTheirs(ctx context.Context, table *model.Resource, c *model.Change) error {
+// takeTheirs takes in what the other region has, as if it had shipped it, and
+// reports whether that changed anything.
+func (v *verifying) takeTheirs(ctx context.Context, table *model.Resource, c *model.Change) (bool, error) {
 	e := v.engine
 	from := model.InboundSpec{Region: v.spec.Region, RegionName: v.spec.RegionName}
-	changes := tableChanges{Name: table.Name, Changes: []model.Change{*c}}
+	res, err := e.resolutionOf(table.ID)
+	if err != nil {
+		return false, err
+	}
+	changes := tableChanges{Name: table.Name, Policy: res.agreed, Changes: []model.Change{*c}}
 	var did model.ApplyChangesResult
-	return e.takeInTable(ctx, &from, &changes, e.clock.Now(), &did)
+	err = e.takeInTable(ctx, &from, &changes, e.clock.Now(), &did)
+	return did.Applied > 0, err
 }

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"weir.dev/weir/internal/keys"
 	"weir.dev/weir/internal/model"
 )
 
@@ -321,50 +320,8 @@ func (e *Engine) problemOf(p place, other string) string {
 	return other
 }
 
-// Conflicts lists the losers of conflicts that one tablet keeps, behind a number.
-func (e *Engine) Conflicts(ctx context.Context, t *model.Tablet, after uint64) ([]model.Conflict, error) {
-	q := model.ConflictsQuery{Tablet: t.ID, After: after, MaxBytes: shipBytes}
-	res, err := e.read(ctx, &model.Query{Kind: model.QueryConflicts, Slot: model.Slot(t.Lo), Body: q.Append(nil)}, true)
-	if err != nil {
-		return nil, err
-	}
-	var found model.ConflictsResult
-	err = decode(res.Body, &found)
-	return found.Conflicts, err
-}
-
 // Self is what this cluster is among regions.
 func (e *Engine) Self() (model.RegionID, string) {
 	c := e.cluster.Catalog()
 	return c.Region(), c.Settings.RegionName
-}
-
-// EachConflict calls f for every loser that is kept, tablet by tablet, with the
-// table's name and the key as text.
-func (e *Engine) EachConflict(ctx context.Context, f func(t model.TabletID, table, key string, c *model.Conflict) error) error {
-	catalog := e.cluster.Catalog()
-	for i := range catalog.Tablets {
-		t := &catalog.Tablets[i]
-		after := uint64(0)
-		for t.Hi > t.Lo {
-			found, err := e.Conflicts(ctx, t, after)
-			if err != nil {
-				return err
-			}
-			if len(found) == 0 {
-				break
-			}
-			for k := range found {
-				table := "(deleted)"
-				if r, ok := catalog.ResourceByID(found[k].Resource); ok {
-					table = r.Name
-				}
-				if err := f(t.ID, table, keys.ItemString(found[k].Loser.Key), &found[k]); err != nil {
-					return err
-				}
-				after = found[k].Number
-			}
-		}
-	}
-	return nil
 }

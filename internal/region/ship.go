@@ -55,7 +55,9 @@ func (w *worker) ship(j *job) (did bool, err error) {
 			return false, err
 		}
 		if take {
-			w.add(j, &out, r.Name, &e.Change)
+			if err := w.add(j, &out, r.ID, &e.Change); err != nil {
+				return false, err
+			}
 		}
 	}
 	last := log.Changes[len(log.Changes)-1]
@@ -92,11 +94,16 @@ func (f *filter) takesChange(c *model.Change, old []byte) (bool, error) {
 
 // add puts a change into the batch, under the names that regions have among
 // each other, unless the other region wrote it, alone.
-func (w *worker) add(j *job, out *batch, table string, c *model.Change) {
+func (w *worker) add(j *job, out *batch, table model.ResourceID, c *model.Change) error {
 	c.Rename(0, w.engine.cluster.Catalog().Region())
-	if c.Version.Region != j.spec.Region || c.Joined() {
-		out.add(table, c)
+	if c.Version.Region == j.spec.Region && !c.Joined() {
+		return nil
 	}
+	res, err := w.engine.resolutionOf(table)
+	if err == nil {
+		out.add(res.Table, res.agreed, c)
+	}
+	return err
 }
 
 // send has the other region apply a batch.

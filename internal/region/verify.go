@@ -327,6 +327,25 @@ func versionOf(c *model.Change) model.Version {
 	return c.Version
 }
 
+// unchanged reports whether a side has heard of no other write between two
+// looks.
+func unchanged(a, b *model.Change) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.Version == b.Version && slices.Equal(a.History, b.History)
+}
+
+// newest is the latest stamp that either side names.
+func (p *pair) newest() (s model.Stamp) {
+	for _, c := range []*model.Change{p.here, p.there} {
+		if c != nil {
+			s = max(s, c.Newest())
+		}
+	}
+	return s
+}
+
 // settle looks at keys that seem to differ until it is known of each whether it
 // does.
 func (v *verifying) settle(ctx context.Context, table *model.Resource, keys [][]byte) error {
@@ -352,7 +371,7 @@ func (v *verifying) settle(ctx context.Context, table *model.Resource, keys [][]
 			case err != nil:
 				return err
 			case !differs:
-			case versionOf(p.here) == versionOf(was.here) && versionOf(p.there) == versionOf(was.there):
+			case unchanged(p.here, was.here) && unchanged(p.there, was.there):
 				if there.Elsewhere && versionOf(p.there).Compare(versionOf(p.here)) > 0 {
 					v.note(func(r *Verification) { r.Unsettled++ }) // in a ring it may be on its way
 				} else if err := v.found(ctx, table, p, there.Back); err != nil {

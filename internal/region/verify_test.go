@@ -169,7 +169,7 @@ func TestVerifyOneWay(t *testing.T) {
 			t.Error("the side that ships did not decide")
 		}
 		lost := 0
-		if err := west.engine().EachConflict(context.Background(), func(model.TabletID, string, string, *model.Conflict) error { lost++; return nil }); err != nil || lost != 2 {
+		if _, err := west.engine().EachConflict(context.Background(), func(*KeptConflict) error { lost++; return nil }); err != nil || lost != 2 {
 			t.Errorf("%d of the replaced writes are kept: %v", lost, err)
 		}
 		wire.set(func() { wire.cut = true })

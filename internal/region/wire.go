@@ -170,21 +170,22 @@ func (e *epoch) Decode(d *model.Decoder) { *e = epoch(d.Uvarint()) }
 type tablesRequest struct{ Tables []namedTable }
 
 type namedTable struct {
-	Name string
-	Spec []byte // a model.TableSpec
+	Name   string
+	Spec   []byte // a model.TableSpec
+	Policy string // how it resolves conflicts, as resolution.agreed
 }
 
 func (t *tablesRequest) Append(dst []byte) []byte {
 	dst = model.AppendUvarint(dst, uint64(len(t.Tables)))
 	for _, n := range t.Tables {
-		dst = model.AppendBytes(model.AppendString(dst, n.Name), n.Spec)
+		dst = model.AppendString(model.AppendBytes(model.AppendString(dst, n.Name), n.Spec), n.Policy)
 	}
 	return dst
 }
 
 func (t *tablesRequest) Decode(d *model.Decoder) {
 	for n := d.Count(); n > 0 && d.Err() == nil; n-- {
-		t.Tables = append(t.Tables, namedTable{d.String(), d.Bytes()})
+		t.Tables = append(t.Tables, namedTable{d.String(), d.Bytes(), d.String()})
 	}
 }
 
@@ -197,6 +198,7 @@ type batch struct {
 
 type tableChanges struct {
 	Name    string
+	Policy  string // as in namedTable
 	Changes []model.Change
 }
 
@@ -205,7 +207,7 @@ func (b *batch) Append(dst []byte) []byte {
 	dst = model.AppendUvarint(dst, uint64(len(b.Tables)))
 	for i := range b.Tables {
 		t := &b.Tables[i]
-		dst = model.AppendChanges(model.AppendString(dst, t.Name), t.Changes)
+		dst = model.AppendChanges(model.AppendString(model.AppendString(dst, t.Name), t.Policy), t.Changes)
 	}
 	return dst
 }
@@ -213,21 +215,21 @@ func (b *batch) Append(dst []byte) []byte {
 func (b *batch) Decode(d *model.Decoder) {
 	b.ReadMs, b.Epoch = int64(d.Uvarint()), d.Uvarint()
 	for n := d.Count(); n > 0 && d.Err() == nil; n-- {
-		t := tableChanges{Name: d.String()}
+		t := tableChanges{Name: d.String(), Policy: d.String()}
 		t.Changes = model.DecodeChanges(d)
 		b.Tables = append(b.Tables, t)
 	}
 }
 
 // add puts a change behind those of its table.
-func (b *batch) add(table string, c *model.Change) {
+func (b *batch) add(table, policy string, c *model.Change) {
 	for i := range b.Tables {
 		if b.Tables[i].Name == table {
 			b.Tables[i].Changes = append(b.Tables[i].Changes, *c)
 			return
 		}
 	}
-	b.Tables = append(b.Tables, tableChanges{table, []model.Change{*c}})
+	b.Tables = append(b.Tables, tableChanges{table, policy, []model.Change{*c}})
 }
 
 // marks are places in the change logs of the answering region's tablets.

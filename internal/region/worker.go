@@ -258,6 +258,9 @@ func (w *worker) choose(j *job) error {
 	var left []copying
 	for _, t := range w.tables {
 		if chosen(c, j, t.id) {
+			if err := w.keepPolicy(j, &t); err != nil {
+				return err
+			}
 			left = append(left, t)
 			continue
 		}
@@ -274,6 +277,19 @@ func (w *worker) choose(j *job) error {
 	}
 	w.selected = c.Version
 	return nil
+}
+
+// keepPolicy has the table's writes keep what its policy needs.
+func (w *worker) keepPolicy(j *job, t *copying) error {
+	next := *t
+	if next.policy = w.engine.policyOf(t.id); next.policy == t.policy {
+		return nil
+	}
+	err := w.watch(j, t.id, next.watch(j, &w.filter))
+	if err == nil {
+		*t = next
+	}
+	return err
 }
 
 // chosen reports whether a link selects a table, by a catalog.
@@ -300,14 +316,18 @@ func (w *worker) begin(j *job, fresh []model.Resource) error {
 func (w *worker) beginPart(j *job, fresh []model.Resource) error {
 	var req tablesRequest
 	for _, r := range fresh {
-		req.Tables = append(req.Tables, namedTable{r.Name, r.Spec})
+		res, err := w.engine.resolutionOf(r.ID)
+		if err != nil {
+			return err
+		}
+		req.Tables = append(req.Tables, namedTable{r.Name, r.Spec, res.agreed})
 	}
 	if _, err := w.call(j, OpTables, req.Append(nil)); err != nil {
 		return err
 	}
 	first := len(w.tables) == 0
 	for _, r := range fresh {
-		c := copying{id: r.ID, filter: w.filter.sum}
+		c := copying{id: r.ID, filter: w.filter.sum, policy: w.engine.policyOf(r.ID)}
 		if err := w.watch(j, r.ID, c.watch(j, &w.filter)); err != nil {
 			return err
 		}

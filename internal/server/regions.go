@@ -96,7 +96,11 @@ func (s *Server) regionMetrics() []metric {
 			heard.samples = append(heard.samples, sample{labels: label("inbound", inbounds[i].Name), value: old.Seconds()})
 		}
 	}
-	return []metric{seconds, changes, bytes, copying, differences, stuck, heard}
+	conflicts := metric{"weir_region_conflicts_total", "counter", "writes that met one of another region, and neither knew of the other, in the tablets that this node leads", nil}
+	if n, err := s.regions.ConflictsHere(ctx); err == nil {
+		conflicts.samples = append(conflicts.samples, sample{value: float64(n)})
+	}
+	return []metric{seconds, changes, bytes, copying, differences, stuck, heard, conflicts}
 }
 
 // InviteRegion implements console.Admin.

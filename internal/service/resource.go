@@ -39,6 +39,9 @@ func (s *Service) createResource(ctx context.Context, kind model.ResourceKind, n
 	if err != nil {
 		return nil, err
 	}
+	if _, err := resolutionOf(kind, tags); err != nil {
+		return nil, err
+	}
 	op := model.CatalogOp{Kind: model.OpCreateResource, Resource: model.Resource{Kind: kind, Name: name, Level: level, Spec: spec}}
 	return s.changeCatalog(ctx, &op)
 }
@@ -47,8 +50,12 @@ func (s *Service) createResource(ctx context.Context, kind model.ResourceKind, n
 // still the one given; tags are those in the spec. Errors: ErrNotFound, ErrInUse
 // (changed meanwhile).
 func (s *Service) updateResource(ctx context.Context, id model.ResourceID, version uint64, tags []model.Tag, spec []byte) (*model.Resource, error) {
-	level, err := levelOf(s.kindOf(id), tags)
+	kind := s.kindOf(id)
+	level, err := levelOf(kind, tags)
 	if err != nil {
+		return nil, err
+	}
+	if _, err := resolutionOf(kind, tags); err != nil {
 		return nil, err
 	}
 	op := model.CatalogOp{Kind: model.OpUpdateResource, Resource: model.Resource{ID: id, Version: version, Level: level, Spec: spec}}

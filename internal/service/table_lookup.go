@@ -12,6 +12,8 @@ import (
 type table struct {
 	resource model.Resource
 	spec     model.TableSpec
+
+	resolution model.Resolution // of conflicts between regions
 }
 
 // tableCache holds the decoded tables. Its zero value is ready.
@@ -28,6 +30,10 @@ func newTable(r *model.Resource) (*table, error) {
 	t.spec.Decode(d)
 	if err := d.Done(); err != nil {
 		return nil, fmt.Errorf("cannot decode the spec of table %s: %w", r.Name, err)
+	}
+	var err error
+	if t.resolution, err = resolutionOf(r.Kind, t.spec.Tags); err != nil {
+		return nil, fmt.Errorf("cannot read the tags of table %s: %w", r.Name, err)
 	}
 	return t, nil
 }
