@@ -7,7 +7,7 @@ import (
 )
 
 // compare measures Weir and other binaries by turns, all up at once, and prints
-// medians: what else happens on the machine meets all of them. It is for
+// medians, and of the ratios the least and greatest: what else happens on the machine meets all of them. It is for
 // finding out what a change is worth; nothing is stored.
 func (b *bench) compare() error {
 	mine := weir(b)
@@ -66,13 +66,17 @@ func (b *bench) compareClusters(binaries []string, nodes int) error {
 // sayCompared prints the medians of one side, and of its ratios to the first
 // side's turns.
 func (b *bench) sayCompared(binary string, nodes int, operation string, clients int, mine, first []Row) {
-	ratio := func(of func(*Row) float64) float64 {
-		var rs []float64
+	ratios := func(of func(*Row) float64) (rs []float64) {
 		for i := range mine {
 			rs = append(rs, of(&mine[i])/of(&first[i]))
 		}
 		slices.Sort(rs)
-		return rs[len(rs)/2]
+		return rs
+	}
+	ratio := func(of func(*Row) float64) float64 { return ratios(of)[len(mine)/2] }
+	span := func(of func(*Row) float64) string {
+		rs := ratios(of)
+		return fmt.Sprintf("%.2fx, %.2f to %.2f", rs[len(rs)/2], rs[0], rs[len(rs)-1])
 	}
 	rate := func(r *Row) float64 { return r.PerSecond }
 	p50 := func(r *Row) float64 { return r.P50Micros }
@@ -84,7 +88,7 @@ func (b *bench) sayCompared(binary string, nodes int, operation string, clients 
 			example = mine[i].FirstError
 		}
 	}
-	fmt.Printf("%-16s nodes=%d %-15s clients=%-3d %7.0f/s (%.2fx)  p50 %s (%.2fx)  p99 %s (%.2fx)  cpu %.1f us (%.2fx)  errors %d %s\n",
-		filepath.Base(binary), nodes, operation, clients, median(mine, rate), ratio(rate), micros(median(mine, p50)), ratio(p50),
-		micros(median(mine, p99)), ratio(p99), median(mine, cost), ratio(cost), errors, example)
+	fmt.Printf("%-16s nodes=%d %-15s clients=%-3d %7.0f/s (%s)  p50 %s (%.2fx)  p99 %s (%.2fx)  cpu %.1f us (%s)  errors %d %s\n",
+		filepath.Base(binary), nodes, operation, clients, median(mine, rate), span(rate), micros(median(mine, p50)), ratio(p50),
+		micros(median(mine, p99)), ratio(p99), median(mine, cost), span(cost), errors, example)
 }

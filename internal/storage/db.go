@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"path"
+	"sync"
 	"sync/atomic"
 	"syscall"
 
@@ -23,12 +24,24 @@ const pebbleFormat = pebble.FormatTableFormatV6
 // hundred lookups of an absent key reads a block in vain.
 const bloomBits = 10
 
-// DB is an open state.
+// DB is an open state: Pebble, and memtables above it.
 type DB struct {
-	db     *pebble.DB
-	opts   Options
-	pebble *pebble.Options
-	stages atomic.Uint64 // numbers the staged imports
+	db      *pebble.DB
+	opts    Options
+	pebble  *pebble.Options
+	stages  atomic.Uint64    // numbers the staged imports
+	check   func(key []byte) // of keys that are set as new; nil but in tests
+	flusher flusher
+
+	// mu guards what follows, and what the first of tables holds. Who looks at
+	// several places at one moment holds it meanwhile.
+	mu     sync.RWMutex
+	tables []*memtable // newest first; the first takes commits, the others are frozen. Never changed in place
+	room   *sync.Cond  // on mu: a memtable has been flushed, or none will be
+	failed error       // why none will be
+	// flushes and flushedBytes count those since the start.
+	flushes      int64
+	flushedBytes uint64
 }
 
 // Open opens or creates the state, and FORMAT beside it. The state is locked
@@ -53,6 +66,14 @@ func Open(o Options) (*DB, error) {
 	if db.db, err = pebble.Open(path.Join(o.Dir, StateDir), db.pebble); err != nil {
 		return nil, fmt.Errorf("cannot open the state in %s: %w", o.Dir, err)
 	}
+	db.tables = []*memtable{newMemtable(1)}
+	db.room = sync.NewCond(&db.mu)
+	if o.CheckNew {
+		db.check = db.checkNew
+	}
+	db.flusher.wake, db.flusher.stop = make(chan struct{}, 1), make(chan struct{})
+	db.flusher.stopped.Add(1)
+	go db.flushAll()
 	return db, nil
 }
 
@@ -88,20 +109,19 @@ func (db *DB) prepareDirs() error {
 // makes up for the missing write-ahead log.
 func pebbleOptions(o *Options) *pebble.Options {
 	p := &pebble.Options{
-		FS:                          o.FS.pebble(),
-		DisableWAL:                  true,
-		FormatMajorVersion:          pebbleFormat,
-		CacheSize:                   o.CacheBytes,
-		MemTableSize:                uint64(o.MemTableBytes),
-		MemTableStopWritesThreshold: memTables,
-		L0CompactionThreshold:       2,
-		L0StopWritesThreshold:       24,
-		LBaseMaxBytes:               64 << 20,
-		FlushSplitBytes:             2 << 20,
-		MaxOpenFiles:                1000,
-		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
-		Logger:                      &pebbleLogger{opts: o},
-		EventListener:               events(o),
+		FS:                         o.FS.pebble(),
+		DisableWAL:                 true,
+		FormatMajorVersion:         pebbleFormat,
+		CacheSize:                  o.CacheBytes,
+		MemTableSize:               64 << 10, // stays empty: everything is ingested
+		L0CompactionThreshold:      2,
+		L0StopWritesThreshold:      24,
+		LBaseMaxBytes:              64 << 20,
+		FlushSplitBytes:            2 << 20,
+		MaxOpenFiles:               1000,
+		CompactionConcurrencyRange: func() (int, int) { return 1, 2 },
+		Logger:                     &pebbleLogger{opts: o},
+		EventListener:              events(o),
 	}
 	p.Experimental.L0CompactionConcurrency = 8
 	// An ingestion put on top of the memtables would be durable only with a
@@ -133,13 +153,6 @@ func events(o *Options) *pebble.EventListener {
 			o.fatal(fmt.Errorf("the state is damaged in %s: %w", info.Path, info.Details))
 		},
 	}
-	if o.OnFlush != nil {
-		e.FlushEnd = func(info pebble.FlushInfo) {
-			if info.Err == nil {
-				o.OnFlush()
-			}
-		}
-	}
 	return e
 }
 
@@ -170,18 +183,12 @@ func (l *pebbleLogger) Fatalf(format string, args ...any) {
 	panic(err.Error())
 }
 
-// Flush returns when everything committed before the call is durable. It may
-// wait for as long as writing the memtables takes, and for ever on a full disk.
-func (db *DB) Flush() error {
-	if err := db.db.Flush(); err != nil {
-		return fmt.Errorf("cannot flush the state: %w", err)
-	}
-	return nil
-}
-
 // Close closes the state, all views, snapshots and iterators of which are
 // closed. It does not flush: the journal covers what is not durable.
 func (db *DB) Close() error {
+	close(db.flusher.stop)
+	db.flusher.stopped.Wait()
+	db.fail(errClosed)
 	if err := db.db.Close(); err != nil {
 		return fmt.Errorf("cannot close the state: %w", err)
 	}
@@ -200,39 +207,4 @@ func (db *DB) DiskUsage(spans []Span) (uint64, error) {
 		total += n
 	}
 	return total, nil
-}
-
-// Metrics is a picture of the state's size and of the work behind it.
-type Metrics struct {
-	DiskBytes          uint64 // all files
-	MemTableBytes      uint64
-	MemTables          int64
-	CacheBytes         int64
-	CacheHits          int64
-	CacheMisses        int64
-	Flushes            int64
-	Compactions        int64
-	CompactionDebt     uint64 // bytes still to be compacted
-	ReadAmplification  int
-	Tables             int64
-	BytesFlushed       uint64
-	BytesCompacted     uint64 // written by compactions
-	BytesIngested      uint64
-	L0Sublevels        int32
-	OpenIterators      int64
-	CompactionsRunning int64
-}
-
-// Metrics returns the figures of this moment.
-func (db *DB) Metrics() Metrics {
-	m := db.db.Metrics()
-	total := m.Total()
-	return Metrics{
-		DiskBytes: m.DiskSpaceUsage(), MemTableBytes: m.MemTable.Size, MemTables: m.MemTable.Count,
-		CacheBytes: m.BlockCache.Size, CacheHits: m.BlockCache.Hits, CacheMisses: m.BlockCache.Misses,
-		Flushes: m.Flush.Count, Compactions: m.Compact.Count, CompactionDebt: m.Compact.EstimatedDebt,
-		ReadAmplification: m.ReadAmp(), Tables: total.TablesCount, BytesFlushed: total.TableBytesFlushed,
-		BytesCompacted: total.TableBytesCompacted, BytesIngested: total.TableBytesIngested,
-		L0Sublevels: m.Levels[0].Sublevels, OpenIterators: m.TableIters, CompactionsRunning: m.Compact.NumInProgress,
-	}
 }

@@ -98,7 +98,7 @@ func TestInstallManyTables(t *testing.T) {
 	if len(b.files) < 5 {
 		t.Fatalf("only %d tables", len(b.files))
 	}
-	if err := db.ingest(b.files); err != nil {
+	if err := db.install(b.files); err != nil {
 		t.Fatal(err)
 	}
 	wantMap(t, db.View(), want)

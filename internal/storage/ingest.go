@@ -28,6 +28,7 @@ type tableBuilder struct {
 	limit uint64 // the size at which another table begins
 	table *sstable.Writer
 	files []string
+	bytes uint64 // of finished tables
 }
 
 // build writes the tables of all pairs and extra keys.
@@ -70,6 +71,22 @@ func (b *tableBuilder) merge(p *pairs, extra []KV) error {
 
 // set adds a key, after deleting the spans before it.
 func (b *tableBuilder) set(key, value []byte) error {
+	if err := b.begin(key); err != nil {
+		return err
+	}
+	return b.table.Set(key, value)
+}
+
+// delete deletes a key, after deleting the spans before it.
+func (b *tableBuilder) delete(key []byte) error {
+	if err := b.begin(key); err != nil {
+		return err
+	}
+	return b.table.Delete(key)
+}
+
+// begin makes a table ready for a key.
+func (b *tableBuilder) begin(key []byte) error {
 	if err := b.deleteBefore(key); err != nil {
 		return err
 	}
@@ -84,10 +101,7 @@ func (b *tableBuilder) set(key, value []byte) error {
 			return err
 		}
 	}
-	if err := b.openTable(); err != nil {
-		return err
-	}
-	return b.table.Set(key, value)
+	return b.openTable()
 }
 
 // deleteBefore deletes the spans that end at or before key, all when it is nil.
@@ -130,6 +144,11 @@ func (b *tableBuilder) closeTable() error {
 	if err := t.Close(); err != nil {
 		return fmt.Errorf("cannot write a table: %w", err)
 	}
+	meta, err := t.Raw().Metadata()
+	if err != nil {
+		return fmt.Errorf("cannot write a table: %w", err)
+	}
+	b.bytes += meta.Size
 	return nil
 }
 

@@ -1,6 +1,10 @@
 package storage
 
-import "weir.dev/weir/internal/machine"
+import (
+	"fmt"
+
+	"weir.dev/weir/internal/machine"
+)
 
 // Run collects the changes of commands that follow each other and are
 // committed together. It is a machine.Writer for the command under way, and a
@@ -9,16 +13,15 @@ import "weir.dev/weir/internal/machine"
 type Run struct {
 	db  *DB
 	now *Batch // the changes of one command
-	// all is indexed: the changes of the commands before that one. It stays
-	// empty, and reads go to the state itself, while a run has one command.
-	all   *Batch
+	// all holds the changes of the commands before that one. It stays empty, and
+	// reads go to the state itself, while a run has one command.
+	all   *memtable
+	many  bool // all is in use
 	ended bool // the command in now has ended
 }
 
 // NewRun returns an empty run.
-func (db *DB) NewRun() *Run {
-	return &Run{db: db, now: db.NewBatch(), all: &Batch{b: db.db.NewIndexedBatch()}}
-}
+func (db *DB) NewRun() *Run { return &Run{db: db, now: db.NewBatch(), all: newMemtable(0)} }
 
 // End ends the command under way: those after it read its changes. Its
 // iterators are closed.
@@ -27,8 +30,12 @@ func (r *Run) End() { r.ended = true }
 // begin makes room for the changes of the next command once one has ended.
 func (r *Run) begin() {
 	if r.ended {
-		r.ended = false
-		mustCollect(r.all.b.Apply(r.now.b, nil))
+		r.ended, r.many = false, true
+		var check func([]byte)
+		if r.db.opts.CheckNew {
+			check = func(key []byte) { mustBeAbsent(view{r.db, r.all}, key) }
+		}
+		r.now.apply(r.all, check)
 		r.now.Reset()
 	}
 }
@@ -37,6 +44,12 @@ func (r *Run) begin() {
 func (r *Run) Set(key, value []byte) {
 	r.begin()
 	r.now.Set(key, value)
+}
+
+// SetNew implements machine.Writer.
+func (r *Run) SetNew(key, value []byte) {
+	r.begin()
+	r.now.SetNew(key, value)
 }
 
 // Delete implements machine.Writer.
@@ -62,33 +75,49 @@ func (r *Run) Scan(lo, hi []byte, reverse bool) (machine.Iterator, error) {
 
 func (r *Run) view() view {
 	r.begin()
-	if r.all.Len() == 0 {
-		return view{r.db.db}
+	if !r.many {
+		return view{db: r.db}
 	}
-	return view{r.all.b}
+	return view{r.db, r.all}
 }
 
-// SizeBytes is the memory that the changes take.
-func (r *Run) SizeBytes() int { return r.now.SizeBytes() + r.all.SizeBytes() }
+// SizeBytes is about the memory that the changes take.
+func (r *Run) SizeBytes() int {
+	if !r.many {
+		return r.now.SizeBytes()
+	}
+	return r.now.SizeBytes() + r.all.sizeBytes()
+}
 
 // Commit applies the changes, and one more that belongs to no command, as
 // Batch.Commit does, and begins a new run. A nil key adds nothing.
 func (r *Run) Commit(key, value []byte) error {
-	b := r.now
-	if r.all.Len() > 0 {
+	if r.many {
 		r.ended = true
 		r.begin()
-		b = r.all
 	}
 	r.ended = false
 	if key != nil {
-		b.Set(key, value)
+		r.now.Set(key, value)
 	}
-	return b.Commit()
+	if !r.many {
+		return r.now.Commit()
+	}
+	err := r.db.commit(func(m *memtable, check func([]byte)) {
+		r.all.applyTo(m)
+		r.now.apply(m, check)
+	})
+	if err != nil {
+		return fmt.Errorf("cannot commit to the state: %w", err)
+	}
+	r.many = false
+	r.all.reset()
+	r.now.Reset()
+	return nil
 }
 
 // Close releases the run, which is not used again.
 func (r *Run) Close() {
 	r.now.Close()
-	r.all.Close()
+	r.all = nil
 }

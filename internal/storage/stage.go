@@ -67,7 +67,7 @@ func (s *Staged) Discard() {
 // exported, by the staged data, and sets the extra keys, in one durable step:
 // after an error or a crash nothing has changed. An extra key wins over the
 // same key in the staged data. The spans are sorted and do not overlap. No
-// other commits to the spans may run meanwhile. The staged data is discarded
+// other commits to the spans and the extra keys may run meanwhile. The staged data is discarded
 // in either case.
 func (s *Staged) Install(spans []Span, extra ...KV) error {
 	defer s.Discard()
@@ -88,8 +88,18 @@ func (s *Staged) Install(spans []Span, extra ...KV) error {
 	if err := b.build(p, extra); err != nil {
 		return fmt.Errorf("cannot install a snapshot: %w", err)
 	}
-	if err := s.db.ingest(b.files); err != nil {
+	if err := s.db.install(b.files); err != nil {
 		return fmt.Errorf("cannot install a snapshot: %w", err)
 	}
 	return nil
+}
+
+// install adds tables that replace what the memtables hold of the same keys.
+func (db *DB) install(files []string) error {
+	if err := db.Flush(); err != nil {
+		return err
+	}
+	db.mu.Lock() // readers see the import whole, at one moment
+	defer db.mu.Unlock()
+	return db.ingest(files)
 }

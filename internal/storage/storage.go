@@ -1,10 +1,15 @@
-// Package storage keeps the tablets' state in Pebble and is its only importer.
+// Package storage keeps the tablets' state: the newest part in memtables, the
+// rest in Pebble, whose only importer it is.
 //
-// Pebble runs without a write-ahead log: a committed batch is in memory until
-// a flush, and after a crash the state is that of an earlier moment, whole
-// batches in their order of commit. The journal, replayed from the applied
-// index found in the state, makes up the rest. The package knows keys and
-// values as bytes only.
+// There is no write-ahead log: a committed batch is in memory until a flush, and
+// after a crash the state is that of an earlier moment, whole batches in their
+// order of commit. The journal, replayed from the applied index found in the
+// state, makes up the rest. The package knows keys and values as bytes only.
+//
+// A commit goes into the first memtable: a tree of nodes (tree, node) over
+// chunks of bytes (arena). When it is full, or Flush asks, it is frozen and
+// written to Pebble as tables that are ingested in one step (flusher). Readers
+// merge memtables and Pebble (iterator). docs/adr/0011-memtable.md says why.
 //
 // Concurrency: a DB, its views and snapshots are safe for use by several
 // goroutines; a Batch and an iterator belong to one. Start with DB.
@@ -27,7 +32,10 @@ type Options struct {
 	// MemTableBytes is the size at which the memtable is flushed; 32 MiB when
 	// zero. Up to four of them may be in memory.
 	MemTableBytes int64
-	Logger        *slog.Logger // nil logs nothing; Pebble's own chatter is at debug
+	// CheckNew makes every commit look whether the keys that it sets as new are
+	// absent indeed. It is for tests.
+	CheckNew bool
+	Logger   *slog.Logger // nil logs nothing; Pebble's own chatter is at debug
 	// OnFlush, when set, is called after each flush, when more of the state
 	// has become durable. It must not block.
 	OnFlush func()
@@ -40,7 +48,7 @@ type Options struct {
 const (
 	defaultCacheBytes    = 256 << 20
 	defaultMemTableBytes = 32 << 20
-	// memTables is how many memtables may exist before writers wait for flushes.
+	// memTables is how many memtables there may be; writers then wait for flushes.
 	memTables = 4
 
 	// StateDir is the directory of Pebble's files in the data directory.
