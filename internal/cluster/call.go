@@ -23,6 +23,7 @@ const (
 	callAwait     callKind = 6 // wait until machine.Ready says that a command would find something
 	callAwaitRead callKind = 7 // a query, to be answered when machine.QueryReady says so
 	callLeave     callKind = 8 // the request that waits under that number has ended
+	callTell      callKind = 9 // something for the other node's Regions, in the query's body
 )
 
 // waits reports whether calls of this kind wait at the leader.
@@ -55,6 +56,8 @@ func (c *call) encode() []byte {
 		b = c.query.Append(model.AppendBool(b, c.strong))
 	case callAwaitRead:
 		b = c.query.Append(b)
+	case callTell:
+		b = model.AppendBytes(b, c.query.Body)
 	case callLeave:
 		b = model.AppendUvarint(b, c.number)
 	}
@@ -78,6 +81,8 @@ func decodeCall(b []byte) (*call, error) {
 		c.query.Decode(d)
 	case callAwaitRead:
 		c.query.Decode(d)
+	case callTell:
+		c.query.Body = d.Bytes()
 	case callLeave:
 		c.number = d.Uvarint()
 	case callReadIndex, callStatus:

@@ -24,6 +24,7 @@ func calls() []call {
 		{kind: callAwait, tablet: 1, command: command, wait: time.Nanosecond, number: 300},
 		{kind: callAwaitRead, tablet: 1, query: model.Query{Kind: model.QueryGetItem, Resource: 9, Slot: 3, Body: []byte("key")}, wait: 2 * time.Nanosecond, number: 6},
 		{kind: callLeave, tablet: 1, number: 300},
+		{kind: callTell, query: model.Query{Body: []byte("news")}},
 	}
 }
 
@@ -43,7 +44,7 @@ func TestCallsRoundTrip(t *testing.T) {
 			t.Errorf("a call of kind %d with a byte too many was read", want.kind)
 		}
 	}
-	for _, raw := range [][]byte{{0, 0}, {9, 0}, {255, 0}} {
+	for _, raw := range [][]byte{{0, 0}, {10, 0}, {255, 0}} {
 		if _, err := decodeCall(raw); err == nil {
 			t.Errorf("a call of kind %d was read", raw[0])
 		}
@@ -71,6 +72,7 @@ func TestCallGoldenBytes(t *testing.T) {
 		"await":              {(&calls()[5]).encode(), "06 01 ac02 01 20 01" + zeroID + " ac02 ffff03 00 04 626f6479"},
 		"read when ready":    {(&calls()[6]).encode(), "07 01 06 02 10 09 03 03 6b6579"},
 		"leave":              {(&calls()[7]).encode(), "08 01 ac02"},
+		"tell":               {(&calls()[8]).encode(), "09 00 04 6e657773"},
 		"done":               {ok.encode(), "00 ac02 01 02 01 01 02 01 05 02 6162"},
 		"not the leader":     {notLeader.encode(), "01 ac02"},
 		"disk full":          {full.encode(), "05"},

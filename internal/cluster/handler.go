@@ -77,6 +77,11 @@ func (h *handler) Call(from model.NodeID, req []byte, reply func([]byte, error))
 		n.start(func() { done(n.statusAnswer()) })
 		return
 	}
+	if c.kind == callTell {
+		n.told(c.query.Body)
+		done(answer{})
+		return
+	}
 	if c.kind == callLeave {
 		n.visits.cancel(visit{from, c.number})
 		done(answer{})

@@ -90,6 +90,7 @@ type Node struct {
 	shipments  shipments
 	levels     levels
 	shipping   shipping
+	regions    atomic.Pointer[Regions]
 	visits     visits
 	waitNumber atomic.Uint64 // of the last wait at another node
 

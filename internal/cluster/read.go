@@ -21,6 +21,7 @@ func (n *Node) Read(ctx context.Context, q *model.Query, strong bool) (model.Res
 			if lag, ok := n.freshEnough(ctx, r, t); ok {
 				a := n.queryHere(r, q)
 				t.ReadAt(id, a.index, lag)
+				n.noteRegionLag(t, q.Resource)
 				return a.result, a.err
 			}
 		}
@@ -29,6 +30,7 @@ func (n *Node) Read(ctx context.Context, q *model.Query, strong bool) (model.Res
 	a, err := n.request(ctx, &call{kind: callRead, tablet: id, strong: strong, query: *q})
 	if err == nil {
 		t.ReadAt(id, a.index, 0)
+		n.noteRegionLag(t, q.Resource)
 	}
 	return a.result, err
 }

@@ -17,6 +17,9 @@ const (
 	headerLag        = "x-weir-lag-ms"
 	headerSession    = "x-weir-session"
 	headerRegions    = "x-weir-regions"
+
+	headerRegionLag     = "x-weir-region-lag-ms"
+	headerRegionChanges = "x-weir-region-lag-changes"
 )
 
 // newSession is the value of x-weir-session that begins a session.
@@ -82,6 +85,10 @@ func (x *exchange) tellTerms() {
 	}
 	if g.Read {
 		x.via.addHeader(headerLag, strconv.FormatInt(g.Lag.Milliseconds(), 10))
+	}
+	if g.FromRegion {
+		x.via.addHeader(headerRegionLag, strconv.FormatInt(g.RegionLag.Milliseconds(), 10))
+		x.via.addHeader(headerRegionChanges, strconv.FormatUint(g.RegionChanges, 10))
 	}
 	if x.head.session != nil {
 		x.via.addHeader(headerSession, g.Token.String())

@@ -28,6 +28,9 @@ func (termsDoor) Handle(ctx context.Context, r *awsapi.Request) *awsapi.Response
 	if strings.Contains(r.Operation, "Ship") {
 		t.Shipped(2)
 	}
+	if strings.Contains(r.Operation, "Far") {
+		t.ReadFromRegion(2500*time.Millisecond, 7)
+	}
 	if strings.Contains(r.Operation, "Read") {
 		t.ReadAt(4, 7, 1500*time.Millisecond)
 	}
@@ -62,6 +65,7 @@ func TestTerms(t *testing.T) {
 		{"Read", "x-weir-session: new\r\nx-weir-session: new\r\n", 400, "more than once", ",,,"},
 		{"WriteShip", "x-weir-regions: 1\r\n", 200, "async 0s 0 1", "all,,,2"},
 		{"WriteShip", "x-weir-durability: quorum\r\n", 200, "quorum 0s 0 0", "all,,,2"},
+		{"ReadFar", "x-weir-session: new\r\n", 200, "async 0s 0 0", ",1500,AQEEBw,2500 7"},
 		{"Write", "x-weir-regions: -1\r\n", 400, "from 0 to 100", ",,,"},
 		{"Write", "x-weir-regions: 101\r\n", 400, "from 0 to 100", ",,,"},
 	} {
@@ -72,8 +76,8 @@ func TestTerms(t *testing.T) {
 			t.Fatal(err)
 		}
 		body, err := io.ReadAll(resp.Body)
-		given := strings.Join([]string{resp.Header.Get(headerDurability), resp.Header.Get(headerLag), resp.Header.Get(headerSession), resp.Header.Get(headerRegions)}, ",")
-		if err != nil || resp.StatusCode != c.status || !strings.Contains(string(body), c.body) || given != c.given {
+		given := strings.Join([]string{resp.Header.Get(headerDurability), resp.Header.Get(headerLag), resp.Header.Get(headerSession), resp.Header.Get(headerRegions) + resp.Header.Get(headerRegionLag) + " " + resp.Header.Get(headerRegionChanges)}, ",")
+		if err != nil || resp.StatusCode != c.status || !strings.Contains(string(body), c.body) || strings.TrimSpace(given) != c.given {
 			t.Errorf("%s %q: %d %s, given %s, %v", c.operation, c.headers, resp.StatusCode, body, given, err)
 		}
 		conn.Close()

@@ -30,10 +30,19 @@ type town struct {
 	shipped map[place]model.Shipped // what the engines said last; guarded by the cluster's mutex
 }
 
-// Shipped implements Waiters.
-func (w *town) Shipped(link model.ResourceID, t model.TabletID, s model.Shipped) {
-	w.set(func() { w.shipped[place{link, t}] = s })
+// townNode is one of the town's nodes: a Node.
+type townNode struct {
+	*town
+	at int
 }
+
+// Shipped implements Node.
+func (n *townNode) Shipped(link model.ResourceID, t model.TabletID, s model.Shipped) {
+	n.set(func() { n.shipped[place{link, t}] = s })
+}
+
+// Tell implements Node.
+func (n *townNode) Tell(body []byte) { n.engines[1-n.at].Told(body) }
 
 // inTowns runs f in a bubble, with two regions, east and west, that have as yet
 // nothing to do with each other.
@@ -65,7 +74,7 @@ func newTown(t *testing.T, wire *fakeWire, name string, tablets int) *town {
 		addr := fmt.Sprintf("%s%d", name, i)
 		w.engines[i] = NewEngine(Options{
 			Cluster: w.nodes[i], Service: svc, Clock: base.SystemClock{}, Rand: base.NewRand(uint64(10*len(wire.at) + i)),
-			Logger: slog.New(slog.DiscardHandler), Dialer: wire, Waiters: w, Addr: name + "0," + name + "1",
+			Logger: slog.New(slog.DiscardHandler), Dialer: wire, Node: &townNode{w, i}, Addr: name + "0," + name + "1",
 		})
 		wire.set(func() { wire.at[addr] = w.engines[i] })
 	}
@@ -305,6 +314,43 @@ func TestSyncLink(t *testing.T) {
 		required := uint64(2)
 		if err := east.engine().Change(ctx, "to-west", &Change{RegionsRequired: &required}); err == nil {
 			t.Error("a link of the mode async requires regions")
+		}
+	})
+}
+
+// TestLagOf holds what each node of the receiving region says about a table's lag
+// to what it is: small over a sound link, growing over a cut one.
+func TestLagOf(t *testing.T) {
+	inTowns(t, func(t *testing.T, wire *fakeWire, east, west *town) {
+		east.createTable("orders")
+		east.link(west, Settings{Name: "to-west"})
+		east.caughtUp("to-west")
+		west.createTable("own")
+		time.Sleep(3 * reportEvery)
+		id, err := west.service.ResourceID(context.Background(), model.KindTable, "orders")
+		if err != nil {
+			t.Fatal(err)
+		}
+		most := reportEvery + 100*time.Millisecond
+		for i, e := range west.engines {
+			if lag, changes, ok := e.LagOf(id); !ok || lag > most || changes != 0 {
+				t.Errorf("node %d: %v, %d changes, %v", i, lag, changes, ok)
+			}
+		}
+		wire.set(func() { wire.lose = 100 })
+		east.put("orders", "k", "1")
+		time.Sleep(time.Minute)
+		for i, e := range west.engines {
+			if lag, _, ok := e.LagOf(id); !ok || lag < time.Minute || lag > time.Minute+most {
+				t.Errorf("node %d, cut: %v, %v", i, lag, ok)
+			}
+		}
+		own, err := west.service.ResourceID(context.Background(), model.KindTable, "own")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, ok := west.engine().LagOf(own); ok {
+			t.Error("a table of west's own has a lag")
 		}
 	})
 }

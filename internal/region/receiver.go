@@ -43,7 +43,7 @@ func (e *Engine) answer(ctx context.Context, s *sender, op Op, body []byte) ([]b
 	case OpPassed:
 		return nil, e.passed(ctx, s.id, body)
 	case OpReport:
-		return model.AppendUvarint(nil, s.spec.Epoch), e.hear(s.id, body)
+		return model.AppendUvarint(nil, s.spec.Epoch), e.hear(ctx, s.id, body)
 	case OpPromote:
 		return nil, e.promoted(ctx, s.spec.Region)
 	case OpShipBack:

@@ -31,10 +31,14 @@ import (
 	"weir.dev/weir/internal/service"
 )
 
-// Waiters hold the answers to writes back until links have shipped them.
-type Waiters interface {
-	// Shipped says how far a link has come in a tablet led here. It does not block.
+// Node is the node that an engine runs on, as far as it tells it something.
+type Node interface {
+	// Shipped says how far a link has come in a tablet led here, for those who wait
+	// for that. It does not block.
 	Shipped(link model.ResourceID, t model.TabletID, s model.Shipped)
+	// Tell has the engines of the cluster's other nodes get a message (Engine.Told),
+	// or not, if they cannot be reached. It does not block.
+	Tell(body []byte)
 }
 
 // Options say what an Engine runs on.
@@ -45,7 +49,7 @@ type Options struct {
 	Rand    *base.Rand
 	Logger  *slog.Logger
 	Dialer  Dialer
-	Waiters Waiters // told how far links have come
+	Node    Node
 	// Authority is the fingerprint of this cluster's certificates. Addr is where
 	// other regions reach it; "" is the peer addresses of its nodes.
 	Authority [16]byte
@@ -60,7 +64,7 @@ type Engine struct {
 	rand    *base.Rand
 	log     *slog.Logger
 	dialer  Dialer
-	waiters Waiters
+	node    Node
 
 	authority [16]byte
 	addr      string
@@ -78,8 +82,9 @@ type Engine struct {
 	mu       sync.Mutex // guards what follows
 	problems map[place]string
 	limits   map[model.ResourceID]*limit
-	reached  map[model.ResourceID]string // the address there that answered last
-	heard    map[model.ResourceID]Heard  // by inbound link
+	reached  map[model.ResourceID]string             // the address there that answered last
+	heard    map[model.ResourceID]Heard              // by inbound link
+	fed      map[model.ResourceID][]model.ResourceID // the inbound links of a table that is shipped here
 	verified map[model.ResourceID]*Verification
 }
 
@@ -111,10 +116,10 @@ const (
 // NewEngine starts an engine.
 func NewEngine(o Options) *Engine {
 	e := &Engine{
-		cluster: o.Cluster, service: o.Service, clock: o.Clock, rand: o.Rand, log: o.Logger, dialer: o.Dialer, waiters: o.Waiters,
+		cluster: o.Cluster, service: o.Service, clock: o.Clock, rand: o.Rand, log: o.Logger, dialer: o.Dialer, node: o.Node,
 		workers: map[place]*worker{}, rounds: map[model.ResourceID]*rounds{},
 		problems: map[place]string{}, limits: map[model.ResourceID]*limit{}, reached: map[model.ResourceID]string{},
-		verified: map[model.ResourceID]*Verification{}, heard: map[model.ResourceID]Heard{}, authority: o.Authority, addr: o.Addr,
+		verified: map[model.ResourceID]*Verification{}, heard: map[model.ResourceID]Heard{}, fed: map[model.ResourceID][]model.ResourceID{}, authority: o.Authority, addr: o.Addr,
 	}
 	e.ctx, e.stop = context.WithCancel(context.Background())
 	e.tasks.Go(e.supervise)
@@ -181,6 +186,10 @@ func (e *Engine) forgetLinks(jobs []job) {
 		return !there
 	})
 	maps.DeleteFunc(e.heard, func(id model.ResourceID, _ Heard) bool {
+		_, there := c.ResourceByID(id)
+		return !there
+	})
+	maps.DeleteFunc(e.fed, func(id model.ResourceID, _ []model.ResourceID) bool {
 		_, there := c.ResourceByID(id)
 		return !there
 	})

@@ -136,13 +136,13 @@ func (w *worker) tell(j *job, upTo model.ChangeNumber) {
 		t := &w.tables[i]
 		s.Tables[i] = model.ShippedTable{ID: t.id, Copied: t.done && t.filter == w.filter.sum}
 	}
-	w.engine.waiters.Shipped(j.link, j.tablet, s)
+	w.engine.node.Shipped(j.link, j.tablet, s)
 }
 
 // stopped tells them that this worker ships no more, or not now.
 func (w *worker) stopped() {
 	j := w.current()
-	w.engine.waiters.Shipped(j.link, j.tablet, model.Shipped{Worker: w.number, Stopped: true})
+	w.engine.node.Shipped(j.link, j.tablet, model.Shipped{Worker: w.number, Stopped: true})
 }
 
 func (w *worker) setNudge(nudge context.CancelFunc) {

@@ -16,8 +16,9 @@ func (s *Server) openRegions() {
 	dialer := region.NewHTTPDialer(s.clock.Now)
 	s.later(dialer.Close)
 	s.regions = region.NewEngine(region.Options{
-		Cluster: s.node, Service: s.service, Clock: s.clock, Rand: s.rand, Logger: s.cfg.Logger, Dialer: dialer, Waiters: s.node, Authority: s.identity.Authority(),
+		Cluster: s.node, Service: s.service, Clock: s.clock, Rand: s.rand, Logger: s.cfg.Logger, Dialer: dialer, Node: s.node, Authority: s.identity.Authority(),
 	})
+	s.node.SetRegions(s.regions)
 	s.later(func() error { s.regions.Close(); return nil })
 	srv := &http.Server{
 		Handler: s.regions, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 16 << 10,

@@ -145,8 +145,9 @@ func (w *world) start(live *liveNode) (err error) {
 	if w.wan != nil {
 		live.regions = region.NewEngine(region.Options{
 			Cluster: live.node, Service: live.service, Clock: clock, Rand: random, Logger: w.logger(room),
-			Dialer: w.wan.dialer(w), Waiters: live.node,
+			Dialer: w.wan.dialer(w), Node: live.node,
 		})
+		live.node.SetRegions(live.regions)
 	}
 	live.streams = stream.NewEngine(live.service, clock, random, w.logger(room))
 	w.mu.Lock()

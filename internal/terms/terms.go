@@ -36,7 +36,13 @@ type Given struct {
 	Regions int         // the least number of these that had a write on disk when it was answered; when Shipped
 	Read    bool
 	Lag     time.Duration // the most of its reads: they show all that was committed that long ago; when Read
-	Token   Token         // shows what the request wrote and read
+	// FromRegion says that what it read is shipped here by another region, of which
+	// RegionLag and RegionChanges say by how much it is behind at most, as was heard
+	// last.
+	FromRegion    bool
+	RegionLag     time.Duration
+	RegionChanges uint64
+	Token         Token // shows what the request wrote and read
 }
 
 type key struct{}
@@ -121,6 +127,18 @@ func (t *Terms) ReadAt(id model.TabletID, at model.Index, lag time.Duration) {
 	t.given.Read = true
 	t.given.Lag = max(t.given.Lag, lag)
 	t.given.Token.add(id, at)
+}
+
+// ReadFromRegion records a read of what another region ships here, and how far
+// it is behind.
+func (t *Terms) ReadFromRegion(lag time.Duration, changes uint64) {
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	g := &t.given
+	g.FromRegion, g.RegionLag, g.RegionChanges = true, max(g.RegionLag, lag), max(g.RegionChanges, changes)
 }
 
 // Given is what the request was given so far. Its token also holds what the
