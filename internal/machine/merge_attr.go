@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"weir.dev/weir/internal/base"
 	"weir.dev/weir/internal/model"
 )
 
@@ -89,6 +90,10 @@ func joinAttr(a, b *attr) attr {
 	}
 	next := attr{Name: a.Name, Version: a.Version, Had: a.Had, Value: a.Value}
 	next.Added = joinAdded(a.Added, b.Added)
+	if base.Bug("mergelarger") && len(next.Added) > 1 {
+		larger := slices.MaxFunc(next.Added, func(a, b model.Added) int { return model.CompareNumbers(a.Total, b.Total) })
+		next.Added = []model.Added{larger}
+	}
 	next.Counted = joinAdded(a.Counted, b.Counted)
 	if len(a.Members)+len(b.Members) > 0 {
 		next.Members = joinMembers(a, b)
@@ -129,7 +134,7 @@ func findAdded(list []model.Added, region model.RegionID) (int, bool) {
 func joinMembers(a, b *attr) []model.Member {
 	var next []model.Member
 	add := func(e model.Member) {
-		if e.Version.Compare(a.Version) <= 0 {
+		if e.Version.Compare(a.Version) <= 0 || e.Gone && base.Bug("mergegone") {
 			return // the write that replaced the attribute is later
 		}
 		at, known := slices.BinarySearchFunc(next, e, model.Member.Compare)

@@ -3,6 +3,7 @@ package machine
 import (
 	"slices"
 
+	"weir.dev/weir/internal/base"
 	"weir.dev/weir/internal/keys"
 	"weir.dev/weir/internal/model"
 )
@@ -54,6 +55,9 @@ func joinAttrs(cmd *model.ApplyChanges, a, b *keys.ItemRecord) (next keys.ItemRe
 	live := !deleted
 	for _, name := range attrNames(&x, &y, cmd.Keys) {
 		p, q := x.attr(name), y.attr(name)
+		if base.Bug("mergewhole") {
+			q = p
+		}
 		one := joinAttr(&p, &q)
 		live = live || uncounted(&one)
 		if v, there := shows(&one); there {

@@ -41,6 +41,7 @@ type RegionConfig struct {
 type RegionReport struct {
 	Crashes, Partitions, Cuts, Weeks, ClockJumps int
 	Writes, Unknown, Reads                       int
+	Merged                                       int // writes of tables whose parts are merged
 	Conflicts                                    uint64
 	Calls, Lost                                  int // requests over the wan, and those of them that were lost
 	Swept                                        int // regions that had no tombstone at the end
@@ -57,6 +58,7 @@ type regionRun struct {
 	worlds []*world
 	wan    *wan
 	load   *regionLoad
+	merge  *mergeLoad
 	report *RegionReport
 }
 
@@ -103,7 +105,7 @@ func (r *regionRun) run(seed uint64) error {
 			return fmt.Errorf("cannot grow a cluster: %w", err)
 		}
 	}
-	if err := r.makeTable(); err != nil {
+	if err := r.makeTables(); err != nil {
 		return err
 	}
 	if err := r.tie(); err != nil {
@@ -118,6 +120,10 @@ func (r *regionRun) run(seed uint64) error {
 	var clients sync.WaitGroup
 	for c := range r.load.clients() {
 		clients.Go(func() { r.load.client(c, stop) })
+	}
+	r.merge = &mergeLoad{seed: seed, worlds: r.worlds}
+	for c := range len(r.worlds) {
+		clients.Go(func() { r.merge.client(c, stop) })
 	}
 	err := r.trouble()
 	if r.cfg.Lose && err == nil {
@@ -134,15 +140,27 @@ func (r *regionRun) run(seed uint64) error {
 	return r.finish()
 }
 
-// makeTable makes the table in the first region only: links bring it to the
+// makeTables makes the tables in the first region only: links bring them to the
 // others.
-func (r *regionRun) makeTable() error {
+func (r *regionRun) makeTables() error {
+	if err := r.makeTable(regionTable, nil); err != nil {
+		return err
+	}
+	for _, p := range mergePolicies {
+		if err := r.makeTable(mergeTables[p], []model.Tag{{Key: service.ResolutionTag, Value: p.String()}}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *regionRun) makeTable(name string, tags []model.Tag) error {
 	return retry(func() error {
 		ctx, cancel := contextFor(10 * time.Second)
 		defer cancel()
 		_, err := r.worlds[0].nodes[0].live.service.CreateTable(ctx, &service.CreateTableRequest{
-			Name: regionTable, Attributes: []model.KeyAttr{{Name: "id", Kind: model.KindS}},
-			KeySchema: []service.KeyElement{{Name: "id", Type: "HASH"}}, Billing: model.BillingPerRequest,
+			Name: name, Attributes: []model.KeyAttr{{Name: "id", Kind: model.KindS}},
+			KeySchema: []service.KeyElement{{Name: "id", Type: "HASH"}}, Billing: model.BillingPerRequest, Tags: tags,
 		})
 		if exists(err) {
 			return nil
@@ -163,7 +181,7 @@ func (r *regionRun) tie() error {
 				return err
 			}
 		}
-		if err := r.waitForTable((from + 1) % n); err != nil {
+		if err := r.waitForTables((from + 1) % n); err != nil {
 			return err
 		}
 		if r.cfg.Lose {
@@ -203,11 +221,16 @@ func (r *regionRun) link(from, to int) error {
 	})
 }
 
-func (r *regionRun) waitForTable(at int) error {
+func (r *regionRun) waitForTables(at int) error {
 	return retry(func() error {
 		ctx, cancel := contextFor(5 * time.Second)
 		defer cancel()
 		_, err := r.worlds[at].nodes[0].live.service.DescribeTable(ctx, regionTable)
+		for _, p := range mergePolicies {
+			if err == nil {
+				_, err = r.worlds[at].nodes[0].live.service.DescribeTable(ctx, mergeTables[p])
+			}
+		}
 		return err
 	})
 }
@@ -318,14 +341,21 @@ func (r *regionRun) finish() error {
 	if err := r.verify(); err != nil {
 		return err
 	}
-	var ends []map[string]string
+	var ends, merged []map[string]string
 	for _, w := range r.worlds {
 		end, err := content(w)
 		if err != nil {
 			return err
 		}
 		ends = append(ends, end)
+		if end, err = mergedContent(w); err != nil {
+			return err
+		}
+		merged = append(merged, end)
 	}
+	r.report.Failures = append(r.report.Failures, checkConvergence(merged)...)
+	r.report.Failures = append(r.report.Failures, checkMerged(merged[0], r.merge.ops, r.merge.adds)...)
+	r.report.Merged = len(r.merge.ops) + len(r.merge.adds)
 	r.report.Failures = append(r.report.Failures, checkConvergence(ends)...)
 	r.report.Failures = append(r.report.Failures, checkEnd(ends[0], r.load.ops)...)
 	r.report.Failures = append(r.report.Failures, checkOrder(r.load.seen)...)
