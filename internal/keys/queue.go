@@ -18,6 +18,9 @@ const (
 	typeDead    = 'x' // dead messages; rest: order
 	typeTimed   = 'j' // scheduled messages by id; rest: id (16 bytes)
 
+	typeBlock      = 'b' // messages that were sent together; rest: number (8 bytes BE)
+	typeBlockState = 'h' // what became of them; rest: number
+
 	typeGroup     = 'g' // a message group's record; rest: its name
 	typeGrouped   = 'e' // messages of a group; rest: name (behind its length, uvarint) | priority (1 byte) | number (8 bytes BE)
 	typeNoisy     = 'n' // the noisy groups whose turn it is; rest: priority (1 byte)
@@ -53,6 +56,33 @@ func Ready(dst []byte, r model.ResourceID, slot model.Slot, priority uint8, orde
 	return binary.BigEndian.AppendUint64(append(AppendData(dst, r, slot, typeUrgent), priority), order)
 }
 
+// BlockKey is the key of a block of messages. Its number is its place in the
+// line of priority 0, too.
+func BlockKey(dst []byte, r model.ResourceID, slot model.Slot, block uint64) []byte {
+	return binary.BigEndian.AppendUint64(AppendData(dst, r, slot, typeBlock), block)
+}
+
+// BlockStateKey is the key of what became of a block's messages.
+func BlockStateKey(dst []byte, r model.ResourceID, slot model.Slot, block uint64) []byte {
+	return binary.BigEndian.AppendUint64(AppendData(dst, r, slot, typeBlockState), block)
+}
+
+// BlocksFrom is the span of a queue's blocks from the one on that has, or would
+// have, the given number of a message.
+func BlocksFrom(r model.ResourceID, slot model.Slot, seq uint64) (lo, hi []byte) {
+	return BlockKey(nil, r, slot, BlockStart(seq)), AppendData(nil, r, slot, typeBlock+1)
+}
+
+// SplitBlockKey returns the number in a key made by BlockKey.
+func SplitBlockKey(key []byte) (block uint64, ok bool) {
+	_, _, typ, rest, ok := SplitData(key)
+	if !ok || len(rest) != 8 || typ != typeBlock {
+		return 0, false
+	}
+	block = binary.BigEndian.Uint64(rest)
+	return block, IsBlock(block)
+}
+
 // Dead is the key of the dead message at the given place in their order.
 func Dead(dst []byte, r model.ResourceID, slot model.Slot, order uint64) []byte {
 	return binary.BigEndian.AppendUint64(AppendData(dst, r, slot, typeDead), order)
@@ -73,7 +103,8 @@ func Timed(dst []byte, r model.ResourceID, slot model.Slot, id model.MessageID) 
 // MessageSpans are the spans of everything that a queue keeps of its messages
 // and their groups, but not of what was sent and received lately.
 func MessageSpans(r model.ResourceID, slot model.Slot) [][2][]byte {
-	return append(IndexSpans(r, slot), typeSpan(r, slot, typeMessage), typeSpan(r, slot, typeTimed))
+	return append(IndexSpans(r, slot), typeSpan(r, slot, typeMessage), typeSpan(r, slot, typeTimed),
+		typeSpan(r, slot, typeBlock), typeSpan(r, slot, typeBlockState))
 }
 
 // IndexSpans are the spans of what says of messages where they are, and of their
@@ -144,6 +175,10 @@ func queueString(typ byte, rest []byte) (s string, ok bool) {
 		return number("state")
 	case typeReady:
 		return number("ready")
+	case typeBlock:
+		return number("block")
+	case typeBlockState:
+		return number("blockstate")
 	case typeDead:
 		return number("dead")
 	case typeHidden:

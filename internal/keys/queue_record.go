@@ -7,10 +7,9 @@ import (
 )
 
 // Line is an index of what is visible in one priority: entries are appended at
-// its end and taken from its beginning.
+// its end, under the queue's next number, and taken from its beginning.
 type Line struct {
-	Next   uint64 // order of the next entry
-	Low    uint64 // no entry comes before it
+	Low    uint64 // no entry comes before it, nor a message of a block; see InBlock
 	Count  uint64
 	HeadMs int64 // the first message was sent then, or later; counts while Count is not zero
 }
@@ -26,7 +25,7 @@ type Alarms struct {
 // is comparable.
 type QueueRecord struct {
 	Fifo       bool   // messages were sent under the rules of FIFO queues
-	NextSeq    uint64 // of the next message
+	NextSeq    uint64 // the next number of a message, or place in a line, in steps of NumberStep
 	NextNumber uint64 // of the next entry under Grouped, or alarm
 	NextDead   uint64 // of the next message that dies
 	LowDead    uint64 // no dead message comes before it
@@ -40,7 +39,7 @@ type QueueRecord struct {
 
 	Visible  uint64 // messages that nobody has, blocked ones of a FIFO group included
 	Delayed  uint64 // messages under Hidden that were never received
-	InFlight uint64 // messages under Hidden that were received
+	InFlight uint64 // messages under Hidden, or whose block is, that were received
 	Claimed  uint64 // messages in claims
 	Dead     uint64 // messages under Dead
 	Bytes    uint64 // of all these messages' bodies and attributes
@@ -53,6 +52,8 @@ type QueueRecord struct {
 	BusyPeriod uint64 // the period that Busy is of
 	LowLately  uint64 // nothing is remembered of periods before it
 
+	Blocked uint64 // messages of blocks that are in the line of priority 0
+
 	// Unfiled messages are under no index, but under Message only: another region
 	// takes the queue's writes, or took them a moment ago. None below Filed is one.
 	Unfiled, Filed uint64
@@ -64,12 +65,12 @@ type QueueRecord struct {
 const queueRecordVersion = 1
 
 // fields are the record's numbers in their stored order.
-func (q *QueueRecord) fields() [21]*uint64 {
+func (q *QueueRecord) fields() [22]*uint64 {
 	return [...]*uint64{
 		&q.NextSeq, &q.NextNumber, &q.NextDead, &q.LowDead, &q.LowHiddenSeq,
 		&q.Visible, &q.Delayed, &q.InFlight, &q.Claimed, &q.Dead, &q.Bytes, &q.Groups,
 		&q.Waiting.Count, &q.Lingering.Count, &q.FullNs, &q.Busy, &q.BusyPeriod, &q.LowLately, &q.PurgedBelow,
-		&q.Unfiled, &q.Filed,
+		&q.Unfiled, &q.Filed, &q.Blocked,
 	}
 }
 
@@ -95,7 +96,7 @@ func (q *QueueRecord) Append(dst []byte) []byte {
 	for p := range q.Lines {
 		if l := &q.Lines[p]; *l != (Line{}) || q.Noisy[p] != 0 {
 			dst = append(dst, byte(p))
-			for _, v := range [...]uint64{l.Next, l.Low, l.Count, uint64(l.HeadMs), q.Noisy[p]} {
+			for _, v := range [...]uint64{l.Low, l.Count, uint64(l.HeadMs), q.Noisy[p]} {
 				dst = binary.AppendUvarint(dst, v)
 			}
 		}
@@ -123,7 +124,7 @@ func (q *QueueRecord) Decode(d *model.Decoder) {
 			return
 		}
 		l := &q.Lines[p]
-		l.Next, l.Low, l.Count, l.HeadMs, q.Noisy[p] = d.Uvarint(), d.Uvarint(), d.Uvarint(), int64(d.Uvarint()), d.Uvarint()
+		l.Low, l.Count, l.HeadMs, q.Noisy[p] = d.Uvarint(), d.Uvarint(), int64(d.Uvarint()), d.Uvarint()
 	}
 }
 
@@ -140,6 +141,7 @@ type QueueEntry struct {
 	Fifo           bool  // it keeps its place in its group, which may be the one without a name
 	DueMs          int64 // of a FIFO message that was sent with a delay: when it becomes visible
 	Turn           bool  // no message, but the turn of a group under Ready
+	Block          bool  // it is in the block that its number says; else it is stored alone
 }
 
 // Grouped reports whether the message belongs to a group's list.
@@ -157,6 +159,7 @@ const (
 	entryFifo     = 4
 	entryDue      = 8
 	entryTurn     = 16
+	entryBlock    = 32
 )
 
 // AppendBare appends the stored form in a group's list, which says the group
@@ -213,6 +216,9 @@ func (e *QueueEntry) more() (more byte) {
 	if e.Turn {
 		more |= entryTurn
 	}
+	if e.Block {
+		more |= entryBlock
+	}
 	return more
 }
 
@@ -238,8 +244,8 @@ func (e *QueueEntry) Decode(d *model.Decoder) {
 	if more&entryDue != 0 {
 		e.DueMs = int64(d.Uvarint())
 	}
-	e.Fifo, e.Turn = more&entryFifo != 0, more&entryTurn != 0
-	if more == 0 || more >= 2*entryTurn || e.Priority > model.MaxPriority {
+	e.Fifo, e.Turn, e.Block = more&entryFifo != 0, more&entryTurn != 0, more&entryBlock != 0
+	if more == 0 || more >= 2*entryBlock || e.Priority > model.MaxPriority {
 		d.Fail()
 	}
 }

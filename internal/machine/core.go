@@ -16,6 +16,7 @@ type Machine struct {
 	seen    dedupe
 	changes changeLog
 	queue   queue // what the command being applied works on, if it is one on a queue
+	heads   queueHeads
 	dropped map[model.ResourceID]bool
 	tx      Tx             // of the command being applied
 	catalog *model.Catalog // of tablet 0; nil elsewhere
@@ -36,6 +37,7 @@ func (m *Machine) Load(r Reader) error {
 	if err := m.changes.load(r, m.tablet); err != nil {
 		return fmt.Errorf("cannot load the change log of tablet %v: %w", m.tablet, err)
 	}
+	m.heads = nil
 	m.dropped = map[model.ResourceID]bool{}
 	lo, hi := keys.DroppedSpan(m.tablet)
 	err := scan(r, lo, hi, func(key, _ []byte) error {
@@ -175,6 +177,7 @@ func applyDropResource(m *Machine, tx *Tx) (model.Result, error) {
 	tx.DeleteRange(lo, hi)
 	tx.Set(keys.Dropped(m.tablet, id), binary.BigEndian.AppendUint64(nil, uint64(tx.Command.Stamp)))
 	m.dropped[id] = true
+	m.heads = nil
 	tx.Wake = true
 	m.changes.dropTable(tx, id)
 	return model.Result{}, m.changes.dropReader(tx, id)

@@ -133,7 +133,7 @@ func sendEffects(m *Machine, tx *Tx, cmd *model.PipeApply) error {
 		if err != nil {
 			return err
 		}
-		q.send(&cmd.Settings, &entry, true)
+		q.send(&cmd.Settings, &entry, true, &model.SentMessage{})
 	}
 	return q.flush()
 }

@@ -124,8 +124,9 @@ func expandClaim(r Reader, cmd *model.Command, recorded []byte) (model.ClaimResu
 // readClaimed reads a claim's messages but those deleted since.
 func readClaimed(r Reader, id model.ResourceID, slot model.Slot, c *keys.ClaimRecord) ([]model.Received, error) {
 	ms := make([]model.Received, 0, len(c.Entries))
+	bodies := messageReader{reader: r, id: id, slot: slot}
 	for i := range c.Entries {
-		m, ok, err := readMessage(r, id, slot, &c.Entries[i])
+		m, ok, err := bodies.read(&c.Entries[i])
 		if err != nil {
 			return nil, err
 		}

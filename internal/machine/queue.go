@@ -29,6 +29,7 @@ const (
 // flush.
 type queue struct {
 	tx    *Tx
+	heads *queueHeads
 	id    model.ResourceID
 	slot  model.Slot
 	nowMs int64
@@ -45,12 +46,16 @@ type queue struct {
 	// taken counts messages that this command has taken out of lines and groups,
 	// until they count as in flight or claimed.
 	taken uint64
-	// states are the states that this command wrote, for commands with several
-	// entries, which may name a message twice. nil is no state.
+	// states are the states that this command wrote: of commands with several
+	// entries, which may name a message twice, and when a message left its block.
+	// nil is no state.
 	states map[uint64]*keys.StateRecord
 	told   *model.QueueChange         // what other regions are to hear of the command; nil when nobody watches
 	unit   *keys.UnitRecord           // what is known of the content, if that was read
 	sent   map[string]keys.SentRecord // what this command will remember of its messages
+	open   openBlock                  // messages that it sends together
+	blocks []*block                   // those that it looked at, in that order
+	copies bool                       // it takes in what another region did
 	wake   bool
 	err    error // the first failure to read; flush returns it
 	key    [64]byte
@@ -70,11 +75,11 @@ func (m *Machine) openQueue(tx *Tx) (*queue, error) {
 // openHead is openQueue for commands that leave unfiled messages alone.
 func (m *Machine) openHead(tx *Tx) (*queue, error) {
 	q := &m.queue
-	*q = queue{tx: tx, id: tx.Command.Resource, slot: tx.Command.Slot, nowMs: tx.Command.Stamp.Millis(), fresh: q.fresh, value: q.value}
+	*q = queue{tx: tx, heads: &m.heads, id: tx.Command.Resource, slot: tx.Command.Slot, nowMs: tx.Command.Stamp.Millis(), fresh: q.fresh, value: q.value, open: q.open, blocks: q.blocks[:0]}
 	for p := range q.fresh {
 		q.fresh[p] = q.fresh[p][:0]
 	}
-	if err := readQueueHead(tx, q.id, q.slot, &q.head); err != nil {
+	if err := m.heads.read(tx, queueName{q.id, q.slot}, &q.head); err != nil {
 		return nil, err
 	}
 	q.was = q.head
@@ -82,6 +87,43 @@ func (m *Machine) openHead(tx *Tx) (*queue, error) {
 		q.told = &model.QueueChange{}
 	}
 	return q, nil
+}
+
+// maxHeads is how many heads a machine keeps in memory, of about 600 bytes each.
+const maxHeads = 256
+
+// queueName names a queue's slot.
+type queueName struct {
+	id   model.ResourceID
+	slot model.Slot
+}
+
+// queueHeads are the heads of the queues that commands worked on lately, as
+// they are stored: nobody else writes them.
+type queueHeads map[queueName]*keys.QueueRecord
+
+func (h *queueHeads) read(r Reader, name queueName, head *keys.QueueRecord) error {
+	if known, ok := (*h)[name]; ok {
+		*head = *known
+		return nil
+	}
+	if err := readQueueHead(r, name.id, name.slot, head); err != nil {
+		return err
+	}
+	h.keep(name, head)
+	return nil
+}
+
+func (h *queueHeads) keep(name queueName, head *keys.QueueRecord) {
+	known, ok := (*h)[name]
+	if !ok {
+		if *h == nil || len(*h) >= maxHeads {
+			*h = queueHeads{}
+		}
+		known = &keys.QueueRecord{}
+		(*h)[name] = known
+	}
+	*known = *head
 }
 
 func readQueueHead(r Reader, id model.ResourceID, slot model.Slot, head *keys.QueueRecord) error {
@@ -109,9 +151,11 @@ func (q *queue) fail(err error) {
 // flush writes what the command left, or returns the error that it met on the
 // way.
 func (q *queue) flush() error {
+	q.seal()
 	q.arrange()
 	q.flushGroups()
 	q.flushNoisy()
+	q.flushBlocks()
 	if q.err != nil {
 		return q.err
 	}
@@ -119,6 +163,7 @@ func (q *queue) flush() error {
 	if q.head != q.was {
 		q.value = q.head.Append(q.value[:0])
 		q.tx.Set(keys.QueueHead(q.key[:0], q.id, q.slot), q.value)
+		q.heads.keep(queueName{q.id, q.slot}, &q.head)
 	}
 	if q.wake && hasTurn(&q.head) {
 		q.tx.Wake = true
@@ -171,6 +216,9 @@ func (q *queue) remember() { q.states = map[uint64]*keys.StateRecord{} }
 // show makes a message visible that was not: at the end of its line or of its
 // group's list, or in its place in a FIFO group.
 func (q *queue) show(e *keys.QueueEntry, st *keys.StateRecord) {
+	if e.Block {
+		q.leave(e)
+	}
 	q.head.Visible++
 	at := uint64(0)
 	if e.Grouped() {
@@ -185,9 +233,25 @@ func (q *queue) show(e *keys.QueueEntry, st *keys.StateRecord) {
 	}
 }
 
+// number is a number of its own for a message, or a place in a line.
+func (q *queue) number() uint64 {
+	n := keys.NextNumber(q.head.NextSeq)
+	q.head.NextSeq = n + keys.NumberStep
+	return n
+}
+
 // drop removes a message's record and state. The caller has taken it out of
 // its index and count.
 func (q *queue) drop(e *keys.QueueEntry) {
+	if e.Block {
+		number, i, _ := keys.SplitInBlock(e.Seq)
+		q.block(number).lose(i)
+		q.head.Bytes -= e.Size
+		if q.told != nil {
+			q.told.Gone = append(q.told.Gone, e.Seq)
+		}
+		return
+	}
 	q.tx.Delete(keys.Message(q.key[:0], q.id, q.slot, e.Seq))
 	if q.told != nil {
 		q.told.Gone = append(q.told.Gone, e.Seq)

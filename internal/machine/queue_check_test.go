@@ -22,6 +22,11 @@ type storedQueue struct {
 	records                                                            map[string]*group
 	loud                                                               map[string]bool
 	noisy                                                              map[string]bool // name/priority
+	blocks                                                             map[uint64]keys.BlockState
+	blocked                                                            map[string]bool // until/number of a block's parts
+	stored                                                             map[uint64][]byte
+	hiddenBlocks                                                       []string // as in blocked
+	inLine                                                             uint64   // messages of blocks
 }
 
 // checkQueue compares what the head and the groups say with what the indexes
@@ -29,13 +34,15 @@ type storedQueue struct {
 func (r *queueRig) checkQueue(id model.ResourceID) {
 	r.t.Helper()
 	s := &storedQueue{r: r, id: id, head: r.head(id), turns: map[string]bool{}, filed: map[string]uint64{},
-		records: map[string]*group{}, loud: map[string]bool{}, noisy: map[string]bool{}}
+		records: map[string]*group{}, loud: map[string]bool{}, noisy: map[string]bool{},
+		blocks: map[uint64]keys.BlockState{}, blocked: map[string]bool{}, stored: map[uint64][]byte{}}
 	prefix := string(keys.AppendData(nil, id, model.QueueSlot(id), 0)[:11])
 	for _, k := range r.view.keys {
 		if len(k) > 11 && k[:11] == prefix {
 			s.count(k[11], k[12:], r.view.values[k])
 		}
 	}
+	s.checkBlocks()
 	for name, g := range s.records {
 		s.checkGroup(name, g)
 	}
@@ -59,7 +66,16 @@ func (s *storedQueue) count(typ byte, rest string, value []byte) {
 		s.countLine(0, binary.BigEndian.Uint64([]byte(rest)), value)
 	case 'p':
 		s.countLine(rest[0], binary.BigEndian.Uint64([]byte(rest[1:])), value)
+	case 'b':
+		s.stored[binary.BigEndian.Uint64([]byte(rest))] = value
+	case 'h':
+		s.blocks[binary.BigEndian.Uint64([]byte(rest))] = decodeAs[keys.BlockState](s.r.t, value)
 	case 'v':
+		if number := binary.BigEndian.Uint64([]byte(rest[8:])); keys.IsBlock(number) {
+			s.must(len(value) == 0, "block %d is hidden as a delayed message", number)
+			s.hiddenBlocks = append(s.hiddenBlocks, fmt.Sprintf("%d/%d", binary.BigEndian.Uint64([]byte(rest)), number))
+			return
+		}
 		s.hidden++
 		if len(value) > 0 {
 			s.delayed++
@@ -100,6 +116,43 @@ func (s *storedQueue) countLine(priority byte, order uint64, value []byte) {
 	}
 }
 
+func (s *storedQueue) checkBlocks() {
+	for number, value := range s.stored {
+		s.countBlock(number, value)
+	}
+	for _, filed := range s.hiddenBlocks {
+		s.must(s.blocked[filed], "no part of a block is hidden at %s", filed)
+		delete(s.blocked, filed)
+	}
+}
+
+func (s *storedQueue) countBlock(number uint64, value []byte) {
+	_, ok := keys.SplitQueueBlock(number, value)
+	state := s.blocks[number]
+	delete(s.blocks, number)
+	s.must(ok && state.Gone != keys.AllOf(number), "block %d: %v, gone %b", number, ok, state.Gone)
+	if s.head.Unfiled > 0 {
+		s.messages += uint64((keys.AllOf(number) &^ state.Gone).Count())
+		return
+	}
+	for i := range keys.BlockSize(number) {
+		switch part := partOf(&state, i); {
+		case state.Gone.Has(i):
+			s.must(part == nil, "message %d of block %d is gone and in flight", i, number)
+			continue
+		case part != nil:
+			s.must(keys.InBlock(number, i) < s.head.Lines[0].Low, "message %d of block %d is in line and in flight", i, number)
+			s.blocked[fmt.Sprintf("%d/%d", part.UntilMs, number)] = true
+			s.hidden++
+		case keys.InBlock(number, i) >= s.head.Lines[0].Low:
+			s.lines[0]++
+			s.visible++
+			s.inLine++
+		}
+		s.messages++
+	}
+}
+
 func (s *storedQueue) checkGroup(name string, g *group) {
 	q := &queue{head: s.head, nowMs: s.r.nowMs}
 	s.must(g.Messages > 0 || g.WaitMs != 0 || g.LingerMs != 0, "group %q is kept for nothing", name)
@@ -135,6 +188,8 @@ func (s *storedQueue) checkSums() {
 	s.must(s.messages == h.Visible+h.Delayed+h.InFlight+h.Claimed+h.Dead+h.Unfiled, "%d messages, head %+v", s.messages, *h)
 	s.must(s.lines == lineCounts(h), "lines hold %v, head says %v", s.lines, lineCounts(h))
 	s.must(s.hidden == h.Delayed+h.InFlight && s.delayed == h.Delayed, "%d hidden, %d delayed, head %+v", s.hidden, s.delayed, *h)
+	s.must(len(s.blocked)+len(s.blocks) == 0, "blocks are not hidden at %v, a state only of %v", s.blocked, s.blocks)
+	s.must(s.inLine == h.Blocked, "%d messages of blocks in line, head %+v", s.inLine, *h)
 	s.must(s.dead == h.Dead, "%d dead, head %+v", s.dead, *h)
 	s.must(s.groups == h.Groups && s.waiting == h.Waiting.Count && s.lingering == h.Lingering.Count,
 		"%d groups, %d waiting, %d lingering, head %+v", s.groups, s.waiting, s.lingering, *h)

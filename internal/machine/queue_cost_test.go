@@ -54,34 +54,41 @@ func (r *queueRig) cost(kind model.CommandKind, body []byte) (model.Result, stri
 	return res, fmt.Sprintf("%d gets %d scans %d sets %d deletes", c.gets, c.scans, c.sets, c.deletes)
 }
 
-// TestQueueCost holds the costs of the commonest commands: one message sent,
+// TestQueueCost holds the costs of the commonest commands: messages sent,
 // received and deleted, from a queue that holds others.
 func TestQueueCost(t *testing.T) {
 	for _, c := range []struct {
 		name                  string
 		settings              model.QueueSettings
 		group                 string
+		n                     int // messages in one command
 		send, receive, delete string
 	}{
-		{"plain", model.QueueSettings{RetentionMs: 60_000, MaxReceives: 3}, "",
-			"1 gets 0 scans 3 sets 0 deletes", "1 gets 1 scans 3 sets 1 deletes", "2 gets 0 scans 1 sets 3 deletes"},
-		{"fair", model.QueueSettings{RetentionMs: 60_000, MaxReceives: 3}, "g",
-			"2 gets 0 scans 4 sets 0 deletes", "2 gets 1 scans 4 sets 1 deletes", "3 gets 0 scans 1 sets 4 deletes"},
-		{"fifo", model.QueueSettings{RetentionMs: 60_000, MaxReceives: 3, Fifo: true}, "g",
-			"4 gets 0 scans 5 sets 0 deletes", "2 gets 1 scans 4 sets 1 deletes", "3 gets 0 scans 1 sets 4 deletes"},
+		{"plain", model.QueueSettings{RetentionMs: 60_000, MaxReceives: 3}, "", 1,
+			"0 gets 0 scans 2 sets 0 deletes", "0 gets 1 scans 3 sets 0 deletes", "1 gets 0 scans 1 sets 3 deletes"},
+		{"plain, ten at once", model.QueueSettings{RetentionMs: 60_000, MaxReceives: 3}, "", 10,
+			"0 gets 0 scans 2 sets 0 deletes", "0 gets 1 scans 3 sets 0 deletes", "1 gets 0 scans 1 sets 3 deletes"},
+		{"fair", model.QueueSettings{RetentionMs: 60_000, MaxReceives: 3}, "g", 1,
+			"1 gets 0 scans 4 sets 0 deletes", "1 gets 1 scans 4 sets 1 deletes", "2 gets 0 scans 1 sets 4 deletes"},
+		{"fifo", model.QueueSettings{RetentionMs: 60_000, MaxReceives: 3, Fifo: true}, "g", 1,
+			"3 gets 0 scans 5 sets 0 deletes", "1 gets 1 scans 4 sets 1 deletes", "2 gets 0 scans 1 sets 4 deletes"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newQueueRig(t)
 			r.settings = c.settings
 			message := func(i int) []byte {
-				e := r.entry("x", 0)
-				if e.Message.Group = c.group; c.group != "" {
-					e.Message.Group = fmt.Sprint(c.group, i)
+				send := model.Send{Settings: c.settings}
+				for range c.n {
+					e := r.entry("x", 0)
+					if e.Message.Group = c.group; c.group != "" {
+						e.Message.Group = fmt.Sprint(c.group, i)
+					}
+					if c.settings.Fifo {
+						e.Message.Dedup = fmt.Sprint(i)
+					}
+					send.Entries = append(send.Entries, e)
 				}
-				if c.settings.Fifo {
-					e.Message.Dedup = fmt.Sprint(i)
-				}
-				return (&model.Send{Settings: c.settings, Entries: []model.SendEntry{e}}).Append(nil)
+				return send.Append(nil)
 			}
 			for i := range 20 {
 				r.do(model.CmdSend, 5, message(i))
@@ -89,12 +96,18 @@ func TestQueueCost(t *testing.T) {
 			if _, got := r.cost(model.CmdSend, message(20)); got != c.send {
 				t.Errorf("a send costs %s, want %s", got, c.send)
 			}
-			res, got := r.cost(model.CmdReceive, r.receiveCommand(5, 1, 30_000).Body)
+			res, got := r.cost(model.CmdReceive, r.receiveCommand(5, uint32(c.n), 30_000).Body)
 			if got != c.receive {
 				t.Errorf("a receive costs %s, want %s", got, c.receive)
 			}
-			m := decodeAs[model.ReceiveResult](t, res.Body).Messages[0]
-			del := model.DeleteMessages{Receipts: r.receipts(5, []string{m.Receipt})}
+			var handles []string
+			for _, m := range decodeAs[model.ReceiveResult](t, res.Body).Messages {
+				handles = append(handles, m.Receipt)
+			}
+			if len(handles) != c.n {
+				t.Fatalf("received %d messages, want %d", len(handles), c.n)
+			}
+			del := model.DeleteMessages{Receipts: r.receipts(5, handles)}
 			if _, got := r.cost(model.CmdDeleteMessages, del.Append(nil)); got != c.delete {
 				t.Errorf("a deletion costs %s, want %s", got, c.delete)
 			}

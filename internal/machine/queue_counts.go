@@ -90,14 +90,37 @@ func countDue(r Reader, query *model.Query, head *keys.QueueRecord, nowMs int64,
 		return err
 	}
 	for n := 0; n < maxDueCounted && it.Next(); n++ {
-		if len(it.Value()) > 0 {
-			counts.Delayed--
-		} else {
-			counts.InFlight--
+		due, err := countHidden(r, query, it.Key())
+		if err != nil {
+			_ = it.Close() // the first error is the one to report
+			return err
 		}
-		counts.Visible++
+		if len(it.Value()) > 0 {
+			counts.Delayed -= due
+		} else {
+			counts.InFlight -= due
+		}
+		counts.Visible += due
 	}
 	return it.Close()
+}
+
+// countHidden is how many messages an entry under Hidden stands for.
+func countHidden(r Reader, query *model.Query, key []byte) (n uint64, err error) {
+	at, seq, ok := keys.SplitHidden(key)
+	if !ok {
+		return 0, model.ErrCorrupt
+	}
+	if !keys.IsBlock(seq) {
+		return 1, nil
+	}
+	state, _, err := readBlockState(r, query.Resource, query.Slot, seq)
+	for i := range state.Parts {
+		if p := &state.Parts[i]; p.UntilMs == at {
+			n += uint64(p.Members.Count())
+		}
+	}
+	return n, err
 }
 
 // countNoisy counts the noisy groups among those that may be.

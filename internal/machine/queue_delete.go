@@ -38,6 +38,9 @@ func applyDeleteMessages(m *Machine, tx *Tx) (model.Result, error) {
 }
 
 func (q *queue) deleteMessage(r *model.Receipt) (model.EntryStatus, error) {
+	if q.deleteInBlock(r) {
+		return model.EntryOK, nil
+	}
 	st, err := q.state(r.Seq)
 	if err != nil || st == nil {
 		return model.EntryOK, err
@@ -108,8 +111,8 @@ func applyPurge(m *Machine, tx *Tx) (model.Result, error) {
 func (q *queue) emptyIndexes() {
 	h := &q.head
 	h.Visible, h.Delayed, h.InFlight, h.Claimed, h.Dead, h.Groups = 0, 0, 0, 0, 0, 0
-	h.LowDead, h.Waiting.Count, h.Lingering.Count = h.NextDead, 0, 0
+	h.LowDead, h.Waiting.Count, h.Lingering.Count, h.Blocked = h.NextDead, 0, 0, 0
 	for p := range h.Lines {
-		h.Lines[p].Low, h.Lines[p].Count, h.Noisy[p] = h.Lines[p].Next, 0, 0
+		h.Lines[p].Low, h.Lines[p].Count, h.Noisy[p] = keys.NextNumber(h.NextSeq), 0, 0
 	}
 }

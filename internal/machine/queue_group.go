@@ -230,7 +230,7 @@ func (q *queue) takeTurn(g *group, l *keys.GroupList) {
 	switch l.Turn {
 	case keys.TurnReady:
 		q.head.Lines[l.Priority].Count--
-		if l.TurnAt < q.was.Lines[l.Priority].Next {
+		if l.TurnAt < q.was.NextSeq {
 			q.tx.Delete(keys.Ready(q.key[:0], q.id, q.slot, l.Priority, l.TurnAt))
 		}
 	case keys.TurnNoisy:

@@ -1,8 +1,10 @@
 package machine
 
 import (
+	"cmp"
 	"slices"
 
+	"weir.dev/weir/internal/base"
 	"weir.dev/weir/internal/keys"
 	"weir.dev/weir/internal/model"
 )
@@ -19,9 +21,8 @@ func (q *queue) appendLine(priority uint8, e keys.QueueEntry) (order uint64) {
 	if l.Count == 0 {
 		l.HeadMs = e.SentMs
 	}
-	order = l.Next
+	order = q.number()
 	q.fresh[priority] = append(q.fresh[priority], freshEntry{order, e})
-	l.Next++
 	l.Count++
 	return order
 }
@@ -65,6 +66,7 @@ const (
 // walkLine shows f the entries of a priority's line in their order. f may
 // append to it.
 func (q *queue) walkLine(priority uint8, f func(order uint64, e *keys.QueueEntry) verdict) error {
+	base.Check(len(q.open.entries) == 0, "a command takes messages after it has sent some")
 	l := &q.head.Lines[priority]
 	if l.Count == 0 {
 		return nil
@@ -80,9 +82,8 @@ func (q *queue) walkLine(priority uint8, f func(order uint64, e *keys.QueueEntry
 		l.Count--
 		return taken
 	}
-	if end := q.was.Lines[priority].Next; l.Low < end {
-		lo, hi := keys.Ready(nil, q.id, q.slot, priority, l.Low), keys.Ready(nil, q.id, q.slot, priority, end)
-		stopped, err := q.walk(lo, hi, &l.Low, visit)
+	if end := q.was.NextSeq; l.Low < end {
+		stopped, err := q.walkStored(priority, end, visit)
 		if err != nil || stopped {
 			return err
 		}
@@ -98,6 +99,15 @@ func (q *queue) walkLine(priority uint8, f func(order uint64, e *keys.QueueEntry
 	}
 	q.fresh[priority] = slices.Delete(q.fresh[priority], 0, gone)
 	return nil
+}
+
+// walkStored is walk over a priority's line, up to an order.
+func (q *queue) walkStored(priority uint8, end uint64, f func(order uint64, e *keys.QueueEntry) verdict) (stopped bool, err error) {
+	if priority == 0 && q.head.Blocked > 0 {
+		return q.walkBlocks(end, f)
+	}
+	l := &q.head.Lines[priority]
+	return q.walk(keys.Ready(nil, q.id, q.slot, priority, l.Low), keys.Ready(nil, q.id, q.slot, priority, end), &l.Low, f)
 }
 
 // walkDead shows f the dead messages in their order, at most limit.
@@ -128,22 +138,28 @@ func (q *queue) walk(lo, hi []byte, low *uint64, f func(order uint64, e *keys.Qu
 	if err != nil {
 		return false, err
 	}
-	var e keys.QueueEntry
-	for it.Next() {
+	for !stopped && err == nil && it.Next() {
 		order, ok := keys.SplitOrder(it.Key())
-		d := model.NewDecoder(it.Value())
-		e = keys.QueueEntry{}
-		e.Decode(d)
-		if !ok || d.Done() != nil {
-			_ = it.Close() // the first error is the one to report
-			return false, model.ErrCorrupt
+		if !ok {
+			err = model.ErrCorrupt
+			break
 		}
-		if f(order, &e) == stop {
-			*low = order
-			return true, it.Close()
-		}
-		*low = order + 1
-		q.tx.Delete(it.Key())
+		stopped, err = q.walkEntry(it, order, low, f)
 	}
-	return false, it.Close()
+	return stopped, cmp.Or(err, it.Close())
+}
+
+// walkEntry shows f the entry that an iterator stands at.
+func (q *queue) walkEntry(it Iterator, order uint64, low *uint64, f func(order uint64, e *keys.QueueEntry) verdict) (stopped bool, err error) {
+	e, err := bodyOf[keys.QueueEntry](it.Value())
+	if err != nil {
+		return false, err
+	}
+	if f(order, &e) == stop {
+		*low = order
+		return true, nil
+	}
+	*low = order + 1
+	q.tx.Delete(it.Key())
+	return false, nil
 }

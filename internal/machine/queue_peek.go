@@ -35,26 +35,25 @@ func queryPeek(r Reader, query *model.Query) (model.Result, error) {
 		return model.Result{}, err
 	}
 	p.result.Next = p.body.After
-	lo, hi := keys.MessagesFrom(query.Resource, query.Slot, max(p.body.After+1, p.head.PurgedBelow))
 	if p.body.After+1 == 0 {
 		return model.Result{Body: p.result.Append(nil)}, nil
 	}
-	it, err := r.Scan(lo, hi, false)
+	rows, err := newMessageRows(r, query.Resource, query.Slot, max(p.body.After+1, p.head.PurgedBelow))
 	if err != nil {
 		return model.Result{}, err
 	}
-	for rows, read := 0, 0; it.Next(); rows++ {
-		if rows == maxPeekedRows || read >= maxPeekedBytes || p.full() {
+	for n, read := 0, 0; rows.next(); n++ {
+		if n == maxPeekedRows || read >= maxPeekedBytes || p.full() {
 			p.result.More = true
 			break
 		}
-		read += len(it.Value())
-		if err := p.add(it.Key(), it.Value()); err != nil {
-			_ = it.Close() // the first error is the one to report
+		read += len(rows.value)
+		if err := p.add(rows); err != nil {
+			_ = rows.close() // the first error is the one to report
 			return model.Result{}, err
 		}
 	}
-	return model.Result{Body: p.result.Append(nil)}, it.Close()
+	return model.Result{Body: p.result.Append(nil)}, rows.close()
 }
 
 func (p *peek) full() bool {
@@ -62,21 +61,18 @@ func (p *peek) full() bool {
 }
 
 // add adds a stored message if it is asked for.
-func (p *peek) add(key, value []byte) error {
-	seq, ok := keys.SplitMessage(key)
-	if !ok {
-		return model.ErrCorrupt
-	}
+func (p *peek) add(rows *messageRows) error {
+	seq, value := rows.seq, rows.value
 	p.result.Next = seq
 	if !bytes.Contains(value, []byte(p.body.Contains)) { // nor does the body then, nor an attribute
 		return nil
 	}
 	m := model.Peeked{Received: model.Received{Seq: seq}}
-	dueMs, err := decodeMessage(bytes.Clone(value), &m.Message)
+	dueMs, err := decodeMessage(value, &m.Message)
 	if err != nil || !p.asks(&m.Message) {
 		return err
 	}
-	if err := p.locate(&m, dueMs); err != nil {
+	if err := p.locate(&m, dueMs, rows.block); err != nil {
 		return err
 	}
 	p.bytes += len(value)
@@ -101,7 +97,11 @@ func (p *peek) asks(m *model.Message) bool {
 }
 
 // locate says where the message is.
-func (p *peek) locate(m *model.Peeked, dueMs int64) error {
+func (p *peek) locate(m *model.Peeked, dueMs int64, block *keys.BlockState) error {
+	if block != nil {
+		p.locateInBlock(m, block)
+		return nil
+	}
 	st, err := readState(p.reader, p.query.Resource, p.query.Slot, m.Seq)
 	if err != nil {
 		return err
@@ -128,6 +128,22 @@ func (p *peek) locate(m *model.Peeked, dueMs int64) error {
 		m.Place = model.MessageDead
 	}
 	return nil
+}
+
+// locateInBlock says where a message is that is in a block.
+func (p *peek) locateInBlock(m *model.Peeked, block *keys.BlockState) {
+	m.Place = model.MessageVisible
+	_, i, _ := keys.SplitInBlock(m.Seq)
+	switch part := partOf(block, i); {
+	case p.head.Unfiled > 0:
+	case part != nil:
+		m.Receives, m.FirstReceiveMs = 1, part.ReceivedMs
+		if part.UntilMs > p.body.NowMs {
+			m.Place, m.AtMs = model.MessageInFlight, part.UntilMs
+		}
+	case m.Seq < p.head.Lines[0].Low:
+		m.Place = model.MessageClaimed // nothing else has become of it
+	}
 }
 
 // isClaimed reports whether a message without a state is in a claim. Pipes

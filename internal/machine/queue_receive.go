@@ -57,8 +57,11 @@ func (q *queue) deliver(e *keys.QueueEntry, cmd *model.Receive) {
 	}
 	e.Receives++
 	q.taken--
-	st := &keys.StateRecord{QueueEntry: *e, ReceivedMs: q.nowMs, Nonce: cmd.Nonce}
 	if cmd.VisibilityMs <= 0 {
+		if e.Block {
+			q.leave(e)
+		}
+		st := &keys.StateRecord{QueueEntry: *e, ReceivedMs: q.nowMs, Nonce: cmd.Nonce}
 		q.comeBack(e)
 		if base.Bug("uncounted") {
 			e.Receives--
@@ -70,8 +73,13 @@ func (q *queue) deliver(e *keys.QueueEntry, cmd *model.Receive) {
 	if base.Bug("firstreceive") {
 		from = e.FirstReceiveMs
 	}
-	q.hide(st, from+min(cmd.VisibilityMs, model.MaxVisibilityMs))
+	untilMs := from + min(cmd.VisibilityMs, model.MaxVisibilityMs)
 	q.head.InFlight++
+	if e.Block {
+		q.deliverInBlock(e, untilMs, cmd.Nonce)
+		return
+	}
+	q.hide(&keys.StateRecord{QueueEntry: *e, ReceivedMs: q.nowMs, Nonce: cmd.Nonce}, untilMs)
 }
 
 // hide keeps a received message from others until the given time.
@@ -119,19 +127,18 @@ func (o *Outcome) expandReceive(r Reader, cmd *model.Command) (model.ReceiveResu
 	}
 	nonce := binary.BigEndian.Uint64(d.Fixed(8))
 	res.Messages = make([]model.Received, 0, min(res.Taken, model.MaxReceiveMessages))
+	bodies := messageReader{reader: r, id: cmd.Resource, slot: cmd.Slot}
 	for i := 0; d.Len() > 0; i++ {
 		seq := d.Uvarint()
 		var e *keys.QueueEntry
 		if i < len(o.taken) {
 			e = &o.taken[i]
-		} else if st, err := readState(r, cmd.Resource, cmd.Slot, seq); err != nil {
+		} else if again, err := readTaken(r, cmd, seq, nonce); err != nil {
 			return res, err
-		} else if st != nil && st.Nonce == nonce && (st.Place == keys.PlaceInFlight || st.Place == keys.PlaceReady) {
-			e = &st.QueueEntry
-		} else {
+		} else if e = again; e == nil {
 			continue
 		}
-		m, ok, err := readMessage(r, cmd.Resource, cmd.Slot, e)
+		m, ok, err := bodies.read(e)
 		if err != nil {
 			return res, err
 		}
@@ -144,16 +151,61 @@ func (o *Outcome) expandReceive(r Reader, cmd *model.Command) (model.ReceiveResu
 	return res, d.Done()
 }
 
-// readMessage reads a message by what an index knows of it.
-func readMessage(r Reader, id model.ResourceID, slot model.Slot, e *keys.QueueEntry) (model.Received, bool, error) {
-	var buf [64]byte
-	value, ok, err := r.Get(keys.Message(buf[:0], id, slot, e.Seq))
-	if err != nil || !ok {
-		return model.Received{}, false, err
+// readTaken finds a message that a receive took by its number, and that nobody
+// else has had since; nil when there is none.
+func readTaken(r Reader, cmd *model.Command, seq, nonce uint64) (*keys.QueueEntry, error) {
+	if number, i, ok := keys.SplitInBlock(seq); ok {
+		state, _, err := readBlockState(r, cmd.Resource, cmd.Slot, number)
+		if err != nil {
+			return nil, err
+		}
+		if part := partOf(&state, i); part != nil {
+			if part.Nonce != nonce {
+				return nil, nil
+			}
+			return &keys.QueueEntry{Seq: seq, Receives: 1, FirstReceiveMs: part.ReceivedMs, Block: true}, nil
+		}
 	}
-	m := model.Received{Seq: e.Seq, Receives: e.Receives, FirstReceiveMs: e.FirstReceiveMs}
+	st, err := readState(r, cmd.Resource, cmd.Slot, seq)
+	if err != nil || st == nil || st.Nonce != nonce || st.Place != keys.PlaceInFlight && st.Place != keys.PlaceReady {
+		return nil, err
+	}
+	return &st.QueueEntry, nil
+}
+
+// messageReader reads messages by what the indexes know of them, a block once
+// for all that follow each other.
+type messageReader struct {
+	reader Reader
+	id     model.ResourceID
+	slot   model.Slot
+	number uint64 // of block
+	block  keys.QueueBlock
+}
+
+func (b *messageReader) read(e *keys.QueueEntry) (m model.Received, ok bool, err error) {
+	m = model.Received{Seq: e.Seq, Receives: e.Receives, FirstReceiveMs: e.FirstReceiveMs}
+	value, ok, err := b.stored(e)
+	if err != nil || !ok {
+		return m, false, err
+	}
 	_, err = decodeMessage(value, &m.Message)
 	return m, true, err
+}
+
+func (b *messageReader) stored(e *keys.QueueEntry) (value []byte, ok bool, err error) {
+	if !e.Block {
+		var buf [64]byte
+		return b.reader.Get(keys.Message(buf[:0], b.id, b.slot, e.Seq))
+	}
+	number, i, _ := keys.SplitInBlock(e.Seq)
+	if b.number != number {
+		if b.block, ok, err = readBlock(b.reader, b.id, b.slot, number); err != nil || !ok {
+			return nil, false, err
+		}
+		b.number = number
+	}
+	return b.block.Message(i), true, nil
 }
 
 // decodeMessage reads a stored message, and when it becomes or became visible

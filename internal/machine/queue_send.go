@@ -25,26 +25,28 @@ func applySend(m *Machine, tx *Tx) (model.Result, error) {
 	if _, err := q.sweepExpired(&cmd.Settings); err != nil {
 		return model.Result{}, err
 	}
-	res := model.SendResult{Sent: make([]model.SentMessage, 0, len(cmd.Entries))}
+	res := model.SendResult{Sent: make([]model.SentMessage, len(cmd.Entries))}
 	for i := range cmd.Entries {
-		res.Sent = append(res.Sent, q.send(&cmd.Settings, &cmd.Entries[i], false))
+		q.send(&cmd.Settings, &cmd.Entries[i], false, &res.Sent[i])
 	}
-	return model.Result{Body: res.Append(nil)}, q.flush()
+	err = q.flush()
+	return model.Result{Body: res.Append(nil)}, err
 }
 
 // send puts one message into the queue: visible at once, delayed or scheduled.
-// moved says that a pipe brings it. It returns the message that this one
-// repeats, if it does.
-func (q *queue) send(s *model.QueueSettings, entry *model.SendEntry, moved bool) model.SentMessage {
+// moved says that a pipe brings it. What it was sent as is in sent after flush:
+// the message that this one repeats, if it does.
+func (q *queue) send(s *model.QueueSettings, entry *model.SendEntry, moved bool, sent *model.SentMessage) {
 	m := &entry.Message
 	if m.SentMs == 0 {
 		m.SentMs = q.nowMs
 	}
 	if earlier, ok := q.repeats(s, m, moved); ok {
-		return earlier
+		*sent = earlier
+		return
 	}
-	e := keys.QueueEntry{Seq: q.head.NextSeq, SentMs: m.SentMs, Size: uint64(m.Size()), Group: m.Group, Priority: m.Priority}
-	q.head.NextSeq++
+	sent.ID = m.ID
+	e := keys.QueueEntry{SentMs: m.SentMs, Size: uint64(m.Size()), Group: m.Group, Priority: m.Priority}
 	q.head.Bytes += e.Size
 	if q.head.Fifo || e.Group != "" {
 		if e.Fifo = q.group(e.Group).Fifo; e.Fifo {
@@ -60,13 +62,20 @@ func (q *queue) send(s *model.QueueSettings, entry *model.SendEntry, moved bool)
 		dueMs = q.nowMs + entry.DelayMs
 	}
 	scheduled := dueMs != 0 && entry.AtMs != 0 && !e.Fifo
+	if dueMs == 0 && q.blockable(&e) {
+		q.enblock(&e, m, sent)
+		return
+	}
+	q.seal() // it comes before this one
+	e.Seq = q.number()
+	sent.Seq = e.Seq
 	q.value = m.Append(q.value[:0])
 	if q.told != nil {
 		q.told.Added = append(q.told.Added, model.UnitMessage{Seq: e.Seq, DueMs: dueMs, Scheduled: scheduled, Message: bytes.Clone(q.value)})
 	}
 	if q.head.Unfiled > 0 { // it comes behind those that wait to be filed
 		q.keepUnfiled(e.Seq, m.ID, dueMs, scheduled)
-		return model.SentMessage{ID: m.ID, Seq: e.Seq}
+		return
 	}
 	if dueMs != 0 {
 		q.value = model.AppendUvarint(q.value, uint64(dueMs))
@@ -76,7 +85,6 @@ func (q *queue) send(s *model.QueueSettings, entry *model.SendEntry, moved bool)
 		q.join(q.group(e.Group))
 	}
 	q.file(&e, m, dueMs, scheduled)
-	return model.SentMessage{ID: m.ID, Seq: e.Seq}
 }
 
 // file puts a new message where it belongs. dueMs is when it becomes visible;

@@ -53,26 +53,30 @@ func (q *queue) keepUnfiled(seq uint64, id model.MessageID, dueMs int64, schedul
 
 // fileSome puts the next unfiled messages where they belong.
 func (q *queue) fileSome() error {
-	lo, hi := keys.MessagesFrom(q.id, q.slot, q.head.Filed)
-	it, err := q.tx.Scan(lo, hi, false)
+	rows, err := newMessageRows(q.tx, q.id, q.slot, q.head.Filed)
 	if err != nil {
 		return err
 	}
-	for n := 0; n < maxFiled && q.head.Unfiled > 0 && it.Next(); n++ {
-		if err := q.fileOne(it.Key(), it.Value()); err != nil {
-			_ = it.Close() // the first error is the one to report
+	for n := 0; n < maxFiled && q.head.Unfiled > 0 && rows.next(); n++ {
+		if err := q.fileOne(rows.seq, rows.value); err != nil {
+			_ = rows.close() // the first error is the one to report
 			return err
 		}
 	}
-	return it.Close()
+	return rows.close()
 }
 
-func (q *queue) fileOne(key, value []byte) error {
-	seq, ok := keys.SplitMessage(key)
+// fileOne puts a message where it belongs. One that is in a block is stored alone
+// from now on.
+func (q *queue) fileOne(seq uint64, value []byte) error {
 	var m model.Message
-	dueMs, err := decodeMessage(slices.Clone(value), &m)
-	if err != nil || !ok {
-		return orCorrupt(err)
+	dueMs, err := decodeMessage(value, &m)
+	if err != nil {
+		return err
+	}
+	if b, i := q.unfiledBlock(seq); b != nil {
+		b.lose(i)
+		q.tx.Set(keys.Message(q.key[:0], q.id, q.slot, seq), value)
 	}
 	// The retention of one that was sent with a delay counts from its end here: it
 	// is not told for how long of that it was scheduled.
@@ -101,8 +105,38 @@ func (q *queue) fileOne(key, value []byte) error {
 	return nil
 }
 
+// unfiledBlock is the block that a message which is not filed is in, and its
+// place there; nil when it is alone, or not there.
+func (q *queue) unfiledBlock(seq uint64) (b *block, i int) {
+	number, i, ok := keys.SplitInBlock(seq)
+	if !ok {
+		return nil, 0
+	}
+	if b = q.block(number); b.Gone.Has(i) {
+		return nil, 0
+	}
+	_, ok, err := readBlock(q.tx, q.id, q.slot, number)
+	if err != nil {
+		q.fail(err)
+	}
+	if !ok {
+		return nil, 0
+	}
+	return b, i
+}
+
 // dropUnfiled removes a message that is not filed, if it is there.
 func (q *queue) dropUnfiled(seq uint64) error {
+	if b, i := q.unfiledBlock(seq); b != nil {
+		stored, _, err := readBlock(q.tx, q.id, q.slot, b.number)
+		if err != nil {
+			return err
+		}
+		e := stored.Entry(i)
+		q.drop(&e)
+		q.head.Unfiled--
+		return nil
+	}
 	value, ok, err := q.tx.Get(keys.Message(q.key[:0], q.id, q.slot, seq))
 	if err != nil || !ok {
 		return err
@@ -174,6 +208,7 @@ func (m *Machine) openQueueCopy(tx *Tx, s *model.QueueSettings) (*queueCopy, err
 	if err != nil {
 		return nil, err
 	}
+	q.copies = true
 	c := &queueCopy{queue: q, settings: s, fresh: map[uint64]freshOne{}}
 	q.head.Fifo = q.head.Fifo || s.Fifo
 	if tx.wanted.passive {
@@ -203,6 +238,7 @@ func (c *queueCopy) purge() {
 	}
 	c.emptyIndexes()
 	c.head.Unfiled, c.head.Bytes = 0, 0
+	c.blocks = c.blocks[:0]
 	c.cleared, c.fresh, c.order = true, map[uint64]freshOne{}, nil
 }
 
@@ -304,7 +340,7 @@ func (c *queueCopy) merge(body []byte) (bool, error) {
 		if e.AtMs = u.DueMs; !u.Scheduled {
 			e.AtMs, e.DelayMs = 0, max(0, u.DueMs-c.nowMs)
 		}
-		c.send(c.settings, &e, false)
+		c.send(c.settings, &e, false, &model.SentMessage{})
 	}
 	return true, nil
 }

@@ -41,12 +41,16 @@ func (q *queue) showHidden(s *model.QueueSettings) (more bool, err error) {
 			_ = it.Close() // the first error is the one to report
 			return false, model.ErrCorrupt
 		}
-		if moved == maxDueMoved {
+		if moved >= maxDueMoved {
 			q.head.LowHiddenMs, q.head.LowHiddenSeq = at, seq
 			return true, it.Close()
 		}
 		moved++
 		q.head.LowHiddenMs, q.head.LowHiddenSeq = at, seq+1
+		if keys.IsBlock(seq) {
+			moved += q.showBlock(s, seq, at) - 1
+			continue
+		}
 		if err := q.showOne(s, seq, it.Value()); err != nil {
 			_ = it.Close() // the first error is the one to report
 			return false, err
@@ -135,8 +139,13 @@ func applyChangeVisibility(m *Machine, tx *Tx) (model.Result, error) {
 }
 
 func (q *queue) changeVisibility(c *model.VisibilityChange, giveBack bool) (model.EntryStatus, error) {
-	st, err := q.state(c.Receipt.Seq)
-	if err != nil {
+	b, i, part := q.inFlight(c.Receipt.Seq)
+	var st *keys.StateRecord
+	var err error
+	if part != nil {
+		st = &keys.StateRecord{Place: keys.PlaceInFlight, At: uint64(part.UntilMs), ReceivedMs: part.ReceivedMs, Nonce: part.Nonce}
+		st.Receives = 1
+	} else if st, err = q.state(c.Receipt.Seq); err != nil {
 		return 0, err
 	}
 	switch {
@@ -147,7 +156,19 @@ func (q *queue) changeVisibility(c *model.VisibilityChange, giveBack bool) (mode
 	case c.VisibilityMs > model.MaxVisibilityMs-(q.nowMs-st.ReceivedMs):
 		return model.EntryOverLimit, nil
 	}
-	q.tx.Delete(keys.Hidden(q.key[:0], q.id, q.slot, int64(st.At), st.Seq))
+	switch {
+	case part == nil:
+		q.tx.Delete(keys.Hidden(q.key[:0], q.id, q.slot, int64(st.At), st.Seq))
+	case c.VisibilityMs > 0 && !giveBack:
+		moved, size := *part, part.Sizes[i]
+		b.takeOut(i)
+		moved.UntilMs = q.nowMs + c.VisibilityMs
+		b.put(i, size, moved)
+		return model.EntryOK, nil
+	default:
+		st = q.landInBlock(b, i, part)
+		q.leave(&st.QueueEntry)
+	}
 	next := *st
 	if giveBack {
 		next.Nonce = 0 // of no receive

@@ -1,8 +1,6 @@
 package machine
 
 import (
-	"bytes"
-
 	"weir.dev/weir/internal/keys"
 	"weir.dev/weir/internal/model"
 )
@@ -57,36 +55,31 @@ func queuePage(r Reader, q *model.Query, body *model.UnitQuery, res *model.UnitC
 	}
 	change := model.QueueChange{NextSeq: head.NextSeq}
 	res.Page.UpTo, res.Page.Last = max(body.After, head.NextSeq-1), true
-	lo, hi := keys.MessagesFrom(q.Resource, q.Slot, max(body.After+1, head.PurgedBelow))
-	it, err := r.Scan(lo, hi, false)
+	rows, err := newMessageRows(r, q.Resource, q.Slot, max(body.After+1, head.PurgedBelow))
 	if err != nil {
 		return false, err
 	}
 	size := uint64(0)
-	for it.Next() {
-		if size += uint64(len(it.Value())); len(change.Added) > 0 && size > body.MaxBytes {
+	for rows.next() {
+		if size += uint64(len(rows.value)); len(change.Added) > 0 && size > body.MaxBytes {
 			res.Page.UpTo, res.Page.Last = change.Added[len(change.Added)-1].Seq, false
 			break
 		}
-		m, err := unitMessage(r, q, it.Key(), it.Value())
+		m, err := unitMessage(r, q, rows.seq, rows.value)
 		if err != nil {
-			_ = it.Close() // the first error is the one to report
+			_ = rows.close() // the first error is the one to report
 			return false, err
 		}
 		change.Added = append(change.Added, m)
 	}
 	res.Body = change.Append(nil)
-	return head != keys.QueueRecord{NextSeq: 1}, it.Close()
+	return head != keys.QueueRecord{NextSeq: 1}, rows.close()
 }
 
 // unitMessage is a stored message as other regions hold it.
-func unitMessage(r Reader, q *model.Query, key, value []byte) (u model.UnitMessage, err error) {
-	seq, ok := keys.SplitMessage(key)
-	if !ok {
-		return u, model.ErrCorrupt
-	}
+func unitMessage(r Reader, q *model.Query, seq uint64, value []byte) (u model.UnitMessage, err error) {
 	var m model.Message
-	u = model.UnitMessage{Seq: seq, Message: bytes.Clone(value)}
+	u = model.UnitMessage{Seq: seq, Message: value}
 	d := model.NewDecoder(u.Message)
 	if m.Decode(d); d.Len() > 0 {
 		u.Message = u.Message[:len(u.Message)-d.Len()]

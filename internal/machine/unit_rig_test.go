@@ -198,7 +198,8 @@ func (u *unitRegion) shipAll(to *unitRegion) {
 	}
 }
 
-// messages lists what the queue holds, with numbers.
+// messages lists what the queue holds, with numbers. The next number is above them;
+// it is not always that of a copy, since places in lines count, too.
 func (u *unitRegion) messages() (all []string) {
 	u.t.Helper()
 	for after := uint64(0); ; {
@@ -206,10 +207,13 @@ func (u *unitRegion) messages() (all []string) {
 		change := decodeAs[model.QueueChange](u.t, page.Body)
 		for _, m := range change.Added {
 			message := decodeAs[model.Message](u.t, m.Message)
+			if m.Seq >= change.NextSeq {
+				u.t.Fatalf("message %d is there, and the next is %d", m.Seq, change.NextSeq)
+			}
 			all = append(all, fmt.Sprintf("%d %x %s %s %d", m.Seq, message.ID[12:], message.Group, message.Body, m.DueMs))
 		}
 		if after = page.Page.UpTo; page.Page.Last {
-			return append(all, fmt.Sprint("next ", change.NextSeq))
+			return all
 		}
 	}
 }

@@ -12,10 +12,11 @@ import (
 
 // pairOfUnits is two regions, of which the first has the writes and ships, and
 // the second is passive.
-func pairOfUnits(t testing.TB, stream bool) (a, b *unitRegion) {
+func pairOfUnits(t testing.TB, stream bool, before func(a *unitRegion)) (a, b *unitRegion) {
 	a, b = newUnitRegion(t, 101, stream), newUnitRegion(t, 102, stream)
 	b.watch(false)
 	b.role(true)
+	before(a)
 	a.watch(true)
 	a.copyAnew()
 	return a, b
@@ -38,18 +39,20 @@ func (u *unitRegion) logs() bool {
 
 // TestQueueCopiesAgainstOriginal does random things to a queue, ships them with
 // repetitions, begins copies anew at any time, and moves the writes between the
-// regions, as planned and by force. Whenever everything is shipped the copy holds
+// regions, as planned and by force. The queue was in use before. Whenever everything is shipped the copy holds
 // what the original does, under the same numbers; and what is sent after a move
 // is received in the order of its group.
 func TestQueueCopiesAgainstOriginal(t *testing.T) {
 	for seed := range uint64(12) {
 		rng := rand.New(rand.NewPCG(seed, 21))
-		a, b := pairOfUnits(t, false)
+		a, b := pairOfUnits(t, false, func(a *unitRegion) {
+			a.settings.Fifo = rng.IntN(2) == 0
+			for range rng.IntN(100) { // what nobody watches is stored otherwise
+				queueStep(a, rng)
+			}
+		})
 		b.watch(true)
-		b.sent = 0
-		if a.settings.Fifo = rng.IntN(2) == 0; a.settings.Fifo {
-			b.settings.Fifo = true
-		}
+		b.sent, b.settings.Fifo = 0, a.settings.Fifo
 		a.settings.MaxReceives, b.settings.MaxReceives = uint32(rng.IntN(3)), uint32(rng.IntN(3))
 		active, passive := a, b
 		for step := range 400 {
@@ -178,12 +181,48 @@ func drainInOrder(u *unitRegion) {
 	}
 }
 
+// TestCopyOfBlocks moves a queue there and back whose messages were stored in
+// blocks, some of them in flight, gone or with a pipe.
+func TestCopyOfBlocks(t *testing.T) {
+	a, b := pairOfUnits(t, false, func(a *unitRegion) {
+		a.send(5, 0, "0", "1", "2", "3", "4", "5")
+		got := a.receive(5, 3, 60_000)
+		a.delete(5, got[0].Receipt)
+		a.claim(5, 77, 1, false, "")
+	})
+	b.watch(true)
+	b.sent = 0
+	a.shipAll(b)
+	switchOver(a, b)
+	got := b.receive(5, 10, 60_000)
+	if bodies(got) != "1 2 3 4 5" {
+		t.Fatalf("the copy gives %s", bodies(got))
+	}
+	b.delete(5, got[1].Receipt, got[4].Receipt) // one that was in flight there, one that was in line
+	b.send(5, 0, "6")
+	b.shipAll(a)
+	if got, want := a.messages(), b.messages(); !slices.Equal(got, want) || len(got) != 4 {
+		t.Fatalf("back there are\n%s\nof\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if all := a.peek(5, model.PeekQuery{NowMs: a.nowMs, Max: 100}).Messages; len(all) != 4 || all[0].Place != model.MessageVisible || all[1].Place != model.MessageVisible {
+		t.Fatalf("shown are %+v", all)
+	}
+	a.checkQueue(5)
+	switchOver(b, a)
+	if got := a.receive(5, 10, 60_000); bodies(got) != "1 3 4 6" {
+		t.Fatalf("received %s", bodies(got))
+	}
+	a.checkQueue(5)
+	a.checkReplay()
+	b.checkReplay()
+}
+
 // TestStreamCopiesAgainstOriginal is the same of a stream: records and their
 // numbers, closed shards, what was trimmed, and positions.
 func TestStreamCopiesAgainstOriginal(t *testing.T) {
 	for seed := range uint64(12) {
 		rng := rand.New(rand.NewPCG(seed, 22))
-		a, b := pairOfUnits(t, true)
+		a, b := pairOfUnits(t, true, func(*unitRegion) {})
 		b.watch(true)
 		active, passive := a, b
 		same := func(step int) {
@@ -344,12 +383,16 @@ func TestUnwatchedQueueCostsNothing(t *testing.T) {
 		u.do(model.CmdWatch, 8, w.Append(nil))
 	}
 	for _, stream := range []bool{false, true} {
+		more := 2
+		if !stream {
+			more++ // a message is not stored in a block
+		}
 		w, g := count(stream, func(*unitRegion) {})
 		if ow, og := count(stream, other); ow != w || og != g {
 			t.Errorf("beside a watched one: %d writes and %d reads, not %d and %d", ow, og, w, g)
 		}
-		if ww, wg := count(stream, func(u *unitRegion) { u.watch(true) }); ww != w+2 || wg != g+1 {
-			t.Errorf("watched: %d writes and %d reads, not %d and %d", ww, wg, w+2, g+1)
+		if ww, wg := count(stream, func(u *unitRegion) { u.watch(true) }); ww != w+more || wg != g+1 {
+			t.Errorf("watched: %d writes and %d reads, not %d and %d", ww, wg, w+more, g+1)
 		}
 	}
 }

@@ -24,44 +24,52 @@ const (
 	receiptLength = (receiptBytes + 4 + 2) / 3 * 4
 )
 
+var strictBase64 = base64.StdEncoding.Strict()
+
 // String is the receipt handle.
 func (r Receipt) String() string {
-	b := make([]byte, 0, receiptBytes+4)
-	b = append(b, receiptVersion)
+	var room [receiptBytes + 4]byte
+	b := append(room[:0], receiptVersion)
 	b = binary.BigEndian.AppendUint64(b, uint64(r.Queue))
 	b = binary.BigEndian.AppendUint16(b, uint16(r.Slot))
 	b = binary.BigEndian.AppendUint64(b, r.Seq)
 	b = binary.BigEndian.AppendUint32(b, r.Receives)
 	b = binary.BigEndian.AppendUint64(b, r.Nonce)
 	b = binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(b))
-	return base64.StdEncoding.EncodeToString(b)
+	var text [receiptLength]byte
+	base64.StdEncoding.Encode(text[:], b)
+	return string(text[:])
 }
 
 // ParseReceipt reads a receipt handle of the given queue. The error is
 // ErrReceiptInvalid.
 func ParseReceipt(queue ResourceID, handle string) (Receipt, error) {
-	bad := Errorf(ErrReceiptInvalid, "The input receipt handle %q is not a valid receipt handle.", cut(handle, 2*receiptLength))
-	if len(handle) != receiptLength {
-		return Receipt{}, bad
+	r, ok := parseReceipt(handle)
+	if !ok || r.Queue != queue {
+		return Receipt{}, Errorf(ErrReceiptInvalid, "The input receipt handle %q is not a valid receipt handle.", cut(handle, 2*receiptLength))
 	}
-	b, err := base64.StdEncoding.Strict().DecodeString(handle)
+	return r, nil
+}
+
+func parseReceipt(handle string) (r Receipt, ok bool) {
+	if len(handle) != receiptLength {
+		return r, false
+	}
+	var room [receiptLength]byte
+	b, err := strictBase64.AppendDecode(room[:0], []byte(handle))
 	if err != nil || len(b) != receiptBytes+4 || b[0] != receiptVersion {
-		return Receipt{}, bad
+		return r, false
 	}
 	if crc32.ChecksumIEEE(b[:receiptBytes]) != binary.BigEndian.Uint32(b[receiptBytes:]) {
-		return Receipt{}, bad
+		return r, false
 	}
-	r := Receipt{
+	return Receipt{
 		Queue:    ResourceID(binary.BigEndian.Uint64(b[1:])),
 		Slot:     Slot(binary.BigEndian.Uint16(b[9:])),
 		Seq:      binary.BigEndian.Uint64(b[11:]),
 		Receives: binary.BigEndian.Uint32(b[19:]),
 		Nonce:    binary.BigEndian.Uint64(b[23:]),
-	}
-	if r.Queue != queue {
-		return Receipt{}, bad
-	}
-	return r, nil
+	}, true
 }
 
 // cut shortens text of unknown length for a message.
