@@ -12,7 +12,7 @@ import (
 	"weir.dev/weir/internal/console"
 )
 
-var pipeVerb = verb{name: "pipe", usage: "create|list|describe|rate|pause|resume|delete [NAME]", summary: "make and steer pipes, which drain queues into tables and streams",
+var pipeVerb = verb{name: "pipe", usage: "create|list|describe|rate|pause|resume|delete [NAME]", summary: "make and steer pipes, from queues into tables and streams, and on from streams",
 	long: `A pipe takes the messages of a queue and applies each, exactly once, to an item
 of a table, at the rate you set:
 
@@ -22,6 +22,12 @@ of a table, at the rate you set:
 or makes a record of each in a stream, with its body or --data:
 
     weir pipe create clicks --from queue:clicks --to stream:clicks --partition-key '$.user'
+
+A stream is a source, too, of pipes into tables, streams and queues; records stay
+in it, and each takes effect once, those of a shard in their order:
+
+    weir pipe create totals --from stream:clicks --to table:users \
+        --key 'id=$key' --update 'ADD clicks :n' --value ':n=1' --start latest
 
 $.post is a member of the message's JSON body. A message that cannot be applied
 goes to the dead-letter queue (--dead-letter, NAME-dead unless set) with the
@@ -33,14 +39,16 @@ reason, and the pipe goes on.
     weir pipe delete likes          what waits stays in the queue`,
 	flags: func(fs *flag.FlagSet) func([]string) error {
 		f := pipeFlags{console: adminFlag(fs)}
-		fs.StringVar(&f.from, "from", "", "the source, `queue:NAME`")
-		fs.StringVar(&f.to, "to", "", "the target, `table:NAME` or stream:NAME")
+		fs.StringVar(&f.from, "from", "", "the source, `queue:NAME` or stream:NAME")
+		fs.StringVar(&f.to, "to", "", "the target, `table:NAME` or stream:NAME; from a stream queue:NAME, too")
 		fs.StringVar(&f.update, "update", "", "the update `EXPRESSION` for each message, as for UpdateItem")
 		fs.Var(&f.keys, "key", "`ATTRIBUTE=$.path` of the item's key; repeat it for a sort key")
 		fs.Var(&f.values, "value", "`:NAME=$.path` or :NAME=JSON, a value of the expression; repeatable")
 		fs.Var(&f.names, "name", "`#NAME=attribute`, a name of the expression; repeatable")
 		fs.StringVar(&f.partitionKey, "partition-key", "", "into a stream: `$.path` of a record's partition key, or $id")
-		fs.StringVar(&f.data, "data", "", "into a stream: `$.path` of a record's data; the message's body unless set")
+		fs.StringVar(&f.data, "data", "", "into a stream or queue: `$.path` of the data; the body unless set")
+		fs.StringVar(&f.group, "group", "", "into a FIFO queue: `$.path` of a message's group; the partition key unless set")
+		fs.StringVar(&f.start, "start", "", "from a stream: oldest, latest, or a `TIME`; oldest unless set")
 		fs.StringVar(&f.rate, "rate", "0", "messages per second as `N/s`; 0 is no limit")
 		fs.StringVar(&f.deadLetter, "dead-letter", "", "`queue:NAME` for messages that cannot be applied; made when missing")
 		fs.BoolVar(&f.paused, "paused", false, "create it paused")
@@ -53,6 +61,7 @@ type pipeFlags struct {
 	console                *string
 	from, to, update, rate string
 	partitionKey, data     string
+	group, start           string
 	deadLetter             string
 	keys, values, names    pairs
 	paused, asJSON         bool
@@ -124,7 +133,7 @@ func (f *pipeFlags) create(name string) error {
 	}
 	return admin(*f.console, "POST", "/api/pipes", console.Pipe{
 		Name: name, From: f.from, To: f.to, Update: f.update, Key: f.keys, Values: f.values, Names: f.names,
-		PartitionKey: f.partitionKey, Data: f.data, Rate: rate, DeadLetter: f.deadLetter, Paused: f.paused,
+		PartitionKey: f.partitionKey, Data: f.data, Group: f.group, Start: f.start, Rate: rate, DeadLetter: f.deadLetter, Paused: f.paused,
 	}, nil)
 }
 
@@ -156,6 +165,9 @@ func (f *pipeFlags) describe(path string) error {
 	fmt.Fprintf(w, "pipe\t%s\nfrom\t%s\nto\t%s\nupdate\t%s\nrate\t%s\nstate\t%s\ndead letters\t%s\n", p.Name, p.From, p.To, p.Update, formatRate(p.Rate), pipeState(p), p.DeadLetter)
 	if p.Progress != nil {
 		fmt.Fprintf(w, "backlog\t%d messages\nunder way\t%d messages\n", p.Progress.Backlog, p.Progress.UnderWay)
+		if p.Progress.LagSeconds > 0 {
+			fmt.Fprintf(w, "behind\t%.1f s\n", p.Progress.LagSeconds)
+		}
 		if p.Progress.DrainSeconds > 0 {
 			fmt.Fprintf(w, "drained in\t%.0f s at this rate\n", p.Progress.DrainSeconds)
 		}

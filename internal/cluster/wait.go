@@ -145,7 +145,8 @@ func (n *Node) waitReady(ctx context.Context, r *replica, cmd *model.Command, en
 	look := func(now time.Time) (bool, int64, error) {
 		return machine.Ready(n.view, cmd, max(model.Stamp(r.stamp.Load()), model.StampAt(now)))
 	}
-	return n.waitFor(ctx, r, key, false, end, look)
+	shares := cmd.Kind == model.CmdClaimRecords // pipes of one stream take nothing from each other
+	return n.waitFor(ctx, r, key, shares, end, look)
 }
 
 // checkSoon is how soon a leader looks after a wake-up whose use it does not

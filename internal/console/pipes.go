@@ -12,15 +12,18 @@ import (
 // Pipe is a pipe in the admin API.
 type Pipe struct {
 	Name   string            `json:"name"`
-	From   string            `json:"from"`             // queue:NAME
-	To     string            `json:"to"`               // table:NAME or stream:NAME
+	From   string            `json:"from"`             // queue:NAME or stream:NAME
+	To     string            `json:"to"`               // table:NAME or stream:NAME; from a stream queue:NAME, too
 	Key    map[string]string `json:"key"`              // attribute: source
 	Update string            `json:"update"`           // update expression
 	Names  map[string]string `json:"names,omitempty"`  // #name: attribute
 	Values map[string]string `json:"values,omitempty"` // :value: source
-	// PartitionKey and Data are sources of a record's parts; Data "" is the body.
+	// PartitionKey and Data are sources of a record's parts, Data and Group of a
+	// message's; Data "" is the body.
 	PartitionKey string        `json:"partition_key,omitempty"`
 	Data         string        `json:"data,omitempty"`
+	Group        string        `json:"group,omitempty"`
+	Start        string        `json:"start,omitempty"`       // from a stream: oldest, latest, or a time
 	Rate         float64       `json:"rate"`                  // messages per second; 0 is no limit
 	DeadLetter   string        `json:"dead_letter,omitempty"` // queue:NAME
 	Paused       bool          `json:"paused"`
@@ -32,6 +35,7 @@ type PipeProgress struct {
 	Backlog      uint64  `json:"backlog"`       // messages that wait at the source
 	UnderWay     uint64  `json:"under_way"`     // claimed, in flight elsewhere, or delayed
 	DrainSeconds float64 `json:"drain_seconds"` // at the set rate; 0 without a limit
+	LagSeconds   float64 `json:"lag_seconds"`   // from a stream: how long the oldest record has waited
 }
 
 // PipeChange is the body of PATCH /api/pipes/NAME; nil leaves a setting.
@@ -43,7 +47,7 @@ type PipeChange struct {
 func fromSettings(s *pipe.Settings) Pipe {
 	return Pipe{
 		Name: s.Name, From: s.From, To: s.To, Key: s.Key, Update: s.Update, Names: s.Names, Values: s.Values,
-		PartitionKey: s.PartitionKey, Data: s.Data, Rate: s.Rate, DeadLetter: s.DeadLetter, Paused: s.Paused,
+		PartitionKey: s.PartitionKey, Data: s.Data, Group: s.Group, Start: s.Start, Rate: s.Rate, DeadLetter: s.DeadLetter, Paused: s.Paused,
 	}
 }
 
@@ -66,7 +70,7 @@ func (c *console) createPipe(ctx context.Context, _ *http.Request, body []byte) 
 	}
 	s := &pipe.Settings{
 		Name: p.Name, From: p.From, To: p.To, Key: p.Key, Update: p.Update, Names: p.Names, Values: p.Values,
-		PartitionKey: p.PartitionKey, Data: p.Data, Rate: p.Rate, DeadLetter: p.DeadLetter, Paused: p.Paused,
+		PartitionKey: p.PartitionKey, Data: p.Data, Group: p.Group, Start: p.Start, Rate: p.Rate, DeadLetter: p.DeadLetter, Paused: p.Paused,
 	}
 	if err := c.pipes.Create(ctx, s); err != nil {
 		return nil, err
@@ -80,7 +84,7 @@ func (c *console) describePipe(ctx context.Context, r *http.Request, _ []byte) (
 		return nil, err
 	}
 	p := fromSettings(s)
-	p.Progress = &PipeProgress{Backlog: progress.Backlog, UnderWay: progress.UnderWay, DrainSeconds: progress.DrainSeconds}
+	p.Progress = &PipeProgress{Backlog: progress.Backlog, UnderWay: progress.UnderWay, DrainSeconds: progress.DrainSeconds, LagSeconds: progress.LagSeconds}
 	return p, nil
 }
 

@@ -3,6 +3,7 @@ package keys
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 
 	"weir.dev/weir/internal/model"
 )
@@ -118,7 +119,12 @@ type ClaimRecord struct {
 	Nonce   uint64
 	Dead    bool
 	Plan    []byte
-	Entries []QueueEntry
+	Entries []QueueEntry // of a queue
+	// Of a stream: Count records of the shard from the number From on. Count is
+	// zero for a queue.
+	Shard model.ShardNumber
+	From  uint64
+	Count uint64
 }
 
 const claimRecordVersion = 1
@@ -133,7 +139,8 @@ func (c *ClaimRecord) Append(dst []byte) []byte {
 	for i := range c.Entries {
 		dst = c.Entries[i].Append(dst)
 	}
-	return dst
+	dst = binary.AppendUvarint(dst, uint64(c.Shard))
+	return binary.AppendUvarint(binary.AppendUvarint(dst, c.From), c.Count)
 }
 
 // Decode reads what Append wrote; Plan shares memory with d's input.
@@ -149,6 +156,11 @@ func (c *ClaimRecord) Decode(d *model.Decoder) {
 		e.Decode(d)
 		c.Entries = append(c.Entries, e)
 	}
+	shard := d.Uvarint()
+	if shard > math.MaxUint32 {
+		d.Fail()
+	}
+	c.Shard, c.From, c.Count = model.ShardNumber(shard), d.Uvarint(), d.Uvarint()
 }
 
 // pipeString prints the type and rest of a data key that a pipe left; ok is

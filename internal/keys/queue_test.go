@@ -86,7 +86,8 @@ var queueRecords = []struct {
 	{&AttemptRecord{AtMs: 1000, Nonce: 5, Seqs: []uint64{1, 300}}, "e807" + "0000000000000005" + "02" + "01" + "ac02"},
 	{&ClaimsRecord{Next: 300, Low: 299, Unsettled: 1, Settled: 298}, "ac02" + "ab02" + "01" + "aa02"},
 	{&ClaimRecord{Nonce: 5, Dead: true, Plan: []byte("p"), Entries: []QueueEntry{{Seq: 1, SentMs: 1000, Size: 2}}},
-		"01" + "0000000000000005" + "01" + "0170" + "01" + "01" + "e807" + "02" + "00"},
+		"01" + "0000000000000005" + "01" + "0170" + "01" + "01" + "e807" + "02" + "00" + "000000"},
+	{&ClaimRecord{Nonce: 5, Plan: []byte("p"), Shard: 3, From: 300, Count: 20}, "01" + "0000000000000005" + "00" + "0170" + "00" + "03" + "ac02" + "14"},
 }
 
 func TestQueueRecords(t *testing.T) {

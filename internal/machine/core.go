@@ -154,6 +154,9 @@ func (o *Outcome) Expand(r Reader, cmd *model.Command) (model.Result, error) {
 	case model.CmdClaim:
 		full, err := expandClaim(r, cmd, o.Result.Body)
 		return model.Result{Body: full.Append(nil)}, err
+	case model.CmdClaimRecords:
+		full, err := expandClaimRecords(r, cmd, o.Result.Body)
+		return model.Result{Body: full.Append(nil)}, err
 	default:
 		return o.Result, nil
 	}

@@ -24,6 +24,9 @@ var applies = map[model.CommandKind]applyFunc{
 	model.CmdPipeApply: applyPipeApply,
 	model.CmdSettle:    applySettle,
 
+	model.CmdClaimRecords:  applyClaimRecords,
+	model.CmdSettleRecords: applySettleRecords,
+
 	model.CmdPutRecords:  applyPutRecords,
 	model.CmdCloseShard:  applyCloseShard,
 	model.CmdTrimShard:   applyTrimShard,

@@ -121,8 +121,11 @@ func expandClaim(r Reader, cmd *model.Command, recorded []byte) (model.ClaimResu
 	return res, err
 }
 
-// readClaimed reads a claim's messages but those deleted since.
+// readClaimed reads a claim's messages, or records, but those deleted since.
 func readClaimed(r Reader, id model.ResourceID, slot model.Slot, c *keys.ClaimRecord) ([]model.Received, error) {
+	if c.Count > 0 {
+		return readClaimedRecords(r, id, slot, c)
+	}
 	ms := make([]model.Received, 0, len(c.Entries))
 	bodies := messageReader{reader: r, id: id, slot: slot}
 	for i := range c.Entries {
@@ -192,6 +195,9 @@ func (p *claimsPage) add(pipe model.ResourceID, from, to model.ClaimSeq) error {
 			return nil
 		}
 		size := int64(len(value))
+		if record.Count > 0 {
+			size += model.MaxClaimBytes
+		}
 		for i := range record.Entries {
 			size += int64(record.Entries[i].Size)
 		}
@@ -202,7 +208,7 @@ func (p *claimsPage) add(pipe model.ResourceID, from, to model.ClaimSeq) error {
 		p.left -= size
 		ms, err := readClaimed(p.reader, p.query.Resource, p.query.Slot, &record)
 		p.result.Claims = append(p.result.Claims, model.UnsettledClaim{
-			Pipe: pipe, Seq: seq, Nonce: record.Nonce, Dead: record.Dead,
+			Pipe: pipe, Shard: record.Shard, Seq: seq, Nonce: record.Nonce, Dead: record.Dead,
 			Plan: append([]byte(nil), record.Plan...), Messages: ms,
 		})
 		return err

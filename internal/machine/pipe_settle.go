@@ -39,7 +39,7 @@ func applySettle(m *Machine, tx *Tx) (model.Result, error) {
 	claims.Unsettled--
 	claims.Settled += settled - min(settled, cmd.Returned)
 	if cmd.Claim == claims.Low {
-		if claims.Low, err = q.nextUnsettled(cmd.Pipe, cmd.Claim+1, claims.Next); err != nil {
+		if claims.Low, err = nextUnsettled(tx, cmd.Pipe, cmd.Claim+1, claims.Next); err != nil {
 			return model.Result{}, err
 		}
 	}
@@ -71,8 +71,9 @@ func (q *queue) settle(e *keys.QueueEntry, release bool) (found bool, err error)
 
 // nextUnsettled is the first unsettled claim in [from, end), or end. It is the
 // floor: no unsettled claim is below it (invariant 3).
-func (q *queue) nextUnsettled(pipe model.ResourceID, from, end model.ClaimSeq) (model.ClaimSeq, error) {
-	it, err := q.tx.Scan(keys.Claim(nil, q.id, q.slot, pipe, from), keys.Claim(nil, q.id, q.slot, pipe, end), false)
+func nextUnsettled(tx *Tx, pipe model.ResourceID, from, end model.ClaimSeq) (model.ClaimSeq, error) {
+	id, slot := tx.Command.Resource, tx.Command.Slot
+	it, err := tx.Scan(keys.Claim(nil, id, slot, pipe, from), keys.Claim(nil, id, slot, pipe, end), false)
 	if err != nil {
 		return 0, err
 	}

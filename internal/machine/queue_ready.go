@@ -10,7 +10,7 @@ import (
 // readyHorizonMs is how far Ready looks ahead: the longest long poll.
 const readyHorizonMs = 20_000
 
-// Ready says whether a CmdReceive or CmdClaim would find something at now. If
+// Ready says whether a CmdReceive, CmdClaim or CmdClaimRecords would find something at now. If
 // it would not, nextMs is the Unix millisecond at which it may find something
 // though no other command is applied: a message becomes visible, or a rate
 // allows another one; zero is never. It only reads, and may run beside Apply.
@@ -18,6 +18,10 @@ const readyHorizonMs = 20_000
 // what it found had expired, died or was over its rate, the command has made
 // the queue shorter.
 func Ready(r Reader, cmd *model.Command, now model.Stamp) (ready bool, nextMs int64, err error) {
+	if cmd.Kind == model.CmdClaimRecords {
+		ready, err := claimReady(r, cmd)
+		return ready, 0, err
+	}
 	look := readyLook{reader: r, cmd: cmd, nowMs: now.Millis()}
 	if err := readQueueHead(r, cmd.Resource, cmd.Slot, &look.head); err != nil {
 		return false, 0, err
@@ -153,7 +157,7 @@ func firstTime(r Reader, lo, hi []byte, otherwise int64) (atMs int64, err error)
 // not be recorded; who waits goes on waiting. The result may be the recorded
 // or the expanded one.
 func TookNothing(cmd *model.Command, res model.Result) bool {
-	if cmd.Kind != model.CmdReceive && cmd.Kind != model.CmdClaim || res.Status != model.StatusOK {
+	if cmd.Kind != model.CmdReceive && cmd.Kind != model.CmdClaim && cmd.Kind != model.CmdClaimRecords || res.Status != model.StatusOK {
 		return false
 	}
 	d := model.NewDecoder(res.Body)

@@ -33,6 +33,9 @@ const (
 	CmdClaim     CommandKind = 48 // at the source: hand a batch of messages to a pipe
 	CmdPipeApply CommandKind = 49 // at the target: apply a claim's effects once
 	CmdSettle    CommandKind = 50 // at the source: the claim is done, delete its messages
+
+	CmdClaimRecords  CommandKind = 51 // at a shard of the source: hand its next records to a pipe
+	CmdSettleRecords CommandKind = 52 // at the shard: the claim is done, the pipe's position is behind it
 )
 
 // Commands on streams; bodies in stream_commands.go and stream_group.go.

@@ -20,10 +20,12 @@ const (
 
 // PipeSpec is the Spec of a pipe in the catalog.
 type PipeSpec struct {
-	Source      ResourceID // a queue
+	Source      ResourceID // a queue or a stream
 	Target      ResourceID // a table, a queue or a stream; zero: the queue that each message died in
 	TargetKind  ResourceKind
-	SourceSlots uint32 // a queue's Partitions, 1 to MaxQueuePartitions
+	SourceKind  ResourceKind
+	StartMs     int64  // of a source that is a stream: the pipe begins with the first record that arrived then or later; Unix milliseconds
+	SourceSlots uint32 // a queue's Partitions, 1 to MaxQueuePartitions; of a stream zero
 	TargetSlots uint32 // the same of a target that is a queue, else zero
 	// TargetShards are the open shards of a target that is a stream when the claim
 	// was made, by their first hash keys. Only the plans of claims have them.
@@ -71,15 +73,22 @@ func (s *PipeSpec) PartOf(slot Slot) (part uint32, home Slot) {
 	return uint32(i - 1), s.Bounds[i-1]
 }
 
-// Slots are the slots of the source that the pipe claims from.
-func (s *PipeSpec) Slots() []Slot { return QueueSlots(s.Source, max(s.SourceSlots, 1)) }
+// Slots are the slots of the source that the pipe claims from; of a stream,
+// whose shards come and go, the one that decides where the pipe runs.
+func (s *PipeSpec) Slots() []Slot {
+	if s.SourceKind == KindStream {
+		return []Slot{ShardSlot(s.Source, 0)}
+	}
+	return QueueSlots(s.Source, max(s.SourceSlots, 1))
+}
 
 // pipeSpecVersion begins every encoded PipeSpec.
 const pipeSpecVersion = 1
 
 // Append appends the stored form. See docs/format/pipe.md.
 func (s *PipeSpec) Append(dst []byte) []byte {
-	dst = append(dst, pipeSpecVersion, byte(s.TargetKind))
+	dst = append(dst, pipeSpecVersion, byte(s.TargetKind), byte(s.SourceKind))
+	dst = AppendUvarint(dst, uint64(s.StartMs))
 	dst = AppendUvarint(dst, uint64(s.Source))
 	dst = AppendUvarint(dst, uint64(s.Target))
 	dst = AppendUvarint(dst, uint64(s.DeadLetters))
@@ -110,7 +119,8 @@ func (s *PipeSpec) Decode(d *Decoder) {
 	if d.Byte() != pipeSpecVersion {
 		d.Fail()
 	}
-	s.TargetKind = ResourceKind(d.Byte())
+	s.TargetKind, s.SourceKind = ResourceKind(d.Byte()), ResourceKind(d.Byte())
+	s.StartMs = int64(d.Uvarint())
 	s.Source, s.Target, s.DeadLetters = ResourceID(d.Uvarint()), ResourceID(d.Uvarint()), ResourceID(d.Uvarint())
 	s.SourceSlots, s.TargetSlots = uint32(d.Uvarint()), uint32(d.Uvarint())
 	if s.SourceSlots > MaxQueuePartitions || s.TargetSlots > MaxQueuePartitions {

@@ -255,6 +255,7 @@ type ClaimsResult struct {
 // UnsettledClaim is a claim that somebody has to roll forward.
 type UnsettledClaim struct {
 	Pipe     ResourceID
+	Shard    ShardNumber // of a claim of records
 	Seq      ClaimSeq
 	Nonce    uint64
 	Dead     bool
@@ -271,6 +272,7 @@ func (r *ClaimsResult) Append(dst []byte) []byte {
 	for i := range r.Claims {
 		c := &r.Claims[i]
 		dst = AppendUvarint(dst, uint64(c.Pipe))
+		dst = AppendUvarint(dst, uint64(c.Shard))
 		dst = AppendUvarint(dst, uint64(c.Seq))
 		dst = AppendUvarint(dst, c.Nonce)
 		dst = AppendBool(dst, c.Dead)
@@ -285,7 +287,7 @@ func (r *ClaimsResult) Decode(d *Decoder) {
 	r.Floor, r.Settled = ClaimSeq(d.Uvarint()), d.Uvarint()
 	r.More = d.Bool()
 	for n := d.Count(); n > 0 && d.Err() == nil; n-- {
-		c := UnsettledClaim{Pipe: ResourceID(d.Uvarint()), Seq: ClaimSeq(d.Uvarint()), Nonce: d.Uvarint(), Dead: d.Bool(), Plan: d.Bytes()}
+		c := UnsettledClaim{Pipe: ResourceID(d.Uvarint()), Shard: d.shardNumber(), Seq: ClaimSeq(d.Uvarint()), Nonce: d.Uvarint(), Dead: d.Bool(), Plan: d.Bytes()}
 		c.Messages = decodeReceived(d)
 		r.Claims = append(r.Claims, c)
 	}

@@ -25,9 +25,7 @@ func (c *claim) id() claimID { return claimID{c.slot, c.Seq} }
 // claim takes a portion of messages, as the rate allows, and drives it. It
 // reports false when the outcome is not known.
 func (w *worker) claim(j *job) bool {
-	now := w.engine.clock.Now()
-	w.bucket.setRate(rateOf(&j.spec), now)
-	n, wait := w.bucket.take(now)
+	n, wait := w.portion(j)
 	if n == 0 {
 		w.pause(min(wait, superviseEvery))
 		return true
@@ -38,11 +36,27 @@ func (w *worker) claim(j *job) bool {
 		return true
 	}
 	took, ok := w.claimUpTo(j, n)
-	w.bucket.giveBack(n - took)
+	w.unused(n - took)
 	if took == 0 {
 		<-w.slots
 	}
 	return ok
+}
+
+// portion is how many messages may flow now, or how long to wait.
+func (w *worker) portion(j *job) (n int, wait time.Duration) {
+	now := w.engine.clock.Now()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.bucket.setRate(rateOf(&j.spec), now)
+	return w.bucket.take(now)
+}
+
+// unused returns what of a portion was not used.
+func (w *worker) unused(n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.bucket.giveBack(n)
 }
 
 // claimUpTo claims at most n messages and starts to drive them; whoever drives
@@ -174,28 +188,36 @@ func (w *worker) claims(j *job, slot model.Slot, after model.ClaimSeq) (page mod
 
 // recover drives the unsettled claims that nobody here drives.
 func (w *worker) recover(j *job) error {
-	for _, slot := range j.slots {
-		for after := model.ClaimSeq(0); ; {
-			page, ok, err := w.claims(j, slot, after)
-			if err != nil {
-				return err
-			}
-			if !ok {
-				break
-			}
-			w.noteFloor(slot, page.Floor)
-			for _, c := range page.Claims {
-				after = c.Seq
-				if err := w.takeOver(claim{c, slot}); err != nil {
-					return err
-				}
-			}
-			if !page.More || len(page.Claims) == 0 {
-				break
-			}
+	slots, err := w.claimSlots(j)
+	if err != nil {
+		return err
+	}
+	for _, slot := range slots {
+		if err := w.eachClaim(j, slot, func(c *claim) error { return w.takeOver(*c) }); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// eachClaim calls do with the pipe's unsettled claims in a slot.
+func (w *worker) eachClaim(j *job, slot model.Slot, do func(c *claim) error) error {
+	for after := model.ClaimSeq(0); ; {
+		page, ok, err := w.claims(j, slot, after)
+		if err != nil || !ok {
+			return err
+		}
+		w.noteFloor(slot, page.Floor)
+		for _, c := range page.Claims {
+			after = c.Seq
+			if err := do(&claim{c, slot}); err != nil {
+				return err
+			}
+		}
+		if !page.More || len(page.Claims) == 0 {
+			return nil
+		}
+	}
 }
 
 // takeOver drives a claim unless it is being driven.
@@ -215,7 +237,11 @@ func (w *worker) takeOver(c claim) error {
 // allSettled reports that the pipe has no unsettled claim, and how many
 // messages it has settled.
 func (w *worker) allSettled(j *job) (settled uint64, ok bool) {
-	for _, slot := range j.slots {
+	slots, err := w.claimSlots(j)
+	if err != nil {
+		return 0, false
+	}
+	for _, slot := range slots {
 		page, found, err := w.claims(j, slot, 0)
 		if err != nil || found && len(page.Claims) > 0 {
 			return 0, false
@@ -234,16 +260,22 @@ func (w *worker) isOpen(id claimID) bool {
 // drive rolls a claim forward on a goroutine of its own, which then frees the
 // slot that the caller took.
 func (w *worker) drive(c claim) {
-	w.mu.Lock()
-	w.open[c.id()] = true
-	w.mu.Unlock()
+	w.setOpen(c.id(), true)
 	w.drives.Go(func() {
 		w.rollForward(&c)
-		w.mu.Lock()
-		delete(w.open, c.id())
-		w.mu.Unlock()
+		w.setOpen(c.id(), false)
 		<-w.slots
 	})
+}
+
+func (w *worker) setOpen(id claimID, open bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if open {
+		w.open[id] = true
+	} else {
+		delete(w.open, id)
+	}
 }
 
 // noteFloor keeps what the source said last: every claim in the slot below it

@@ -99,16 +99,24 @@ func readPlan(c *claim) (*model.PipeSpec, error) {
 // prepare works out what each message does, grouped by the target's parts. The
 // same claim gives the same parts every time: everything comes from its plan.
 func (w *worker) prepare(c *claim, spec *model.PipeSpec) (parts []part, rejected []dead, err error) {
-	if spec.TargetKind == model.KindQueue {
+	if spec.TargetKind == model.KindQueue && spec.SourceKind != model.KindStream {
 		return w.prepareSends(c, spec)
 	}
 	m, err := compileMapping(spec.Mapping)
 	if err != nil {
 		return nil, nil, fmt.Errorf("cannot read the claim's mapping: %w", err)
 	}
+	read, err := w.reader(c, spec)
+	if err != nil {
+		return nil, nil, err
+	}
+	if spec.TargetKind == model.KindQueue {
+		parts, rejected = m.sends(c, spec, read)
+		return parts, rejected, nil
+	}
 	for i := range c.Messages {
 		msg := &c.Messages[i]
-		body, slot, err := w.effect(m, spec, msg)
+		body, slot, err := w.effect(m, spec, read(msg))
 		if err != nil {
 			rejected = append(rejected, dead{msg, err.Error()})
 			continue
@@ -178,8 +186,8 @@ func (w *worker) destination(spec *model.PipeSpec, msg *model.Received) (target 
 }
 
 // effect is the update that a message makes.
-func (w *worker) effect(m *mapping, spec *model.PipeSpec, msg *model.Received) ([]byte, model.Slot, error) {
-	key, update, err := m.update(&Message{ID: formatID(msg.ID), SentMs: msg.SentMs, Body: string(msg.Body)})
+func (w *worker) effect(m *mapping, spec *model.PipeSpec, msg *Message) ([]byte, model.Slot, error) {
+	key, update, err := m.update(msg)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -265,7 +273,11 @@ func reasonOf(r *model.Rejected) string {
 func (w *worker) settle(c *claim, ended outcome) {
 	src := w.source(c.slot)
 	body := model.Settle{Pipe: c.Pipe, Claim: c.Seq, Release: ended.release, Returned: uint64(ended.returned)}
-	cmd := &model.Command{Kind: model.CmdSettle, Resource: src.Resource, Slot: src.Slot, Body: body.Append(nil)}
+	kind := model.CmdSettle
+	if w.current().fromStream() {
+		kind = model.CmdSettleRecords
+	}
+	cmd := &model.Command{Kind: kind, Resource: src.Resource, Slot: src.Slot, Body: body.Append(nil)}
 	_, _ = w.propose(cmd) // the worker is stopping: the next one settles
 }
 

@@ -15,7 +15,11 @@ func (w *worker) end(j *job) bool {
 // forward, and lets the targets forget their results. It returns how many
 // messages the pipe has settled; ok is false when it must be tried again.
 func (w *worker) close(j *job) (settled uint64, ok bool) {
-	for _, slot := range j.slots {
+	slots, err := w.claimSlots(j)
+	if err != nil {
+		return 0, false
+	}
+	for _, slot := range w.dropSlots(j) {
 		drop := &model.Command{Kind: model.CmdDropResource, Resource: j.id, Slot: slot}
 		if _, err := w.propose(drop); err != nil {
 			return 0, false
@@ -30,14 +34,29 @@ func (w *worker) close(j *job) (settled uint64, ok bool) {
 		return 0, false
 	}
 	for _, t := range w.targets(j) {
-		for _, slot := range j.slots {
+		for _, slot := range slots {
 			body := model.PipeApply{Pipe: j.id, Source: w.source(slot), Floor: model.FloorEnd, Part: t.number}
 			if _, err := w.propose(&model.Command{Kind: model.CmdPipeApply, Resource: t.target, Slot: t.slot, Body: body.Append(nil)}); err != nil {
 				return 0, false
 			}
 		}
 	}
-	return settled, true
+	return settled, !j.fromStream() || w.forgetPositions(j) == nil
+}
+
+// dropSlots are slots of all tablets in which the pipe may make claims: of a
+// stream's, whose shards come and go, all there are.
+func (w *worker) dropSlots(j *job) []model.Slot {
+	if !j.fromStream() {
+		return j.slots
+	}
+	var slots []model.Slot
+	for _, t := range w.engine.cluster.Catalog().Tablets {
+		if t.Hi > t.Lo {
+			slots = append(slots, model.Slot(t.Lo))
+		}
+	}
+	return slots
 }
 
 // targets are the parts that may hold results of the pipe.

@@ -22,6 +22,9 @@ type job struct {
 	ending  bool               // the pipe was deleted: roll forward, then forget it
 }
 
+// fromStream reports whether the job's source is a stream.
+func (j *job) fromStream() bool { return j.spec.SourceKind == model.KindStream }
+
 // agenda is the work of all nodes together. It follows the catalog by what
 // changes in it, so that the number of queues does not matter. Its zero value
 // follows no catalog yet.

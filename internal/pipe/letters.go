@@ -30,7 +30,7 @@ func (w *worker) bury(c *claim, rejected []dead) error {
 		}
 		p := part{number: model.DeadPart, target: j.spec.DeadLetters, slot: model.QueueSlot(j.spec.DeadLetters)}
 		for _, r := range rejected {
-			p.effects = append(p.effects, model.PipeEffect{Message: r.message.Seq, Kind: model.CmdSend, Body: letter(r, j)})
+			p.effects = append(p.effects, model.PipeEffect{Message: r.message.Seq, Kind: model.CmdSend, Body: letter(c, r, j)})
 		}
 		res, err := w.propose(w.applyCommand(c, &p))
 		switch {
@@ -61,7 +61,10 @@ func (w *worker) remakeDeadLetters(j *job) error {
 
 // letter is the dead letter of a message: the message, with the reason and the
 // pipe as attributes.
-func letter(r dead, j *job) []byte {
+func letter(c *claim, r dead, j *job) []byte {
+	if j.fromStream() {
+		return recordLetter(r, j, c.Shard)
+	}
 	e := model.SendEntry{Message: r.message.Message}
 	e.Message.DeadFrom = j.spec.Source
 	e.Message.Attrs = append([]model.MessageAttr(nil), e.Message.Attrs...)

@@ -3,10 +3,12 @@ package pipe
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sort"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"weir.dev/weir/internal/model"
 )
@@ -16,7 +18,8 @@ import (
 //	$            the whole body, parsed as JSON
 //	$.a.b[0]     a member of the body
 //	$body        the body as text
-//	$id          the message id
+//	$id          the message's id, or the record's sequence number
+//	$key         the record's partition key, or the message's group
 //	$sent        when the message was sent, in milliseconds since the Unix epoch
 //	"x", 1, true a JSON literal
 type Source struct {
@@ -32,6 +35,7 @@ const (
 	kindBody sourceKind = iota
 	kindText
 	kindID
+	kindKey
 	kindSent
 	kindLiteral
 )
@@ -58,6 +62,8 @@ func ParseSource(text string) (*Source, error) {
 		s.kind = kindText
 	case text == "$id":
 		s.kind = kindID
+	case text == "$key":
+		s.kind = kindKey
 	case text == "$sent":
 		s.kind = kindSent
 	case strings.HasPrefix(text, "$"):
@@ -113,6 +119,7 @@ func parseSteps(text string) ([]step, error) {
 // Message is what a source reads from.
 type Message struct {
 	ID     string
+	Key    string // "" when it has none
 	SentMs int64
 	Body   string
 	parsed *model.Value // of the body, once needed
@@ -123,7 +130,15 @@ type Message struct {
 func (s *Source) Value(m *Message) (model.Value, error) {
 	switch s.kind {
 	case kindText:
+		if !utf8.ValidString(m.Body) {
+			return model.Value{}, errors.New("the data is not text")
+		}
 		return model.Value{Kind: model.KindS, Str: m.Body}, nil
+	case kindKey:
+		if m.Key == "" {
+			return model.Value{}, errors.New("the message has no group")
+		}
+		return model.Value{Kind: model.KindS, Str: m.Key}, nil
 	case kindID:
 		return model.Value{Kind: model.KindS, Str: m.ID}, nil
 	case kindSent:

@@ -1,5 +1,6 @@
-// Package pipe is offline processing: it drains queues into tables at a set
-// rate, and each message takes effect exactly once, whatever is killed when.
+// Package pipe is offline processing: it drains queues, and reads streams, into
+// tables, streams and queues at a set rate, and each message or record takes
+// effect exactly once, whatever is killed when.
 //
 // The node that leads a pipe's source runs its worker. The worker claims a
 // batch of messages, applies it at the target tablet by tablet, sends what the
@@ -8,7 +9,7 @@
 // every step may be repeated and whoever leads next goes on from the second
 // one; docs/format/pipe.md has the argument. The package keeps no state of its
 // own that matters. Tasks that move the messages of a dead-letter queue are
-// pipes, too: move.go says when they end.
+// pipes, too: move.go says when they end. shards.go reads streams.
 //
 // Every goroutine ends with Close. Start with Engine and job.go, then worker.go, claim.go
 // and drive.go; mapping.go and plan.go turn a message into an update.

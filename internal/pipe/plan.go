@@ -19,7 +19,7 @@ func formatID(id model.MessageID) string {
 // for what becomes of the claim's messages.
 func plan(s *model.PipeSpec) []byte {
 	kept := model.PipeSpec{
-		Source: s.Source, SourceSlots: s.SourceSlots, Target: s.Target, TargetKind: s.TargetKind, TargetSlots: s.TargetSlots,
+		Source: s.Source, SourceKind: s.SourceKind, SourceSlots: s.SourceSlots, Target: s.Target, TargetKind: s.TargetKind, TargetSlots: s.TargetSlots,
 		DeadLetters: s.DeadLetters, Mapping: s.Mapping, Bounds: s.Bounds, TargetShards: s.TargetShards,
 	}
 	return kept.Append(nil)
@@ -35,6 +35,7 @@ type mappingText struct {
 	// Into a stream: the record's partition key, and its data; "" is the body.
 	PartitionKey string `json:"partition_key,omitempty"`
 	Data         string `json:"data,omitempty"`
+	Group        string `json:"group,omitempty"` // into a FIFO queue
 }
 
 // named is a source under the name of an attribute or of an expression value.
@@ -48,8 +49,9 @@ type mapping struct {
 	text   mappingText
 	key    []named // by name
 	values []named // by name
-	// partitionKey and data are of a record; data is nil when it is the body.
-	partitionKey, data *Source
+	// partitionKey and data are of a record, data and group of a message; data is
+	// nil when it is the body.
+	partitionKey, data, group *Source
 }
 
 // compileMapping reads a stored mapping. Errors are ErrValidation.
@@ -59,14 +61,14 @@ func compileMapping(stored []byte) (*mapping, error) {
 		return nil, model.Errorf(model.ErrValidation, "malformed mapping: %v", err)
 	}
 	var err error
-	if m.text.PartitionKey != "" {
-		if m.partitionKey, err = ParseSource(m.text.PartitionKey); err != nil {
-			return nil, err
-		}
-	}
-	if m.text.Data != "" {
-		if m.data, err = ParseSource(m.text.Data); err != nil {
-			return nil, err
+	for _, part := range []struct {
+		text string
+		into **Source
+	}{{m.text.PartitionKey, &m.partitionKey}, {m.text.Data, &m.data}, {m.text.Group, &m.group}} {
+		if part.text != "" {
+			if *part.into, err = ParseSource(part.text); err != nil {
+				return nil, err
+			}
 		}
 	}
 	if m.key, err = parseNamed(m.text.Key); err != nil {
@@ -131,21 +133,54 @@ func (m *mapping) params(values model.Item) (*expr.Params, error) {
 
 // check holds the mapping to what can be known before the first message: the
 // syntax of the update, and that every name and value is used. Values are
-// stood in for by numbers, whose types the first real message may not have.
+// stood in for by numbers and lists, whose types the first real message may not have.
 func (m *mapping) check(target model.ResourceKind) error {
-	if target == model.KindStream {
+	switch {
+	case target == model.KindStream:
 		return m.checkRecord()
+	case target == model.KindQueue:
+		return m.checkMessage()
+	case m.partitionKey != nil || m.data != nil || m.group != nil:
+		return model.Errorf(model.ErrValidation, "a partition key and data are for pipes into streams, a group and data for those into queues")
 	}
-	if m.partitionKey != nil || m.data != nil {
-		return model.Errorf(model.ErrValidation, "a partition key and data are for pipes into streams")
-	}
+	return m.checkUpdate()
+}
+
+// maxGuesses bounds the types that are tried for the values of an update.
+const maxGuesses = 1 << 10
+
+// checkUpdate checks the update with numbers for the values that messages
+// bring, and when it does not take them, with lists for some, which list_append
+// wants.
+func (m *mapping) checkUpdate() error {
+	var open []int // values that messages bring
 	values := make(model.Item, len(m.values))
 	for i, n := range m.values {
-		values[i] = model.Attr{Name: n.name, Value: model.Value{Kind: model.KindN, Str: "0"}}
-		if n.source.kind == kindLiteral {
-			values[i].Value = n.source.literal
+		values[i] = model.Attr{Name: n.name, Value: n.source.literal}
+		if n.source.kind != kindLiteral {
+			open = append(open, i)
 		}
 	}
+	var first error
+	for guess := range min(maxGuesses, 1<<min(len(open), 16)) {
+		for bit, i := range open {
+			values[i].Value = model.Value{Kind: model.KindN, Str: "0"}
+			if guess>>bit&1 == 1 {
+				values[i].Value = model.Value{Kind: model.KindL}
+			}
+		}
+		err := m.checkWith(values)
+		if err == nil {
+			return nil
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+func (m *mapping) checkWith(values model.Item) error {
 	params, err := m.params(values)
 	if err != nil {
 		return err
@@ -161,9 +196,24 @@ func (m *mapping) checkRecord() error {
 	switch {
 	case m.partitionKey == nil:
 		return model.Errorf(model.ErrValidation, "a record needs a partition key: add --partition-key '$.path', or '$id'")
-	case len(m.key) > 0 || m.text.Update != "" || len(m.text.Names) > 0 || len(m.values) > 0:
-		return model.Errorf(model.ErrValidation, "a key, an update, names and values are for pipes into tables")
+	case m.group != nil:
+		return model.Errorf(model.ErrValidation, "a group is for pipes into queues")
 	default:
-		return nil
+		return m.checkNoUpdate()
 	}
+}
+
+// checkMessage holds the mapping of a pipe into a queue to what it may say.
+func (m *mapping) checkMessage() error {
+	if m.partitionKey != nil {
+		return model.Errorf(model.ErrValidation, "a partition key is for pipes into streams")
+	}
+	return m.checkNoUpdate()
+}
+
+func (m *mapping) checkNoUpdate() error {
+	if len(m.key) > 0 || m.text.Update != "" || len(m.text.Names) > 0 || len(m.values) > 0 {
+		return model.Errorf(model.ErrValidation, "a key, an update, names and values are for pipes into tables")
+	}
+	return nil
 }

@@ -32,10 +32,14 @@ func (w *worker) applyRecords(c *claim, spec *model.PipeSpec) (rejected []dead, 
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the claim's mapping: %w", err)
 	}
+	read, err := w.reader(c, spec)
+	if err != nil {
+		return nil, err
+	}
 	open := make([]outgoing, 0, len(c.Messages))
 	for i := range c.Messages {
 		msg := &c.Messages[i]
-		r, err := m.record(&Message{ID: formatID(msg.ID), SentMs: msg.SentMs, Body: string(msg.Body)})
+		r, err := m.record(read(msg))
 		switch {
 		case err != nil:
 			rejected = append(rejected, dead{msg, err.Error()})

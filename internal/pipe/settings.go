@@ -15,18 +15,23 @@ import (
 // Settings describe a pipe as its author does.
 type Settings struct {
 	Name   string            // letters, digits, - and _, at most 64
-	From   string            // queue:NAME
-	To     string            // table:NAME or stream:NAME
+	From   string            // queue:NAME or stream:NAME
+	To     string            // table:NAME or stream:NAME; from a stream queue:NAME, too
 	Key    map[string]string // the item's key attributes, each from a Source
 	Update string            // the update expression for each message
 	Names  map[string]string // of the expression
 	Values map[string]string // of the expression, each from a Source
-	// PartitionKey and Data are of the records that go into a stream, each from a
-	// Source; Data "" is the message's body.
+	// PartitionKey and Data are of the records that go into a stream, Data and Group
+	// of the messages that go into a queue, each from a Source. Data "" is the body.
+	// From a stream, PartitionKey and the Group of a FIFO queue are $key unless set.
 	PartitionKey, Data string
-	Rate               float64 // messages per second; 0 is no limit
-	DeadLetter         string  // queue:NAME; made when missing; "" is queue:PIPE-dead
-	Paused             bool
+	Group              string `json:",omitempty"`
+	// Start is where a pipe from a stream begins: oldest, latest, or a time by RFC
+	// 3339; "" is oldest.
+	Start      string  `json:",omitempty"`
+	Rate       float64 // messages per second; 0 is no limit
+	DeadLetter string  // queue:NAME; made when missing; "" is queue:PIPE-dead
+	Paused     bool
 }
 
 // Progress tells how far a pipe is.
@@ -34,6 +39,7 @@ type Progress struct {
 	Backlog      uint64  // messages that wait at the source
 	UnderWay     uint64  // messages claimed, received by others or delayed
 	DrainSeconds float64 // at the set rate; 0 without a limit
+	LagSeconds   float64 // from a stream: how long the oldest record has waited
 }
 
 // maxRate is the highest rate that can be set: far above what a node does.
@@ -52,10 +58,11 @@ func (e *Engine) Create(ctx context.Context, s *Settings) error {
 	if spec.RateMilli, err = rateMilli(s.Rate); err != nil {
 		return err
 	}
-	if strings.HasPrefix(s.To, "stream:") {
-		spec.TargetKind = model.KindStream
+	source, err := e.findSource(ctx, s, &spec)
+	if err != nil {
+		return err
 	}
-	text := mappingText{Key: s.Key, Update: s.Update, Names: s.Names, Values: s.Values, PartitionKey: s.PartitionKey, Data: s.Data}
+	text := mappingText{Key: s.Key, Update: s.Update, Names: s.Names, Values: s.Values, PartitionKey: s.PartitionKey, Data: s.Data, Group: s.Group}
 	if spec.Mapping, err = json.Marshal(text); err != nil {
 		return err
 	}
@@ -66,14 +73,6 @@ func (e *Engine) Create(ctx context.Context, s *Settings) error {
 	if err := m.check(spec.TargetKind); err != nil {
 		return err
 	}
-	if spec.Source, err = e.find(ctx, s.From, "queue", model.KindQueue); err != nil {
-		return err
-	}
-	source, err := e.service.GetQueue(ctx, strings.TrimPrefix(s.From, "queue:"))
-	if err != nil {
-		return err
-	}
-	spec.SourceSlots = source.Spec.Partitions
 	if err := e.aim(ctx, s, &spec); err != nil {
 		return err
 	}
@@ -87,8 +86,8 @@ func (e *Engine) Create(ctx context.Context, s *Settings) error {
 	if err != nil {
 		return err
 	}
-	if letters.Spec.Fifo && !source.Spec.Fifo {
-		return model.Errorf(model.ErrValidation, "the messages of a standard queue have no groups, which a FIFO queue needs: choose a standard queue for the dead letters")
+	if letters.Spec.Fifo && !source.fifo {
+		return model.Errorf(model.ErrValidation, "the messages of a standard queue, and records, have no groups, which a FIFO queue needs: choose a standard queue for the dead letters")
 	}
 	if spec.DeadLetters == spec.Source {
 		return model.Errorf(model.ErrValidation, "a pipe's dead letters cannot go back into its source")
@@ -107,9 +106,15 @@ func (e *Engine) Create(ctx context.Context, s *Settings) error {
 
 // aim finds the pipe's target.
 func (e *Engine) aim(ctx context.Context, s *Settings, spec *model.PipeSpec) (err error) {
-	if spec.TargetKind == model.KindStream {
+	switch spec.TargetKind {
+	case model.KindStream:
 		spec.Target, err = e.find(ctx, s.To, "stream", model.KindStream)
+		if err == nil && spec.Target == spec.Source {
+			err = model.Errorf(model.ErrValidation, "a pipe cannot lead from a stream into itself")
+		}
 		return err
+	case model.KindQueue:
+		return e.aimAtQueue(ctx, s, spec)
 	}
 	if spec.Target, err = e.find(ctx, s.To, "table", model.KindTable); err != nil {
 		return err
@@ -222,6 +227,19 @@ func (e *Engine) List(ctx context.Context) ([]*Settings, error) {
 	return all, nil
 }
 
+// progressOfQueue tells how far a pipe from a queue is.
+func (e *Engine) progressOfQueue(ctx context.Context, s *Settings) (*Progress, error) {
+	q, err := e.service.GetQueue(ctx, strings.TrimPrefix(s.From, "queue:"))
+	if err != nil {
+		return nil, err
+	}
+	counts, err := e.service.CountQueue(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	return &Progress{Backlog: counts.Visible, UnderWay: counts.InFlight + counts.Claimed + counts.Delayed + counts.Dead}, nil
+}
+
 // Describe returns a pipe and how far it is. Errors: ErrNotFound.
 func (e *Engine) Describe(ctx context.Context, name string) (*Settings, *Progress, error) {
 	p, err := e.service.GetPipe(ctx, name)
@@ -232,17 +250,17 @@ func (e *Engine) Describe(ctx context.Context, name string) (*Settings, *Progres
 	if err != nil {
 		return nil, nil, err
 	}
-	q, err := e.service.GetQueue(ctx, strings.TrimPrefix(s.From, "queue:"))
+	var pr *Progress
+	if p.Spec.SourceKind == model.KindStream {
+		pr, err = e.progressOfStream(ctx, p)
+	} else {
+		pr, err = e.progressOfQueue(ctx, s)
+	}
 	if err != nil {
 		return s, nil, err
 	}
-	counts, err := e.service.CountQueue(ctx, q)
-	if err != nil {
-		return s, nil, err
-	}
-	pr := &Progress{Backlog: counts.Visible, UnderWay: counts.InFlight + counts.Claimed + counts.Delayed + counts.Dead}
 	if s.Rate > 0 {
-		pr.DrainSeconds = float64(counts.Visible+pr.UnderWay) / s.Rate
+		pr.DrainSeconds = float64(pr.Backlog+pr.UnderWay) / s.Rate
 	}
 	return s, pr, nil
 }

@@ -23,9 +23,12 @@ type worker struct {
 	open    map[claimID]bool              // claims being driven
 	floors  map[model.Slot]model.ClaimSeq // at the source: every claim below it is settled
 	failure string                        // of a move task: why it cannot go on
+	bucket  *bucket
+	// Of a source that is a stream: the shards that are being read, and those that
+	// were read to their end.
+	running, finished map[model.ShardNumber]bool
 
-	bucket *bucket // of run's goroutine only, as what follows
-	turn   int     // which of the source's slots was asked first
+	turn   int // of run's goroutine only, as what follows: which of the source's slots was asked first
 	looked time.Time
 	slots  chan struct{}
 	drives sync.WaitGroup
@@ -52,6 +55,11 @@ func (e *Engine) startWorker(j *job) *worker {
 		slots: make(chan struct{}, maxDriving), ended: make(chan struct{})}
 	w.ctx, w.cancel = context.WithCancel(e.ctx)
 	w.bucket = newBucket(rateOf(&j.spec), e.clock.Now())
+	if j.fromStream() {
+		w.running, w.finished = map[model.ShardNumber]bool{}, map[model.ShardNumber]bool{}
+		e.tasks.Go(w.runStream)
+		return w
+	}
 	e.tasks.Go(w.run)
 	return w
 }

@@ -94,7 +94,7 @@ const (
 func (s *Server) backlogMetrics() []metric {
 	ctx, cancel := context.WithTimeout(context.Background(), scrapeTime)
 	defer cancel()
-	return slices.Concat(s.queueMetrics(ctx), s.streamMetrics(ctx), s.consumerMetrics(ctx))
+	return slices.Concat(s.queueMetrics(ctx), s.streamMetrics(ctx), s.consumerMetrics(ctx), s.pipeMetrics(ctx))
 }
 
 func (s *Server) queueMetrics(ctx context.Context) []metric {
@@ -194,4 +194,16 @@ func (s *Server) consumerMetrics(ctx context.Context) []metric {
 		{"weir_stream_consumers_lag_seconds", "gauge", "how long the oldest of these has been there", one(float64(longest) / 1000)},
 		records, seconds,
 	}
+}
+
+func (s *Server) pipeMetrics(ctx context.Context) []metric {
+	list, all := s.service.PipeBacklogs(ctx, backlogsCounted)
+	slices.SortStableFunc(list, func(a, b service.PipeBacklog) int { return cmp.Compare(b.Records, a.Records) })
+	records := metric{"weir_pipe_lag_records", "gauge", "records still to be applied, of the pipes from streams with the most", nil}
+	seconds := metric{"weir_pipe_lag_seconds", "gauge", "how long the oldest of these has been there", nil}
+	for _, p := range list[:min(len(list), backlogsShown)] {
+		records.samples = append(records.samples, sample{labels: label("pipe", p.Name), value: float64(p.Records + p.UnderWay)})
+		seconds.samples = append(seconds.samples, sample{labels: label("pipe", p.Name), value: float64(p.LagMs) / 1000})
+	}
+	return []metric{{"weir_pipes_from_streams", "gauge", "pipes from streams that this node looks after", one(all)}, records, seconds}
 }

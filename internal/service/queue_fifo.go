@@ -42,6 +42,15 @@ func (m *OutgoingMessage) checkOrder(spec *model.QueueSpec) error {
 	return nil
 }
 
+// CheckGroup refuses texts that are no group of a message. Errors: those of
+// SendMessage.
+func CheckGroup(group string) error {
+	if group == "" {
+		return queueFault(FaultMissing, "The request must contain the parameter MessageGroupId.")
+	}
+	return checkMessageID("MessageGroupId", group)
+}
+
 // checkMessageID holds an id to 1 to 128 alphanumeric and punctuation
 // characters; an empty one is none.
 func checkMessageID(name, id string) error {

@@ -135,6 +135,15 @@ func isNumber(text string) bool {
 	return err == nil
 }
 
+// CheckText refuses texts that no message can have as its body. Errors: those of
+// SendMessage.
+func CheckText(text string) error {
+	if text == "" {
+		return queueFault(FaultParameter, "The request must contain the parameter MessageBody.")
+	}
+	return checkContents(text, "message body")
+}
+
 // checkContents refuses texts that XML cannot carry, as SQS does.
 func checkContents(text, where string) error {
 	for i := 0; i < len(text); {

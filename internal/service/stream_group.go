@@ -119,25 +119,30 @@ type groupPlace struct {
 // places asks all shards how far the group has come.
 func (s *Service) places(ctx context.Context, ref *StreamRef, st *Stream, g *model.StreamGroup) ([]groupPlace, error) {
 	places := make([]groupPlace, len(st.Spec.Shards))
-	err := sideBySide(len(places), func(i int) error {
-		p := &places[i]
-		p.shard = st.Spec.Shards[i].Number
-		var found model.PositionsResult
-		body := model.PositionsQuery{Shard: p.shard, Group: g.Name}
-		if err := s.askShard(ctx, ref, st, p.shard, model.QueryPositions, body.Append(nil), true, &found); err != nil {
-			return err
-		}
-		p.state = found.State
-		if len(found.Groups) > 0 {
-			p.known, p.lag = true, found.Groups[0]
-			p.finished = found.Finished(&p.lag)
-			return nil
-		}
-		p.lag.Group = g.Name
-		p.finished = p.state.ClosedMs != 0 && (p.state.Low >= p.state.Next || p.state.LastMs < g.StartMs)
-		return nil
+	err := sideBySide(len(places), func(i int) (err error) {
+		places[i], err = s.placeIn(ctx, ref, st, g, st.Spec.Shards[i].Number)
+		return err
 	})
 	return places, err
+}
+
+// placeIn asks one shard how far the group has come.
+func (s *Service) placeIn(ctx context.Context, ref *StreamRef, st *Stream, g *model.StreamGroup, n model.ShardNumber) (p groupPlace, err error) {
+	p.shard = n
+	var found model.PositionsResult
+	body := model.PositionsQuery{Shard: n, Group: g.Name}
+	if err := s.askShard(ctx, ref, st, n, model.QueryPositions, body.Append(nil), true, &found); err != nil {
+		return p, err
+	}
+	p.state = found.State
+	if len(found.Groups) > 0 {
+		p.known, p.lag = true, found.Groups[0]
+		p.finished = found.Finished(&p.lag)
+		return p, nil
+	}
+	p.lag.Group = g.Name
+	p.finished = p.state.ClosedMs != 0 && (p.state.Low >= p.state.Next || p.state.LastMs < g.StartMs)
+	return p, nil
 }
 
 // look finds the shards that the group may read now.

@@ -48,6 +48,7 @@ func (w *world) createQueues(s *service.Service) error {
 		{Name: simQueue}, {Name: likesQueue}, {Name: likesDead}, {Name: rescuedQueue}, {Name: riskyDead},
 		{Name: riskyQueue, Attributes: attributes{{Name: "RedrivePolicy", Value: redrive}}},
 		{Name: fifoQueue, Attributes: attributes{{Name: "FifoQueue", Value: "true"}}},
+		{Name: flowQueue, Attributes: attributes{{Name: "FifoQueue", Value: "true"}}},
 	} {
 		ctx, cancel := contextFor(10 * time.Second)
 		_, err := s.CreateQueue(ctx, &req)

@@ -11,7 +11,7 @@
 // Start with Run; cluster.go holds nodes and disks, network.go the network,
 // nemesis.go the faults, members.go nodes that come and go, asserter.go the
 // always-on check of every applied command; kv.go, queue.go, fifo.go, dead.go,
-// likes.go, stream*.go, sessions.go and async.go are the workloads with their checks.
+// likes.go, flow.go, stream*.go, sessions.go and async.go are the workloads with their checks.
 package sim
 
 import (
@@ -41,7 +41,7 @@ type Report struct {
 	Joined, Removed                            int           // nodes; those asked to leave
 	KV, KVUnknown                              int           // operations
 	Sent, Received, Deleted                    int           // messages
-	Likes                                      int           // messages through the pipe
+	Likes, Flowed                              int           // messages through the pipe; through two, by way of a stream
 	Ordered, Rescued, Moves                    int           // messages of the FIFO queue; dead letters moved; tasks that moved them
 	Records, RecordsRead, Reshardings          int           // of the stream: put, read by all its consumers, begun
 	Applied, Repeated                          int           // commands on all nodes; those that the dedupe table held back
@@ -93,7 +93,7 @@ func (w *world) run(r *Report) error {
 	if err := w.grow(); err != nil {
 		return fmt.Errorf("cannot grow the cluster: %w", err)
 	}
-	loads := []workload{&kv{w: w}, newQueueLoad(w), newLikes(w), newFifoLoad(w), newDeadLoad(w), newStreamLoad(w), &sessions{w: w}, w.async}
+	loads := []workload{&kv{w: w}, newQueueLoad(w), newLikes(w), newFifoLoad(w), newDeadLoad(w), newStreamLoad(w), &sessions{w: w}, w.async, &flow{w: w}}
 	if err := retry(w.createResources); err != nil {
 		return fmt.Errorf("cannot create the resources: %w", err)
 	}
@@ -147,7 +147,7 @@ func (w *world) healAll() error {
 // createResources makes the tables, queues and streams of all workloads.
 func (w *world) createResources() error {
 	s := w.nodes[0].live.service
-	for _, name := range []string{kvTable, likesTable, sessionTable, asyncTable} {
+	for _, name := range []string{kvTable, likesTable, sessionTable, asyncTable, flowTable} {
 		var tags []model.Tag
 		if name == asyncTable {
 			tags = []model.Tag{{Key: service.ReplicationTag, Value: model.LevelAsync.String()}}
@@ -168,6 +168,9 @@ func (w *world) createResources() error {
 	ctx, cancel := contextFor(10 * time.Second)
 	defer cancel()
 	if err := w.async.setUp(ctx, w.nodes[0].live); err != nil {
+		return err
+	}
+	if err := (&flow{w: w}).createStream(s); err != nil {
 		return err
 	}
 	return w.createStreams(s)

@@ -40,7 +40,7 @@ func TestSeeds(t *testing.T) {
 	if *wantBug {
 		t.Fatalf("%d seeds did not catch the planted bug", *seeds)
 	}
-	if total.KV == 0 || total.Sent == 0 || total.Likes == 0 || total.Ordered == 0 || total.Moves == 0 || total.Rescued == 0 || total.Records == 0 || total.Reshardings == 0 ||
+	if total.KV == 0 || total.Sent == 0 || total.Likes == 0 || total.Flowed == 0 || total.Ordered == 0 || total.Moves == 0 || total.Rescued == 0 || total.Records == 0 || total.Reshardings == 0 ||
 		total.Crashes == 0 || total.SessionReads == 0 || total.LagReads == 0 || total.OnAllDisks == 0 || total.Async == 0 {
 		t.Error("the runs did nothing: the simulator is broken")
 	}
@@ -101,6 +101,7 @@ func (r *Report) add(o *Report) {
 	r.Received += o.Received
 	r.Deleted += o.Deleted
 	r.Likes += o.Likes
+	r.Flowed += o.Flowed
 	r.Ordered += o.Ordered
 	r.Rescued += o.Rescued
 	r.Moves += o.Moves

@@ -283,6 +283,45 @@ func completions(t *testing.T, verbs []string) {
 	}
 }
 
+// pipeFromStream reads a stream into a table with the weir command.
+func pipeFromStream(t *testing.T, weir func(args ...string) string, d *tables) {
+	t.Helper()
+	weir("stream", "create", "views", "--shards", "2")
+	weir("stream", "put", "views", "early", "1")
+	weir("pipe", "create", "views", "--from", "stream:views", "--to", "table:posts", "--key", "pk=$key", "--update", "ADD score :n", "--value", ":n=$", "--paused")
+	weir("pipe", "resume", "views")
+	for _, post := range []string{"post-1", "post-2", "post-1"} {
+		weir("stream", "put", "views", post, "10")
+	}
+	var described struct {
+		From, Start string
+		Progress    struct {
+			Backlog    *int     `json:"backlog"`
+			LagSeconds *float64 `json:"lag_seconds"`
+		}
+	}
+	for until := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) { // a real process: there is nothing to wait on
+		if err := json.Unmarshal([]byte(weir("pipe", "describe", "views", "--json")), &described); err != nil {
+			t.Fatal(err)
+		}
+		if p := described.Progress; p.Backlog != nil && p.LagSeconds != nil && *p.Backlog == 0 && *p.LagSeconds == 0 {
+			break
+		}
+		if time.Now().After(until) {
+			t.Fatalf("the pipe from a stream does not catch up: %s", weir("pipe", "describe", "views"))
+		}
+	}
+	if described.From != "stream:views" || described.Start != "oldest" {
+		t.Errorf("described: %+v", described)
+	}
+	for post, views := range map[string]string{"early": "1", "post-1": "20", "post-2": "10"} {
+		if got := show(d.get("posts", item{"pk": s(post)})); !strings.Contains(got, views) {
+			t.Errorf("%s: %s, want %s", post, got, views)
+		}
+	}
+	weir("pipe", "delete", "views")
+}
+
 // pipes makes, steers and deletes a pipe with the weir command.
 func pipes(t *testing.T, node *process.Node) {
 	t.Helper()
@@ -330,6 +369,7 @@ func pipes(t *testing.T, node *process.Node) {
 	}
 	refused(t, "a pipe made twice", 1, node.Weir("pipe", "create", "counts", "--from", "queue:likes", "--to", "table:posts", "--key", "pk=$.post", "--update", "ADD score :n", "--value", ":n=$.weight"), "counts")
 	refused(t, "a pipe from nowhere", 1, node.Weir("pipe", "create", "other", "--from", "queue:nowhere", "--to", "table:posts", "--key", "pk=$.post", "--update", "ADD score :n", "--value", ":n=$.weight"), "nowhere")
+	pipeFromStream(t, weir, &d)
 	weir("pipe", "delete", "counts")
 	if out := weir("pipe", "list"); strings.Contains(out, "counts") {
 		t.Errorf("a deleted pipe is listed:\n%s", out)

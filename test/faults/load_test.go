@@ -129,7 +129,9 @@ func startLoad(t *testing.T, c *cluster, name string) *load {
 		l.stop()
 		l.clients.Wait()
 	})
-	l.parts = []part{&sums{load: l}, &counters{load: l}, &history{load: l}, &mail{load: l}, &clicks{load: l}, &records{load: l}}
+	l.parts = []part{&sums{load: l}, &counters{load: l}, &history{load: l}, &mail{load: l}, &clicks{load: l}}
+	stream := &records{load: l}
+	l.parts = append(l.parts, stream, &totals{load: l, of: stream})
 	for _, p := range l.parts {
 		p.start()
 	}
