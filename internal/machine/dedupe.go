@@ -3,6 +3,7 @@ package machine
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 	"time"
 
 	"weir.dev/weir/internal/base"
@@ -16,17 +17,24 @@ import (
 // committed together share a record, which is filed under the 30-second bucket
 // of their stamps and the position of the first, so that records are appended
 // in order and whole buckets are removed by one range deletion. In memory there
-// is only an index from an id's first eight bytes to the log entry: 12 bytes an
-// id. A hit is verified against the entry's records.
+// is only an index from an id's first eight bytes to the log entry, and each
+// bucket's ids, by which they are taken out again: 20 bytes an id. A hit is
+// verified against the entry's records.
 type dedupe struct {
 	buckets []dedupeBucket // ascending by number; few
-	open    openRecord
+	// index finds the last entry with an id. Entries are kept by their lower 32
+	// bits: those of five minutes differ.
+	index map[uint64]uint32
+	twins map[uint64][]uint32 // of earlier buckets, entries with the same eight bytes; nearly always empty
+	gone  []dedupeBucket      // whose ids are still to be taken out of the index
+	open  openRecord
 }
 
 type dedupeBucket struct {
 	number uint32
-	first  model.Index       // the first entry with an id in the bucket
-	index  map[uint64]uint32 // from an id to the entry, counted from first
+	first  model.Index // the first entry with an id in the bucket
+	last   model.Index // and the last
+	ids    []uint64    // first eight bytes, in the order of the log
 }
 
 // openRecord is a record that is not filed yet.
@@ -58,7 +66,55 @@ func (d *dedupe) expire(w Writer, t model.TabletID, stamp model.Stamp) {
 		return
 	}
 	w.DeleteRange(keys.DedupeSpan(t, d.buckets[0].number, d.buckets[gone-1].number+1))
+	d.gone = append(d.gone, d.buckets[:gone]...)
 	d.buckets = append(d.buckets[:0:0], d.buckets[gone:]...)
+}
+
+// forgottenAtOnce is how many ids of buckets that are gone each command takes
+// out of the index: more than it puts in, so that all go, and few, so that none
+// waits for it.
+const forgottenAtOnce = 4
+
+// forget takes some ids of buckets that are gone out of the index.
+func (d *dedupe) forget() {
+	for n := 0; n < forgottenAtOnce && len(d.gone) > 0; n++ {
+		b := &d.gone[0]
+		last := len(b.ids) - 1
+		if last < 0 {
+			d.gone = append(d.gone[:0:0], d.gone[1:]...)
+			continue
+		}
+		short := b.ids[last]
+		b.ids = b.ids[:last]
+		if at, ok := d.index[short]; ok && len(d.bucketsOf(at)) == 0 {
+			delete(d.index, short)
+			delete(d.twins, short) // they are older
+		}
+	}
+}
+
+// entry is the entry whose lower bits the index keeps.
+func (d *dedupe) entry(at uint32) model.Index {
+	last := d.buckets[len(d.buckets)-1].last
+	return last - model.Index(uint32(last)-at)
+}
+
+// bucketsOf are the buckets that may hold records of an entry: one, or more when
+// the time went from one to the next within it. None when it is forgotten.
+func (d *dedupe) bucketsOf(at uint32) []dedupeBucket {
+	if len(d.buckets) == 0 {
+		return nil
+	}
+	index := d.entry(at)
+	from := slices.IndexFunc(d.buckets, func(b dedupeBucket) bool { return b.last >= index })
+	if from < 0 || d.buckets[from].first > index {
+		return nil
+	}
+	to := from + 1
+	for to < len(d.buckets) && d.buckets[to].first == index {
+		to++
+	}
+	return d.buckets[from:to]
 }
 
 // lookup returns the result recorded for the command, if it is known.
@@ -67,17 +123,24 @@ func (d *dedupe) lookup(r Reader, t model.TabletID, cmd *model.Command) (res mod
 		return model.Result{}, false, nil
 	}
 	short := shortID(cmd.ID)
-	for i := len(d.buckets) - 1; i >= 0 && !ok && err == nil; i-- {
-		b := &d.buckets[i]
-		if offset, hit := b.index[short]; hit {
-			res, ok, err = d.verify(r, t, b.number, b.first+model.Index(offset), cmd)
+	at, hit := d.index[short]
+	if !hit {
+		return model.Result{}, false, nil
+	}
+	if res, ok, err = d.verify(r, t, at, cmd); ok || err != nil {
+		return res, ok, err
+	}
+	for _, at := range d.twins[short] {
+		if res, ok, err = d.verify(r, t, at, cmd); ok || err != nil {
+			return res, ok, err
 		}
 	}
-	return res, ok, err
+	return model.Result{}, false, nil
 }
 
-// verify looks for the command in the records of an entry.
-func (d *dedupe) verify(r Reader, t model.TabletID, bucket uint32, index model.Index, cmd *model.Command) (res model.Result, ok bool, err error) {
+// verify looks for the command in the records of an entry, unless it is
+// forgotten.
+func (d *dedupe) verify(r Reader, t model.TabletID, at uint32, cmd *model.Command) (res model.Result, ok bool, err error) {
 	look := func(value []byte) error {
 		return eachSeen(bytes.Clone(value), func(s *seenCommand) { // the result outlives the value
 			// Another command under the same id is another command: ids are for
@@ -87,22 +150,31 @@ func (d *dedupe) verify(r Reader, t model.TabletID, bucket uint32, index model.I
 			}
 		})
 	}
-	records := 0
-	if len(d.open.value) > 0 && d.open.bucket == bucket && d.open.at.Index == index {
+	buckets, records := d.bucketsOf(at), 0
+	if len(buckets) == 0 {
+		return res, false, nil
+	}
+	index := d.entry(at)
+	if len(d.open.value) > 0 && d.open.at.Index == index {
 		records++
 		if err := look(d.open.value); err != nil {
 			return res, false, err
 		}
 	}
-	lo, hi := keys.AppendDedupe(nil, t, bucket, index, 0), keys.AppendDedupe(nil, t, bucket, index+1, 0)
-	err = scan(r, lo, hi, func(_, value []byte) error {
-		records++
-		return look(value)
-	})
-	if err == nil && records == 0 {
-		err = model.ErrCorrupt
+	for _, b := range buckets {
+		lo, hi := keys.AppendDedupe(nil, t, b.number, index, 0), keys.AppendDedupe(nil, t, b.number, index+1, 0)
+		err := scan(r, lo, hi, func(_, value []byte) error {
+			records++
+			return look(value)
+		})
+		if err != nil {
+			return res, false, err
+		}
 	}
-	return res, ok, err
+	if records == 0 {
+		return res, false, model.ErrCorrupt
+	}
+	return res, ok, nil
 }
 
 // seenCommand is what a record says of one command.
@@ -163,10 +235,33 @@ func (d *dedupe) file(w Writer, t model.TabletID) {
 func (d *dedupe) insert(bucket uint32, short uint64, at model.Index) {
 	// Stamps only grow, so the bucket is the last one or a new one.
 	if n := len(d.buckets); n == 0 || d.buckets[n-1].number < bucket {
-		d.buckets = append(d.buckets, dedupeBucket{number: bucket, index: map[uint64]uint32{}, first: at})
+		d.buckets = append(d.buckets, dedupeBucket{number: bucket, first: at})
 	}
-	last := &d.buckets[len(d.buckets)-1]
-	last.index[short] = uint32(at - last.first)
+	if d.index == nil {
+		d.index, d.twins = map[uint64]uint32{}, map[uint64][]uint32{}
+	}
+	b := &d.buckets[len(d.buckets)-1]
+	b.last = at
+	b.ids = append(b.ids, short)
+	if earlier, ok := d.index[short]; ok {
+		d.noteTwin(bucket, short, earlier)
+	}
+	d.index[short] = uint32(at)
+	d.forget()
+}
+
+// noteTwin keeps an entry that the index finds no more: one for each bucket that
+// is not forgotten, whatever ids clients choose.
+func (d *dedupe) noteTwin(bucket uint32, short uint64, earlier uint32) {
+	twins := slices.DeleteFunc(d.twins[short], func(at uint32) bool { return len(d.bucketsOf(at)) == 0 })
+	if of := d.bucketsOf(earlier); len(of) > 0 && of[len(of)-1].number != bucket {
+		twins = append(twins, earlier)
+	}
+	if len(twins) > 0 {
+		d.twins[short] = twins
+	} else {
+		delete(d.twins, short)
+	}
 }
 
 // load rebuilds the index from the records.

@@ -2,6 +2,7 @@ package machine
 
 import (
 	"bytes"
+	"encoding/binary"
 	"reflect"
 	"strings"
 	"testing"
@@ -90,6 +91,79 @@ func TestForgotten(t *testing.T) {
 	}
 	if out := r.must(t, putAt(t, 100, late+time.Millisecond, "a")); !out.Repeated {
 		t.Error("an id was forgotten before its time")
+	}
+}
+
+// TestForgottenInMemory: the index loses the ids of buckets that are gone, some
+// with each command, and never one that is remembered.
+func TestForgottenInMemory(t *testing.T) {
+	r := newRig()
+	put := func(id byte, at time.Duration) Outcome {
+		cmd := putAt(t, id, at, "a")
+		return r.must(t, cmd)
+	}
+	for i := range byte(100) {
+		put(i+1, time.Duration(i)*time.Millisecond)
+	}
+	put(1, model.DedupeWindow+time.Minute) // a second time, since the first is forgotten
+	if n := len(r.machine.seen.index); n < 90 {
+		t.Fatalf("%d ids are left after one command", n)
+	}
+	for i := range byte(40) {
+		put(i+101, model.DedupeWindow+time.Minute+time.Duration(i+1)*time.Millisecond)
+	}
+	d := &r.machine.seen
+	if len(d.index) != 41 || len(d.twins) != 0 || len(d.gone) != 0 {
+		t.Fatalf("%d ids, %d twins, %d buckets are left", len(d.index), len(d.twins), len(d.gone))
+	}
+	if !put(1, model.DedupeWindow+2*time.Minute).Repeated {
+		t.Error("the id that was used again is forgotten")
+	}
+}
+
+// TestTwins: of ids that begin alike one is remembered for each bucket, and no
+// more, though a client sends ever more of them.
+func TestTwins(t *testing.T) {
+	r := newRig()
+	for i := range 200 {
+		cmd := putAt(t, 1, time.Duration(i)*10*time.Second, "a")
+		cmd.ID[15] = byte(i)
+		r.must(t, cmd)
+		if n := len(r.machine.seen.twins[shortID(cmd.ID)]); n > int(keptBuckets)+1 {
+			t.Fatalf("%d ids are kept", n)
+		}
+		for _, back := range []int{0, 3, 30} {
+			last := putAt(t, 1, time.Duration(i)*10*time.Second+time.Millisecond, "a")
+			if last.ID[15] = byte(i/3*3 + 2 - back); i%3 == 2 && i >= back && !r.must(t, last).Repeated {
+				t.Fatalf("of %d, the last one of a bucket is forgotten, %d back", i, back)
+			}
+		}
+	}
+}
+
+// BenchmarkDedupeLookup looks for ids that are not known, as nearly all are, after
+// five minutes with 20,000 in each bucket.
+func BenchmarkDedupeLookup(b *testing.B) {
+	var d dedupe
+	r := newRig()
+	next := uint64(1)
+	id := func() (id model.RequestID) {
+		next = next*6364136223846793005 + 1442695040888963407
+		binary.LittleEndian.PutUint64(id[:], next)
+		return id
+	}
+	for bucket := range keptBuckets + 1 {
+		for i := range 20_000 {
+			d.insert(bucket+1, shortID(id()), model.Index(bucket)*20_000+model.Index(i)+1)
+		}
+	}
+	cmd := &model.Command{}
+	b.ReportAllocs()
+	for b.Loop() {
+		cmd.ID = id()
+		if _, ok, err := d.lookup(r.view, 1, cmd); ok || err != nil {
+			b.Fatal(ok, err)
+		}
 	}
 }
 
