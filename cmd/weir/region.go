@@ -12,7 +12,7 @@ import (
 	"weir.dev/weir/internal/console"
 )
 
-var regionVerb = verb{name: "region", usage: "name|token|link|sync|status|role|verify|failover|drill|held|rejoin|expel ...", summary: "ship tables to other clusters and take in what they ship",
+var regionVerb = verb{name: "region", usage: "name|token|link|sync|status|role|verify|failover|drill|held|rejoin|expel ...", summary: "ship tables, queues and streams to other clusters and take in what they ship",
 	long: `A region is a cluster seen from another. A link ships the changes of tables to
 another region; two links, one in each, make tables that both write.
 
@@ -22,6 +22,7 @@ In the region that takes in:
 In the region that ships:
     weir region name east
     weir region link add to-west --to HOST:4590 --token TOKEN --tables 'orders,user_*'
+    weir region link add jobs-to-west --to HOST:4590 --token TOKEN --queues 'jobs*' --streams clicks
     weir region status                   what each link lags, and why
 HOST:4590 is the peer address of any member there.
 
@@ -39,6 +40,10 @@ HOST:4590 is the peer address of any member there.
     weir region rejoin to-west           merge it
     weir region expel from-east          refuse what that link ships
 
+Tables may be written in both regions, queues and streams in one at a time: with
+--queues or --streams all that the link ships takes no writes in the region that
+takes in, until it is active by failover or role. Records can be read there.
+
 --where takes a condition on items as DynamoDB writes them, and --values its
 values as JSON: --where 'amount > :n' --values '{":n": 100}'.`,
 	flags: func(fs *flag.FlagSet) func([]string) error {
@@ -48,6 +53,8 @@ values as JSON: --where 'amount > :n' --values '{":n": 100}'.`,
 		fs.StringVar(&f.link.Mode, "mode", "async", "`MODE`: async ships at once; sync holds answers back until the other region has the write on disk, sync-if-up as long as that works; manual ships when weir region sync says so")
 		fs.Uint64Var(&f.link.RegionsRequired, "regions-required", 0, "`NUMBER` of a table's regions that must have a write, of the modes sync and sync-if-up; 0 is all")
 		fs.StringVar(&f.tables, "tables", "", "the tables: `NAMES` with commas between; a * at the end takes in all that begin so")
+		fs.StringVar(&f.queues, "queues", "", "the queues, as --tables: `NAMES`; clients use them in one region at a time")
+		fs.StringVar(&f.streams, "streams", "", "the streams, as --queues: `NAMES`")
 		fs.StringVar(&f.link.Where, "where", "", "`CONDITION` on items: only those are shipped")
 		fs.StringVar(&f.link.Values, "values", "", "`JSON` object with the condition's values")
 		fs.Uint64Var(&f.link.BytesPerSecond, "bandwidth", 0, "`BYTES` per second at most; 0 is no bound")
@@ -69,6 +76,8 @@ type regionFlags struct {
 	console *string
 	link    console.Link
 	tables  string
+	queues  string
+	streams string
 	asJSON  bool
 	given   map[string]bool
 
@@ -114,6 +123,7 @@ func (f *regionFlags) changeLink(action, name string) error {
 	switch action {
 	case "add":
 		f.link.Name, f.link.Tables, f.link.VerifySeconds = name, splitTables(f.tables), f.verifySeconds()
+		f.link.Queues, f.link.Streams = splitTables(f.queues), splitTables(f.streams)
 		return admin(*f.console, "POST", "/api/region/links", f.link, nil)
 	case "pause", "resume":
 		paused := action == "pause"
@@ -137,6 +147,12 @@ func (f *regionFlags) alteration() console.LinkChange {
 	}
 	if f.given["tables"] {
 		ch.Tables = splitTables(f.tables)
+	}
+	if f.given["queues"] {
+		ch.Queues = append([]string{}, splitTables(f.queues)...)
+	}
+	if f.given["streams"] {
+		ch.Streams = append([]string{}, splitTables(f.streams)...)
 	}
 	if f.given["where"] {
 		ch.Where, ch.Values = &f.link.Where, &f.link.Values
@@ -194,7 +210,7 @@ func (f *regionFlags) status() error {
 		fmt.Fprint(w, "\nLINK\tTO\tMODE\tTABLES\tSTATE\tLAG\tCHANGES\tBYTES\n")
 	}
 	for _, l := range all.Links {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\n", l.Name, l.Region, l.Mode, strings.Join(l.Tables, ","), linkState(&l),
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\n", l.Name, l.Region, l.Mode, selection(&l), linkState(&l),
 			seconds(l.Status.LagSeconds), l.Status.LagChanges, l.Status.LagBytes)
 	}
 	if len(all.Inbound) > 0 {
@@ -214,6 +230,18 @@ func (f *regionFlags) status() error {
 		fmt.Fprintf(w, "%s\t%s\n", p.Table, p.Policy)
 	}
 	return w.Flush()
+}
+
+// selection is what a link ships, in a few words.
+func selection(l *console.Link) string {
+	parts := []string{strings.Join(l.Tables, ",")}
+	if len(l.Queues) > 0 {
+		parts = append(parts, "queues:"+strings.Join(l.Queues, ","))
+	}
+	if len(l.Streams) > 0 {
+		parts = append(parts, "streams:"+strings.Join(l.Streams, ","))
+	}
+	return strings.Trim(strings.Join(parts, ";"), ";")
 }
 
 func roleName(passive bool) string {

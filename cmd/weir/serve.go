@@ -46,7 +46,7 @@ Exits with status 0 when a signal stops it, and 3 when it cannot go on.`,
 		fs.StringVar(&c.PeerAddr, "peer", server.DefaultPeerAddr, "`HOST:PORT` for other nodes")
 		fs.StringVar(&c.Advertise, "advertise", "", "`HOST:PORT` at which other nodes reach --peer, when that is not its own address")
 		fs.StringVar(&c.Join, "join", "", "`HOST:PORT` of a member's peer listener, to join its cluster")
-		fs.StringVar(&c.Follow, "follow", "", "`HOST:PORT` of another region's peer listener: ship all its tables here, which take no writes here")
+		fs.StringVar(&c.Follow, "follow", "", "`HOST:PORT` of another region's peer listener: ship all its tables, queues and streams here, which take no writes here")
 		fs.StringVar(&c.Token, "token", "", "the `TOKEN` for --join, from weir token create on a member, or for --follow, from weir region token there")
 		fs.StringVar(&f.keysFile, "keys", "", "`FILE` with access keys, one ID:SECRET a line")
 		fs.BoolVar(&c.Insecure, "insecure", false, "without keys, listen on other addresses than loopback all the same")

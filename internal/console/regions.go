@@ -32,6 +32,8 @@ type Link struct {
 	Region         string   `json:"region,omitempty"` // the other's name or id
 	Mode           string   `json:"mode"`             // async, sync, sync-if-up or manual
 	Tables         []string `json:"tables"`
+	Queues         []string `json:"queues,omitempty"`
+	Streams        []string `json:"streams,omitempty"`
 	Where          string   `json:"where,omitempty"`
 	Values         string   `json:"values,omitempty"` // JSON
 	BytesPerSecond uint64   `json:"bytes_per_second,omitempty"`
@@ -63,6 +65,8 @@ type LinkChange struct {
 	To             *string  `json:"to,omitempty"`
 	Mode           *string  `json:"mode,omitempty"`
 	Tables         []string `json:"tables,omitempty"`
+	Queues         []string `json:"queues"`  // an empty list is none
+	Streams        []string `json:"streams"` // the same
 	Where          *string  `json:"where,omitempty"`
 	Values         *string  `json:"values,omitempty"`
 	BytesPerSecond *uint64  `json:"bytes_per_second,omitempty"`
@@ -134,7 +138,7 @@ func modeName(m model.LinkMode) string {
 func linkView(s *region.Status) Link {
 	view := Link{
 		Name: s.Name, To: s.Spec.To, Region: regionName(s.Spec.RegionName, s.Spec.Region), Mode: modeName(s.Spec.Mode),
-		Tables: s.Spec.Tables, Where: s.Spec.Where, Values: s.Spec.Values, BytesPerSecond: s.Spec.BytesPerSecond, Paused: s.Spec.Paused, Passive: s.Spec.Passive,
+		Tables: s.Spec.Tables, Queues: s.Spec.Queues, Streams: s.Spec.Streams, Where: s.Spec.Where, Values: s.Spec.Values, BytesPerSecond: s.Spec.BytesPerSecond, Paused: s.Spec.Paused, Passive: s.Spec.Passive,
 		VerifySeconds: &s.Spec.VerifySeconds, RegionsRequired: s.Spec.RegionsRequired,
 		Status: &LinkStatus{
 			Differences: s.Spec.Differences, LagSeconds: s.Lag.Seconds(), LagChanges: s.LagChanges, LagBytes: s.LagBytes, Copying: s.Copying, Problem: s.Problem,
@@ -243,7 +247,7 @@ func (c *console) addLink(ctx context.Context, _ *http.Request, body []byte) (an
 		return nil, model.Errorf(model.ErrValidation, "%v", err)
 	}
 	return struct{}{}, c.regions.Add(ctx, &region.Settings{
-		Name: l.Name, To: l.To, Authority: authority, TokenHash: hash, Mode: parseMode(l.Mode), Tables: l.Tables,
+		Name: l.Name, To: l.To, Authority: authority, TokenHash: hash, Mode: parseMode(l.Mode), Tables: l.Tables, Queues: l.Queues, Streams: l.Streams,
 		Where: l.Where, Values: l.Values, BytesPerSecond: l.BytesPerSecond, Paused: l.Paused, VerifyEvery: every(l.VerifySeconds),
 		RegionsRequired: l.RegionsRequired,
 	})
@@ -262,7 +266,7 @@ func (c *console) changeLink(ctx context.Context, r *http.Request, body []byte) 
 	if err := json.Unmarshal(body, &ch); err != nil {
 		return nil, model.Errorf(model.ErrValidation, "malformed JSON: %v", err)
 	}
-	change := region.Change{To: ch.To, Tables: ch.Tables, Where: ch.Where, Values: ch.Values, BytesPerSecond: ch.BytesPerSecond, Paused: ch.Paused, VerifyEvery: every(ch.VerifySeconds), RegionsRequired: ch.RegionsRequired}
+	change := region.Change{To: ch.To, Tables: ch.Tables, Queues: ch.Queues, Streams: ch.Streams, Where: ch.Where, Values: ch.Values, BytesPerSecond: ch.BytesPerSecond, Paused: ch.Paused, VerifyEvery: every(ch.VerifySeconds), RegionsRequired: ch.RegionsRequired}
 	if ch.Mode != nil {
 		mode := parseMode(*ch.Mode)
 		change.Mode = &mode

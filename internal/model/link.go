@@ -92,6 +92,9 @@ type LinkSpec struct {
 	// to must have a write, of the modes that Waits; 0 is all of them. Of several
 	// links that name a number the highest holds.
 	RegionsRequired uint64
+	// Queues and Streams are as Tables. Unlike tables they have their writes in one
+	// region at a time; model/unit.go says how they are shipped.
+	Queues, Streams []string
 }
 
 // linkSpecVersion begins every encoded LinkSpec and InboundSpec.
@@ -100,6 +103,16 @@ const linkSpecVersion = 1
 // Selects reports whether the link ships what happens to a resource.
 func (s *LinkSpec) Selects(r *Resource) bool {
 	return r.Kind == KindTable && MatchesName(s.Tables, r.Name)
+}
+
+// Ships reports whether the link ships what happens to a table, queue or stream.
+func (s *LinkSpec) Ships(r *Resource) bool { return s.Selects(r) || shipsUnit(r, s.Queues, s.Streams) }
+
+// ShipsUnits reports whether the link ships queues or streams.
+func (s *LinkSpec) ShipsUnits() bool { return len(s.Queues)+len(s.Streams) > 0 }
+
+func shipsUnit(r *Resource, queues, streams []string) bool {
+	return r.Kind == KindQueue && MatchesName(queues, r.Name) || r.Kind == KindStream && MatchesName(streams, r.Name)
 }
 
 // Append appends the stored form. See docs/format/region.md.
@@ -120,7 +133,25 @@ func (s *LinkSpec) Append(dst []byte) []byte {
 	}
 	dst = AppendBool(AppendUvarint(dst, uint64(s.CreatedMs)), s.Passive)
 	dst = AppendUvarint(AppendUvarint(AppendUvarint(dst, s.VerifySeconds), uint64(s.VerifiedMs)), s.Differences)
-	return AppendUvarint(AppendBool(AppendUvarint(dst, s.Epoch), s.Held), s.RegionsRequired)
+	dst = AppendUvarint(AppendBool(AppendUvarint(dst, s.Epoch), s.Held), s.RegionsRequired)
+	return AppendNames(AppendNames(dst, s.Queues), s.Streams)
+}
+
+// AppendNames appends a list of names.
+func AppendNames(dst []byte, names []string) []byte {
+	dst = AppendUvarint(dst, uint64(len(names)))
+	for _, name := range names {
+		dst = AppendString(dst, name)
+	}
+	return dst
+}
+
+// DecodeNames reads what AppendNames wrote.
+func DecodeNames(d *Decoder) (names []string) {
+	for n := d.Count(); n > 0 && d.Err() == nil; n-- {
+		names = append(names, d.String())
+	}
+	return names
 }
 
 // Decode reads what Append wrote.
@@ -144,6 +175,7 @@ func (s *LinkSpec) Decode(d *Decoder) {
 	s.CreatedMs, s.Passive = int64(d.Uvarint()), d.Bool()
 	s.VerifySeconds, s.VerifiedMs, s.Differences = d.Uvarint(), int64(d.Uvarint()), d.Uvarint()
 	s.Epoch, s.Held, s.RegionsRequired = d.Uvarint(), d.Bool(), d.Uvarint()
+	s.Queues, s.Streams = DecodeNames(d), DecodeNames(d)
 }
 
 // InboundSpec is the Spec of an inbound link in the catalog. It begins as a
@@ -157,14 +189,21 @@ type InboundSpec struct {
 	Link       string // the link's name there
 	Passive    bool   // its tables take no writes here: the other region does
 	Epoch      uint64 // grows when this region takes the writes over by force
+	// Queues and Streams are what the link selects there, as it said last.
+	Queues, Streams []string
 }
+
+// Ships reports whether the link ships what happens to a queue or stream of the
+// kind and name here.
+func (s *InboundSpec) Ships(r *Resource) bool { return shipsUnit(r, s.Queues, s.Streams) }
 
 // Append appends the stored form. See docs/format/region.md.
 func (s *InboundSpec) Append(dst []byte) []byte {
 	dst = append(append(dst, linkSpecVersion), s.TokenHash[:]...)
 	dst = append(AppendUvarint(dst, uint64(s.ExpiresMs)), s.KeyHash[:]...)
 	dst = AppendString(AppendString(AppendUvarint(dst, uint64(s.Region)), s.RegionName), s.Link)
-	return AppendUvarint(AppendBool(dst, s.Passive), s.Epoch)
+	dst = AppendUvarint(AppendBool(dst, s.Passive), s.Epoch)
+	return AppendNames(AppendNames(dst, s.Queues), s.Streams)
 }
 
 // Decode reads what Append wrote.
@@ -177,4 +216,5 @@ func (s *InboundSpec) Decode(d *Decoder) {
 	copy(s.KeyHash[:], d.Fixed(len(s.KeyHash)))
 	s.Region, s.RegionName, s.Link = RegionID(d.Uvarint()), d.String(), d.String()
 	s.Passive, s.Epoch = d.Bool(), d.Uvarint()
+	s.Queues, s.Streams = DecodeNames(d), DecodeNames(d)
 }

@@ -14,12 +14,17 @@ import (
 // the copy began, and versions make it harmless that an item comes twice.
 type copying struct {
 	id     model.ResourceID
+	kind   model.ResourceKind
 	done   bool
-	filter uint64 // the condition that it was copied with
-	after  []byte // the last key copied
+	filter uint64 // the condition that it was copied with; of a queue or stream, the copy's number
+	after  []byte // the last key copied; of a queue or stream, a unitPlace
 
 	policy model.Policy // that writes keep merge state for
 }
+
+// fits reports whether it is a copy with the condition; queues and streams have
+// none.
+func (c *copying) fits(f *filter) bool { return isUnits(c.kind) || c.filter == f.sum }
 
 // copyBytes is how much of a table one message carries.
 const copyBytes = 512 << 10
@@ -44,7 +49,7 @@ func (c *copying) watch(j *job, f *filter) *model.Watch {
 // copies reports whether any table is not copied yet.
 func (w *worker) copies() bool {
 	for i := range w.tables {
-		if !w.tables[i].done || w.tables[i].filter != w.filter.sum {
+		if !w.tables[i].done || !w.tables[i].fits(&w.filter) {
 			return true
 		}
 	}
@@ -55,10 +60,14 @@ func (w *worker) copies() bool {
 func (w *worker) copySome(j *job) (did bool, err error) {
 	for i := range w.tables {
 		c := &w.tables[i]
-		if c.filter != w.filter.sum {
-			*c = copying{id: c.id, filter: w.filter.sum, policy: c.policy} // with another condition it begins again
+		if !c.fits(&w.filter) {
+			*c = copying{id: c.id, kind: c.kind, filter: w.filter.sum, policy: c.policy} // with another condition it begins again
 		}
-		if !c.done {
+		switch {
+		case c.done:
+		case isUnits(c.kind):
+			return true, w.copyUnit(j, c)
+		default:
 			return true, w.copyPage(j, c)
 		}
 	}

@@ -135,9 +135,25 @@ func (e *Engine) promote(ctx context.Context, link model.ResourceID, spec *model
 
 // promoted makes all that this region has in common with another active here.
 func (e *Engine) promoted(ctx context.Context, region model.RegionID) error {
-	for _, r := range e.tiesTo(region) {
+	ties := e.tiesTo(region)
+	for _, r := range ties {
 		if err := e.SetPassive(ctx, r.Name, false); err != nil {
 			return err
+		}
+	}
+	return e.endShards(ctx, ties)
+}
+
+// mayPromote refuses to take the writes of queues and streams while what this
+// region had not shipped, when they were taken from it, is held: what is written
+// here now would come before it.
+func (e *Engine) mayPromote(region model.RegionID) error {
+	for _, r := range e.tiesTo(region) {
+		if r.Kind != model.KindLink {
+			continue
+		}
+		if spec, err := decodeLink(r); err == nil && spec.Held && spec.ShipsUnits() {
+			return model.Errorf(model.ErrValidation, "the link %s of the other region holds back what it had not shipped: weir region rejoin %s there first", r.Name, r.Name)
 		}
 	}
 	return nil
@@ -173,7 +189,7 @@ func (e *Engine) haveBack(ctx context.Context, link *model.Resource, spec *model
 		return err
 	}
 	c := e.cluster.Catalog()
-	req := backRequest{Addr: e.addresses(c), Authority: e.authority, Tables: spec.Tables}
+	req := backRequest{Addr: e.addresses(c), Authority: e.authority, Tables: spec.Tables, Queues: spec.Queues, Streams: spec.Streams}
 	name := "back-" + link.Name
 	if r, err := e.service.GetTied(ctx, model.KindInbound, name); err == nil {
 		invited, err := decodeInbound(r)
@@ -205,7 +221,7 @@ func (e *Engine) shipBack(ctx context.Context, s *sender, body []byte) error {
 		return errKey
 	}
 	return e.Add(ctx, &Settings{
-		Name: "back-" + r.Name, To: req.Addr, Authority: req.Authority, TokenHash: req.TokenHash, Mode: model.LinkAsync, Tables: req.Tables,
+		Name: "back-" + r.Name, To: req.Addr, Authority: req.Authority, TokenHash: req.TokenHash, Mode: model.LinkAsync, Tables: req.Tables, Queues: req.Queues, Streams: req.Streams,
 		Key: sha256.Sum256(append([]byte("weir back\x00"), req.TokenHash[:]...)),
 	})
 }
@@ -332,11 +348,15 @@ func (e *Engine) EachHeld(ctx context.Context, name string, limit int, f func(ta
 func showHeld(c *model.Catalog, spec *model.LinkSpec, log []model.LoggedChange, limit int, f func(table, key string, c *model.LoggedChange) error) (int, error) {
 	for i := range log {
 		r, ok := c.ResourceByID(log[i].Resource)
-		if limit == 0 || !ok || !selects(spec.Tables, r.Name) || log[i].Version.Region == spec.Region {
+		if limit == 0 || !ok || !spec.Ships(r) || log[i].Version.Region == spec.Region {
 			continue
 		}
 		limit--
-		if err := f(r.Name, keys.ItemString(log[i].Key), &log[i]); err != nil {
+		key, c := keys.ItemString(log[i].Key), log[i]
+		if isUnits(r.Kind) {
+			key, c.Item = heldUnit(r.Kind, &c.Change), model.AppendItem(nil, nil)
+		}
+		if err := f(r.Name, key, &c); err != nil {
 			return limit, err
 		}
 	}

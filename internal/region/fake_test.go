@@ -178,9 +178,16 @@ func (c *fakeCluster) Propose(ctx context.Context, cmd *model.Command) (model.Re
 	return c.apply(c.tablet(cmd.Slot), cmd)
 }
 
-// ProposeWhenReady implements service.Cluster; regions do not wait to propose.
-func (c *fakeCluster) ProposeWhenReady(context.Context, *model.Command, time.Duration) (model.Result, bool, error) {
-	panic("BUG: a region waits to propose")
+// ProposeWhenReady implements service.Cluster; it does not wait.
+func (c *fakeCluster) ProposeWhenReady(_ context.Context, cmd *model.Command, _ time.Duration) (model.Result, bool, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.tablet(cmd.Slot)
+	if ready, _, err := machine.Ready(s, cmd, s.stamp.Next(time.Now())); err != nil || !ready {
+		return model.Result{}, false, err
+	}
+	res, err := c.apply(s, cmd)
+	return res, true, err
 }
 
 // ReadWhenReady implements service.Cluster.
@@ -216,9 +223,13 @@ func (c *fakeCluster) readIfReady(q *model.Query) (res model.Result, ready bool,
 	return res, ready && err == nil, c.changed, err
 }
 
-// AwaitReady implements service.Cluster; regions do not wait.
-func (c *fakeCluster) AwaitReady(context.Context, *model.Command, time.Duration) (bool, error) {
-	panic("BUG: a region waits")
+// AwaitReady implements service.Cluster; it does not wait.
+func (c *fakeCluster) AwaitReady(_ context.Context, cmd *model.Command, _ time.Duration) (bool, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.tablet(cmd.Slot)
+	ready, _, err := machine.Ready(s, cmd, s.stamp.Next(time.Now()))
+	return ready, err
 }
 
 // ProposeCatalog implements service.Cluster.

@@ -110,7 +110,7 @@ func (e *Engine) followed(ctx context.Context, token [32]byte, body []byte) ([]b
 	// The key comes from the token, so that an open whose answer is lost can be
 	// asked again.
 	err = e.Add(ctx, &Settings{
-		Key: sha256.Sum256(append([]byte("weir follow\x00"), token[:]...)), Name: r.Name, To: req.Addr, Authority: req.Authority, TokenHash: req.TokenHash, Mode: model.LinkAsync, Tables: []string{"*"},
+		Key: sha256.Sum256(append([]byte("weir follow\x00"), token[:]...)), Name: r.Name, To: req.Addr, Authority: req.Authority, TokenHash: req.TokenHash, Mode: model.LinkAsync, Tables: []string{"*"}, Queues: []string{"*"}, Streams: []string{"*"},
 	})
 	var known *model.Error
 	if errors.As(err, &known) && known.Kind == model.ErrInUse && e.shipsTo(ctx, r.Name, req.Region) {

@@ -36,6 +36,10 @@ func (e *Engine) answer(ctx context.Context, s *sender, op Op, body []byte) ([]b
 	switch op {
 	case OpTables:
 		return nil, e.haveTables(ctx, s, body)
+	case OpUnits:
+		return nil, e.haveUnits(ctx, s, body)
+	case OpApplyUnits:
+		return e.takeInUnits(ctx, &s.spec, body)
 	case OpApply:
 		return e.takeIn(ctx, &s.spec, body)
 	case OpMark:
@@ -45,6 +49,9 @@ func (e *Engine) answer(ctx context.Context, s *sender, op Op, body []byte) ([]b
 	case OpReport:
 		return model.AppendUvarint(nil, s.spec.Epoch), e.hear(ctx, s.id, body)
 	case OpPromote:
+		if err := e.mayPromote(s.spec.Region); err != nil {
+			return nil, err
+		}
 		return nil, e.promoted(ctx, s.spec.Region)
 	case OpShipBack:
 		return nil, e.shipBack(ctx, s, body)
@@ -204,6 +211,14 @@ func (e *Engine) holdTombstones(ctx context.Context, from *sender, t *model.Tabl
 	return nil
 }
 
+// checkAge refuses what was read too long ago.
+func checkAge(now time.Time, readMs int64) error {
+	if age := now.Sub(time.UnixMilli(readMs)); age > maxBatchAge || age < -maxClockLead {
+		return model.Errorf(model.ErrUnavailable, "the message was read %v ago by the clock there: it is too old, or the clocks of the two regions differ", age.Round(time.Millisecond))
+	}
+	return nil
+}
+
 // takeIn applies a batch.
 func (e *Engine) takeIn(ctx context.Context, from *model.InboundSpec, packed []byte) ([]byte, error) {
 	body, err := unpack(packed)
@@ -215,8 +230,8 @@ func (e *Engine) takeIn(ctx context.Context, from *model.InboundSpec, packed []b
 		return nil, err
 	}
 	now := e.clock.Now()
-	if age := now.Sub(time.UnixMilli(b.ReadMs)); age > maxBatchAge || age < -maxClockLead {
-		return nil, model.Errorf(model.ErrUnavailable, "the message was read %v ago by the clock there: it is too old, or the clocks of the two regions differ", age.Round(time.Millisecond))
+	if err := checkAge(now, b.ReadMs); err != nil {
+		return nil, err
 	}
 	var all applied
 	if b.Epoch < from.Epoch {

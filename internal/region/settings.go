@@ -20,6 +20,8 @@ type Settings struct {
 	Key            [32]byte // proves who ships from then on; zero is a random one
 	Mode           model.LinkMode
 	Tables         []string // names, or beginnings of names that end in *
+	Queues         []string // the same
+	Streams        []string // the same
 	Where, Values  string
 	BytesPerSecond uint64
 	Paused         bool
@@ -34,6 +36,8 @@ type Change struct {
 	To             *string
 	Mode           *model.LinkMode
 	Tables         []string
+	Queues         []string
+	Streams        []string
 	Where, Values  *string
 	BytesPerSecond *uint64
 	Paused         *bool
@@ -93,7 +97,7 @@ func (e *Engine) Invite(ctx context.Context, name string, hash [32]byte, ttl tim
 // ErrInUse, and what the other region says.
 func (e *Engine) Add(ctx context.Context, s *Settings) error {
 	spec := model.LinkSpec{
-		To: s.To, Authority: s.Authority, Key: s.Key, Mode: s.Mode, Tables: s.Tables, Where: s.Where, Values: s.Values,
+		To: s.To, Authority: s.Authority, Key: s.Key, Mode: s.Mode, Tables: s.Tables, Queues: s.Queues, Streams: s.Streams, Where: s.Where, Values: s.Values,
 		Paused: s.Paused, BytesPerSecond: s.BytesPerSecond, CreatedMs: e.clock.Now().UnixMilli(),
 		VerifySeconds: uint64(DefaultVerifyEvery / time.Second), RegionsRequired: s.RegionsRequired,
 	}
@@ -140,10 +144,12 @@ func checkLink(s *model.LinkSpec) error {
 		return model.Errorf(model.ErrValidation, "only links of the modes sync and sync-if-up require regions")
 	case s.RegionsRequired > maxRegionsRequired:
 		return model.Errorf(model.ErrValidation, "a link requires %d regions at most", maxRegionsRequired)
-	case len(s.Tables) == 0 || len(s.Tables) > 100:
-		return model.Errorf(model.ErrValidation, "a link names 1 to 100 tables; --tables 'orders,user_*'")
+	case len(s.Tables)+len(s.Queues)+len(s.Streams) == 0 || len(s.Tables)+len(s.Queues)+len(s.Streams) > 100:
+		return model.Errorf(model.ErrValidation, "a link names 1 to 100 tables, queues and streams; --tables 'orders,user_*' --queues jobs --streams clicks")
+	case s.Mode.Waits() && s.ShipsUnits():
+		return model.Errorf(model.ErrValidation, "links of the modes sync and sync-if-up ship tables only; ship queues and streams over another link, with --mode async")
 	}
-	for _, p := range s.Tables {
+	for _, p := range slices.Concat(s.Tables, s.Queues, s.Streams) {
 		if !validPattern(p) {
 			return model.Errorf(model.ErrValidation, "%q is not a table's name, nor the beginning of one with a * at its end", p)
 		}
@@ -174,6 +180,12 @@ func (e *Engine) Change(ctx context.Context, name string, ch *Change) error {
 		}
 		if ch.Tables != nil {
 			s.Tables = ch.Tables
+		}
+		if ch.Queues != nil {
+			s.Queues = ch.Queues
+		}
+		if ch.Streams != nil {
+			s.Streams = ch.Streams
 		}
 		return checkLink(s)
 	})
@@ -294,17 +306,19 @@ func (e *Engine) status(ctx context.Context, r *model.Resource) (st Status, err 
 // uncopied is how many of the tables that a link selects are not copied in a
 // tablet, or not even watched there.
 func uncopied(c *model.Catalog, spec *model.LinkSpec, s *model.ReaderState) (n int) {
-	for table := range c.Resources.Of(model.KindTable) {
-		if !selects(spec.Tables, table.Name) {
-			continue
-		}
-		at := slices.IndexFunc(s.Tables, func(w model.WatchedTable) bool { return w.Table == table.ID })
-		if at < 0 {
-			n++
-			continue
-		}
-		if copied, err := recallCopy(&s.Tables[at]); err != nil || !copied.done {
-			n++
+	for _, kind := range shippedKinds {
+		for r := range c.Resources.Of(kind) {
+			if !spec.Ships(r) {
+				continue
+			}
+			at := slices.IndexFunc(s.Tables, func(w model.WatchedTable) bool { return w.Table == r.ID })
+			if at < 0 {
+				n++
+				continue
+			}
+			if copied, err := recallCopy(&s.Tables[at]); err != nil || !copied.done {
+				n++
+			}
 		}
 	}
 	return n

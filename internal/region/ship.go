@@ -38,12 +38,18 @@ func (w *worker) ship(j *job) (did bool, err error) {
 	if err := decode(res.Body, &log); err != nil || len(log.Changes) == 0 {
 		return false, err
 	}
-	out := batch{ReadMs: read.UnixMilli()}
+	out, units := batch{ReadMs: read.UnixMilli()}, unitBatch{ReadMs: read.UnixMilli()}
 	c := w.engine.cluster.Catalog()
 	for i := range log.Changes {
 		e := &log.Changes[i]
 		r, ok := c.ResourceByID(e.Resource)
 		if _, watched := w.table(e.Resource); !ok || !watched {
+			continue
+		}
+		if isUnits(r.Kind) {
+			if known, err := w.addUnit(j, &units, r, e); err != nil || !known {
+				return false, w.learnShards(err)
+			}
 			continue
 		}
 		old := e.Old
@@ -65,6 +71,9 @@ func (w *worker) ship(j *job) (did bool, err error) {
 		w.tell(j, last.Number)
 	}
 	if err := w.send(j, &out); err != nil {
+		return false, err
+	}
+	if err := w.shipUnits(j, &units); err != nil {
 		return false, err
 	}
 	w.tell(j, last.Number) // it is on disk there: nobody has to wait until that is noted here

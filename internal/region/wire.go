@@ -53,8 +53,8 @@ const (
 	OpFailBack Op = 14 // give us the writes
 )
 
-// maxWireBytes bounds a message, unpacked.
-const maxWireBytes = 8 << 20
+// maxWireBytes bounds a message, unpacked: what one command wrote goes in one.
+const maxWireBytes = 32 << 20
 
 // openRequest asks for admission; the target's key proves the token.
 type openRequest struct {
@@ -126,24 +126,20 @@ type backRequest struct {
 	Authority [16]byte
 	TokenHash [32]byte // of an invitation
 	Tables    []string
+	Queues    []string
+	Streams   []string
 }
 
 func (b *backRequest) Append(dst []byte) []byte {
 	dst = append(append(model.AppendString(dst, b.Addr), b.Authority[:]...), b.TokenHash[:]...)
-	dst = model.AppendUvarint(dst, uint64(len(b.Tables)))
-	for _, t := range b.Tables {
-		dst = model.AppendString(dst, t)
-	}
-	return dst
+	return model.AppendNames(model.AppendNames(model.AppendNames(dst, b.Tables), b.Queues), b.Streams)
 }
 
 func (b *backRequest) Decode(d *model.Decoder) {
 	b.Addr = d.String()
 	copy(b.Authority[:], d.Fixed(len(b.Authority)))
 	copy(b.TokenHash[:], d.Fixed(len(b.TokenHash)))
-	for n := d.Count(); n > 0 && d.Err() == nil; n-- {
-		b.Tables = append(b.Tables, d.String())
-	}
+	b.Tables, b.Queues, b.Streams = model.DecodeNames(d), model.DecodeNames(d), model.DecodeNames(d)
 }
 
 // applied is the answer to a batch.

@@ -34,7 +34,10 @@ type worker struct {
 	total    uint64             // of upTo
 	tables   []copying          // watched, by id
 	selected uint64             // the catalog's version that the tables were chosen from
-	filter   filter
+	// told is the version of each queue and stream that the other region has
+	// heard of; never ranged over.
+	told   map[model.ResourceID]uint64
+	filter filter
 }
 
 func (e *Engine) startWorker(j job) *worker {
@@ -134,7 +137,7 @@ func (w *worker) tell(j *job, upTo model.ChangeNumber) {
 	s := model.Shipped{Worker: w.number, UpTo: upTo, Tables: make([]model.ShippedTable, len(w.tables))}
 	for i := range w.tables {
 		t := &w.tables[i]
-		s.Tables[i] = model.ShippedTable{ID: t.id, Copied: t.done && t.filter == w.filter.sum}
+		s.Tables[i] = model.ShippedTable{ID: t.id, Copied: t.done && t.fits(&w.filter)}
 	}
 	w.engine.node.Shipped(j.link, j.tablet, s)
 }
@@ -200,10 +203,14 @@ func (w *worker) recall(j *job) error {
 		return err
 	}
 	w.upTo, w.total, w.tables, w.selected = s.UpTo, s.Total, nil, 0
+	w.told = map[model.ResourceID]uint64{}
 	for _, t := range s.Tables {
 		c, err := recallCopy(&t)
 		if err != nil {
 			return err
+		}
+		if r, ok := w.engine.cluster.Catalog().ResourceByID(c.id); ok {
+			c.kind = r.Kind
 		}
 		w.tables = append(w.tables, c)
 	}
@@ -250,9 +257,16 @@ func (w *worker) choose(j *job) error {
 		c = w.engine.cluster.Catalog()
 	}
 	var fresh []model.Resource
-	for r := range c.Resources.Of(model.KindTable) {
-		if _, known := w.table(r.ID); !known && chosen(c, j, r.ID) {
-			fresh = append(fresh, *r)
+	var units []model.Resource // that are to be told of
+	for _, kind := range shippedKinds {
+		for r := range c.Resources.Of(kind) {
+			_, known := w.table(r.ID)
+			if !known && chosen(c, j, r.ID) {
+				fresh = append(fresh, *r)
+			}
+			if isUnits(kind) && chosen(c, j, r.ID) && w.told[r.ID] != r.Version {
+				units = append(units, *r)
+			}
 		}
 	}
 	var left []copying
@@ -270,6 +284,9 @@ func (w *worker) choose(j *job) error {
 		}
 	}
 	w.tables = left
+	if err := w.tellUnits(j, units); err != nil {
+		return err
+	}
 	if len(fresh) > 0 {
 		if err := w.begin(j, fresh); err != nil {
 			return err
@@ -292,10 +309,13 @@ func (w *worker) keepPolicy(j *job, t *copying) error {
 	return err
 }
 
-// chosen reports whether a link selects a table, by a catalog.
-func chosen(c *model.Catalog, j *job, table model.ResourceID) bool {
-	r, ok := c.ResourceByID(table)
-	return ok && selects(j.spec.Tables, r.Name)
+// shippedKinds are the kinds of resource that a link ships.
+var shippedKinds = []model.ResourceKind{model.KindTable, model.KindQueue, model.KindStream}
+
+// chosen reports whether a link selects a resource, by a catalog.
+func chosen(c *model.Catalog, j *job, id model.ResourceID) bool {
+	r, ok := c.ResourceByID(id)
+	return ok && j.spec.Ships(r)
 }
 
 // tablesAtOnce bounds the tables that one request has made ready: each takes
@@ -316,18 +336,26 @@ func (w *worker) begin(j *job, fresh []model.Resource) error {
 func (w *worker) beginPart(j *job, fresh []model.Resource) error {
 	var req tablesRequest
 	for _, r := range fresh {
+		if r.Kind != model.KindTable {
+			continue
+		}
 		res, err := w.engine.resolutionOf(r.ID)
 		if err != nil {
 			return err
 		}
 		req.Tables = append(req.Tables, namedTable{r.Name, r.Spec, res.agreed})
 	}
-	if _, err := w.call(j, OpTables, req.Append(nil)); err != nil {
-		return err
+	if len(req.Tables) > 0 {
+		if _, err := w.call(j, OpTables, req.Append(nil)); err != nil {
+			return err
+		}
 	}
 	first := len(w.tables) == 0
 	for _, r := range fresh {
-		c := copying{id: r.ID, filter: w.filter.sum, policy: w.engine.policyOf(r.ID)}
+		c := copying{id: r.ID, kind: r.Kind, policy: w.engine.policyOf(r.ID)}
+		if !isUnits(r.Kind) {
+			c.filter = w.filter.sum
+		}
 		if err := w.watch(j, r.ID, c.watch(j, &w.filter)); err != nil {
 			return err
 		}

@@ -218,6 +218,9 @@ func (s *Service) UntagQueue(ctx context.Context, name string, keys []string) er
 func (s *Service) changeQueue(ctx context.Context, name string, change func(q *Queue, spec *model.QueueSpec) error) error {
 	for range maxSpecTries {
 		q, err := s.GetQueue(ctx, name)
+		if err == nil {
+			err = s.checkWrites(model.KindQueue, q.Name)
+		}
 		if err != nil {
 			return err
 		}

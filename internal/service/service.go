@@ -72,5 +72,5 @@ type Service struct {
 
 // New returns a Service on the cluster.
 func New(c Cluster, clock base.Clock, rand *base.Rand) *Service {
-	return &Service{cluster: c, clock: clock, rand: rand, mostInFlight: model.MaxQueueInFlight}
+	return &Service{cluster: unitCluster{c}, clock: clock, rand: rand, mostInFlight: model.MaxQueueInFlight}
 }

@@ -183,6 +183,9 @@ var errUnchanged = errors.New("nothing is to be changed")
 func (s *Service) changeStream(ctx context.Context, ref *StreamRef, change func(st *Stream, spec *model.StreamSpec) error) (*Stream, error) {
 	for range maxStreamTries {
 		st, err := s.stream(ctx, ref)
+		if err == nil {
+			err = s.checkWrites(model.KindStream, st.Name)
+		}
 		if err != nil {
 			return nil, err
 		}

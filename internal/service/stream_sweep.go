@@ -24,8 +24,10 @@ func (s *Service) Streams() ([]*Stream, error) {
 }
 
 // LooksAfter reports whether this node is the one that looks after the stream:
-// it leads the first slot.
-func (s *Service) LooksAfter(st *Stream) bool { return s.cluster.Leads(model.QueueSlot(st.ID)) }
+// it leads the first slot, and no other region has the stream's writes.
+func (s *Service) LooksAfter(st *Stream) bool {
+	return s.cluster.Leads(model.QueueSlot(st.ID)) && s.checkWrites(model.KindStream, st.Name) == nil
+}
 
 // ShardStates asks the open shards for their state, in the order of their hash
 // ranges. The states are committed but may be a little old.
@@ -45,6 +47,9 @@ func (s *Service) shardState(ctx context.Context, st *Stream, n model.ShardNumbe
 // TrimStream removes expired records of the shards that this node leads, once
 // they are worth it.
 func (s *Service) TrimStream(ctx context.Context, st *Stream) error {
+	if s.checkWrites(model.KindStream, st.Name) != nil {
+		return nil // the region that has the writes does it, and ships it
+	}
 	now := s.nowMs()
 	overdue, err := s.overdue(ctx, st, now)
 	if err != nil || len(overdue) == 0 {
