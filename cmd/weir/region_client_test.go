@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -94,6 +95,34 @@ func (u *regionUser) want(table, id, v string) {
 		}
 	}
 	u.t.Fatalf("%s of %s is %q and not %q", id, table, got, v)
+}
+
+// hearsNothing waits until what is written in another region does not arrive.
+func (u *regionUser) hearsNothing(other *regionUser, table string) {
+	u.t.Helper()
+	for i := range 20 {
+		probe, arrived := fmt.Sprint("probe", i), false
+		other.put(table, probe, "x")
+		for end := time.Now().Add(time.Second); time.Now().Before(end) && !arrived; {
+			arrived = u.get(table, probe) != ""
+		}
+		if !arrived {
+			return
+		}
+	}
+	u.t.Fatalf("what is written to %s still arrives", table)
+}
+
+// agrees waits until both regions hold the same item, and returns its value.
+func (u *regionUser) agrees(other *regionUser, table, id string) string {
+	u.t.Helper()
+	for end := time.Now().Add(regionSoon); time.Now().Before(end); {
+		if v := u.get(table, id); v != "" && v == other.get(table, id) {
+			return v
+		}
+	}
+	u.t.Fatalf("%s of %s stays %q and %q", id, table, u.get(table, id), other.get(table, id))
+	return ""
 }
 
 // refuses waits until the region takes no writes of a table.

@@ -58,7 +58,7 @@ func TestReplicationPage(t *testing.T) {
 		"127.0.0.1:4580", east.Addresses().Console, "127.0.0.1:4590", east.Addresses().Peer,
 		"127.0.0.1:4680", west.Addresses().Console, "127.0.0.1:4690", west.Addresses().Peer,
 	)
-	token, conflict, ran := "", "", 0
+	token, conflict, winner, loser, ran := "", "", "", "", 0
 	for _, line := range shellLines(string(page)) {
 		args := strings.Fields(strings.ReplaceAll(addresses.Replace(line), "'", ""))
 		for i := range args {
@@ -100,15 +100,20 @@ func TestReplicationPage(t *testing.T) {
 				t.Errorf("a token was good twice: %v", err)
 			}
 		case strings.HasPrefix(line, "weir region link pause to-east"):
+			e.hearsNothing(w, "orders") // within some moments of the pause
+			w.hearsNothing(e, "orders")
 			e.put("orders", "cup", "red")
 			w.put("orders", "cup", "blue")
 		case strings.HasPrefix(line, "weir region link resume to-east"):
-			e.want("orders", "cup", "blue")
-			w.want("orders", "cup", "blue")
+			// Written within one millisecond, either may be the later one.
+			winner, loser = e.agrees(w, "orders", "cup"), "red"
+			if winner == "red" {
+				loser = "blue"
+			}
 		case strings.HasPrefix(line, "weir conflicts list"):
 			conflict = ""
 			for _, row := range strings.Split(out, "\n") {
-				if strings.Contains(row, `S"cup"`) && strings.Contains(row, "red") && strings.Contains(row, "last-writer") {
+				if strings.Contains(row, `S"cup"`) && strings.Contains(row, loser) && strings.Contains(row, "last-writer") {
 					conflict = strings.Fields(row)[0]
 				}
 			}
@@ -116,12 +121,12 @@ func TestReplicationPage(t *testing.T) {
 				t.Fatalf("list: %s", out)
 			}
 		case strings.HasPrefix(line, "weir conflicts show"):
-			if !strings.Contains(out, "blue") || !strings.Contains(out, "red") || !strings.Contains(out, "west") {
+			if !strings.Contains(out, "blue") || !strings.Contains(out, "red") || !strings.Contains(out, "west") || winner != "blue" {
 				t.Errorf("show: %s", out)
 			}
 		case strings.HasPrefix(line, "weir conflicts restore"):
-			e.want("orders", "cup", "red")
-			w.want("orders", "cup", "red")
+			e.want("orders", "cup", loser)
+			w.want("orders", "cup", loser)
 		case strings.HasPrefix(line, "weir conflicts policy orders --"):
 			if !strings.Contains(out, "counter") {
 				t.Errorf("policy: %s", out)

@@ -139,6 +139,15 @@ func (v *Condition) check(c *awsapi.Check) {
 	}
 }
 
+func (v *CreateReplicationGroupMemberAction) check(c *awsapi.Check) {
+	if !v.RegionName.Set {
+		c.Null("regionName")
+	}
+	if v.TableClassOverride.Set {
+		c.Enum("tableClassOverride", v.TableClassOverride.V, enumTableClass)
+	}
+}
+
 func (v *CreateTableInput) check(c *awsapi.Check) {
 	if v.AttributeDefinitions != nil {
 		c.Enter("attributeDefinitions")
@@ -243,6 +252,12 @@ func (v *DeleteItemInput) check(c *awsapi.Check) {
 	}
 	if v.ReturnValuesOnConditionCheckFailure.Set {
 		c.Enum("returnValuesOnConditionCheckFailure", v.ReturnValuesOnConditionCheckFailure.V, enumReturnValuesOnConditionCheckFailure)
+	}
+}
+
+func (v *DeleteReplicationGroupMemberAction) check(c *awsapi.Check) {
+	if !v.RegionName.Set {
+		c.Null("regionName")
 	}
 }
 
@@ -506,6 +521,24 @@ func (v *QueryInput) check(c *awsapi.Check) {
 	}
 }
 
+func (v *ReplicationGroupUpdate) check(c *awsapi.Check) {
+	if v.Create != nil {
+		c.Enter("create")
+		v.Create.check(c)
+		c.Leave()
+	}
+	if v.Update != nil {
+		c.Enter("update")
+		v.Update.check(c)
+		c.Leave()
+	}
+	if v.Delete != nil {
+		c.Enter("delete")
+		v.Delete.check(c)
+		c.Leave()
+	}
+}
+
 func (v *SSESpecification) check(c *awsapi.Check) {
 	if v.SSEType.Set {
 		c.Enum("sSEType", v.SSEType.V, enumSSEType)
@@ -647,6 +680,15 @@ func (v *UpdateItemInput) check(c *awsapi.Check) {
 	}
 }
 
+func (v *UpdateReplicationGroupMemberAction) check(c *awsapi.Check) {
+	if !v.RegionName.Set {
+		c.Null("regionName")
+	}
+	if v.TableClassOverride.Set {
+		c.Enum("tableClassOverride", v.TableClassOverride.V, enumTableClass)
+	}
+}
+
 func (v *UpdateTableInput) check(c *awsapi.Check) {
 	if v.AttributeDefinitions != nil {
 		c.Enter("attributeDefinitions")
@@ -678,6 +720,16 @@ func (v *UpdateTableInput) check(c *awsapi.Check) {
 	if v.SSESpecification != nil {
 		c.Enter("sSESpecification")
 		v.SSESpecification.check(c)
+		c.Leave()
+	}
+	if v.ReplicaUpdates != nil {
+		c.ListLength("replicaUpdates", len(v.ReplicaUpdates), 1, 0)
+		c.Enter("replicaUpdates")
+		for i := range v.ReplicaUpdates {
+			c.EnterIndex(i)
+			v.ReplicaUpdates[i].check(c)
+			c.Leave()
+		}
 		c.Leave()
 	}
 	if v.TableClass.Set {

@@ -144,6 +144,33 @@ func (v *Condition) decode(d *awsapi.Decoder, element bool) {
 	}
 }
 
+func (v *CreateReplicationGroupMemberAction) decode(d *awsapi.Decoder, element bool) {
+	for ok := d.Object("class com.amazonaws.dynamodb.v20120810.CreateReplicationGroupMemberAction", element); ok; ok = d.NextMember() {
+		switch d.Name {
+		case "RegionName":
+			v.RegionName = d.String()
+		case "KMSMasterKeyId":
+			v.KMSMasterKeyId = d.String()
+		case "ProvisionedThroughputOverride":
+			if v.ProvisionedThroughputOverride = !d.Null(); v.ProvisionedThroughputOverride {
+				d.Skip()
+			}
+		case "OnDemandThroughputOverride":
+			if v.OnDemandThroughputOverride = !d.Null(); v.OnDemandThroughputOverride {
+				d.Skip()
+			}
+		case "GlobalSecondaryIndexes":
+			if v.GlobalSecondaryIndexes = !d.Null(); v.GlobalSecondaryIndexes {
+				d.Skip()
+			}
+		case "TableClassOverride":
+			v.TableClassOverride = d.String()
+		default:
+			d.Skip()
+		}
+	}
+}
+
 func (v *CreateTableInput) decode(d *awsapi.Decoder, element bool) {
 	for ok := d.Object("class com.amazonaws.dynamodb.v20120810.CreateTableInput", element); ok; ok = d.NextMember() {
 		switch d.Name {
@@ -265,6 +292,17 @@ func (v *DeleteItemInput) decode(d *awsapi.Decoder, element bool) {
 			}
 		case "ReturnValuesOnConditionCheckFailure":
 			v.ReturnValuesOnConditionCheckFailure = d.String()
+		default:
+			d.Skip()
+		}
+	}
+}
+
+func (v *DeleteReplicationGroupMemberAction) decode(d *awsapi.Decoder, element bool) {
+	for ok := d.Object("class com.amazonaws.dynamodb.v20120810.DeleteReplicationGroupMemberAction", element); ok; ok = d.NextMember() {
+		switch d.Name {
+		case "RegionName":
+			v.RegionName = d.String()
 		default:
 			d.Skip()
 		}
@@ -608,6 +646,36 @@ func (v *QueryInput) decode(d *awsapi.Decoder, element bool) {
 	}
 }
 
+func (v *ReplicationGroupUpdate) decode(d *awsapi.Decoder, element bool) {
+	for ok := d.Object("class com.amazonaws.dynamodb.v20120810.ReplicationGroupUpdate", element); ok; ok = d.NextMember() {
+		switch d.Name {
+		case "Create":
+			if d.Null() {
+				v.Create = nil
+			} else {
+				v.Create = new(CreateReplicationGroupMemberAction)
+				v.Create.decode(d, false)
+			}
+		case "Update":
+			if d.Null() {
+				v.Update = nil
+			} else {
+				v.Update = new(UpdateReplicationGroupMemberAction)
+				v.Update.decode(d, false)
+			}
+		case "Delete":
+			if d.Null() {
+				v.Delete = nil
+			} else {
+				v.Delete = new(DeleteReplicationGroupMemberAction)
+				v.Delete.decode(d, false)
+			}
+		default:
+			d.Skip()
+		}
+	}
+}
+
 func (v *SSESpecification) decode(d *awsapi.Decoder, element bool) {
 	for ok := d.Object("class com.amazonaws.dynamodb.v20120810.SSESpecification", element); ok; ok = d.NextMember() {
 		switch d.Name {
@@ -761,6 +829,33 @@ func (v *UpdateItemInput) decode(d *awsapi.Decoder, element bool) {
 	}
 }
 
+func (v *UpdateReplicationGroupMemberAction) decode(d *awsapi.Decoder, element bool) {
+	for ok := d.Object("class com.amazonaws.dynamodb.v20120810.UpdateReplicationGroupMemberAction", element); ok; ok = d.NextMember() {
+		switch d.Name {
+		case "RegionName":
+			v.RegionName = d.String()
+		case "KMSMasterKeyId":
+			v.KMSMasterKeyId = d.String()
+		case "ProvisionedThroughputOverride":
+			if v.ProvisionedThroughputOverride = !d.Null(); v.ProvisionedThroughputOverride {
+				d.Skip()
+			}
+		case "OnDemandThroughputOverride":
+			if v.OnDemandThroughputOverride = !d.Null(); v.OnDemandThroughputOverride {
+				d.Skip()
+			}
+		case "GlobalSecondaryIndexes":
+			if v.GlobalSecondaryIndexes = !d.Null(); v.GlobalSecondaryIndexes {
+				d.Skip()
+			}
+		case "TableClassOverride":
+			v.TableClassOverride = d.String()
+		default:
+			d.Skip()
+		}
+	}
+}
+
 func (v *UpdateTableInput) decode(d *awsapi.Decoder, element bool) {
 	for ok := d.Object("class com.amazonaws.dynamodb.v20120810.UpdateTableInput", element); ok; ok = d.NextMember() {
 		switch d.Name {
@@ -800,8 +895,10 @@ func (v *UpdateTableInput) decode(d *awsapi.Decoder, element bool) {
 				v.SSESpecification.decode(d, false)
 			}
 		case "ReplicaUpdates":
-			if v.ReplicaUpdates = !d.Null(); v.ReplicaUpdates {
-				d.Skip()
+			if d.Null() {
+				v.ReplicaUpdates = nil
+			} else {
+				v.ReplicaUpdates = decodeReplicationGroupUpdateList(d)
 			}
 		case "TableClass":
 			v.TableClass = d.String()
@@ -892,6 +989,18 @@ func decodeKeySchema(d *awsapi.Decoder) []KeySchemaElement {
 	list := []KeySchemaElement{}
 	for ok := d.Array(); ok; ok = d.NextElement() {
 		var e KeySchemaElement
+		if !d.Null() {
+			e.decode(d, true)
+		}
+		list = append(list, e)
+	}
+	return list
+}
+
+func decodeReplicationGroupUpdateList(d *awsapi.Decoder) []ReplicationGroupUpdate {
+	list := []ReplicationGroupUpdate{}
+	for ok := d.Array(); ok; ok = d.NextElement() {
+		var e ReplicationGroupUpdate
 		if !d.Null() {
 			e.decode(d, true)
 		}

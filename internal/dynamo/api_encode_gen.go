@@ -573,6 +573,36 @@ func (v *QueryOutput) AppendJSON(dst []byte) []byte {
 }
 
 // AppendJSON appends the structure as JSON.
+func (v *ReplicaDescription) AppendJSON(dst []byte) []byte {
+	dst = append(dst, '{')
+	if v.RegionName.Set {
+		dst = awsapi.AppendJSONName(dst, "RegionName")
+		dst = awsapi.AppendJSONString(dst, v.RegionName.V)
+	}
+	if v.ReplicaStatus.Set {
+		dst = awsapi.AppendJSONName(dst, "ReplicaStatus")
+		dst = awsapi.AppendJSONString(dst, v.ReplicaStatus.V)
+	}
+	if v.ReplicaArn.Set {
+		dst = awsapi.AppendJSONName(dst, "ReplicaArn")
+		dst = awsapi.AppendJSONString(dst, v.ReplicaArn.V)
+	}
+	if v.ReplicaStatusDescription.Set {
+		dst = awsapi.AppendJSONName(dst, "ReplicaStatusDescription")
+		dst = awsapi.AppendJSONString(dst, v.ReplicaStatusDescription.V)
+	}
+	if v.ReplicaStatusPercentProgress.Set {
+		dst = awsapi.AppendJSONName(dst, "ReplicaStatusPercentProgress")
+		dst = awsapi.AppendJSONString(dst, v.ReplicaStatusPercentProgress.V)
+	}
+	if v.ReplicaTableClassSummary != nil {
+		dst = awsapi.AppendJSONName(dst, "ReplicaTableClassSummary")
+		dst = v.ReplicaTableClassSummary.AppendJSON(dst)
+	}
+	return append(dst, '}')
+}
+
+// AppendJSON appends the structure as JSON.
 func (v *SSEDescription) AppendJSON(dst []byte) []byte {
 	dst = append(dst, '{')
 	if v.Status.Set {
@@ -701,6 +731,21 @@ func (v *TableDescription) AppendJSON(dst []byte) []byte {
 	if v.BillingModeSummary != nil {
 		dst = awsapi.AppendJSONName(dst, "BillingModeSummary")
 		dst = v.BillingModeSummary.AppendJSON(dst)
+	}
+	if v.GlobalTableVersion.Set {
+		dst = awsapi.AppendJSONName(dst, "GlobalTableVersion")
+		dst = awsapi.AppendJSONString(dst, v.GlobalTableVersion.V)
+	}
+	if v.Replicas != nil {
+		dst = awsapi.AppendJSONName(dst, "Replicas")
+		dst = append(dst, '[')
+		for i := range v.Replicas {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = v.Replicas[i].AppendJSON(dst)
+		}
+		dst = append(dst, ']')
 	}
 	if v.SSEDescription != nil {
 		dst = awsapi.AppendJSONName(dst, "SSEDescription")

@@ -80,6 +80,16 @@ type ContinuousBackupsDescription struct {
 	PointInTimeRecoveryDescription *PointInTimeRecoveryDescription
 }
 
+// CreateReplicationGroupMemberAction is the model's structure of that name.
+type CreateReplicationGroupMemberAction struct {
+	RegionName                    awsapi.Opt[string] // required
+	KMSMasterKeyId                awsapi.Opt[string]
+	ProvisionedThroughputOverride bool // was sent; its content is not read
+	OnDemandThroughputOverride    bool // was sent; its content is not read
+	GlobalSecondaryIndexes        bool // was sent; its content is not read
+	TableClassOverride            awsapi.Opt[string]
+}
+
 // CreateTableInput is the model's structure of that name.
 type CreateTableInput struct {
 	AttributeDefinitions               []AttributeDefinition
@@ -126,6 +136,11 @@ type DeleteItemOutput struct {
 	Attributes            model.Item
 	ConsumedCapacity      *ConsumedCapacity
 	ItemCollectionMetrics *ItemCollectionMetrics
+}
+
+// DeleteReplicationGroupMemberAction is the model's structure of that name.
+type DeleteReplicationGroupMemberAction struct {
+	RegionName awsapi.Opt[string] // required
 }
 
 // DeleteRequest is the model's structure of that name.
@@ -350,6 +365,23 @@ type QueryOutput struct {
 	ConsumedCapacity *ConsumedCapacity
 }
 
+// ReplicaDescription is the model's structure of that name.
+type ReplicaDescription struct {
+	RegionName                   awsapi.Opt[string]
+	ReplicaStatus                awsapi.Opt[string]
+	ReplicaArn                   awsapi.Opt[string]
+	ReplicaStatusDescription     awsapi.Opt[string]
+	ReplicaStatusPercentProgress awsapi.Opt[string]
+	ReplicaTableClassSummary     *TableClassSummary
+}
+
+// ReplicationGroupUpdate is the model's structure of that name.
+type ReplicationGroupUpdate struct {
+	Create *CreateReplicationGroupMemberAction
+	Update *UpdateReplicationGroupMemberAction
+	Delete *DeleteReplicationGroupMemberAction
+}
+
 // SSEDescription is the model's structure of that name.
 type SSEDescription struct {
 	Status                         awsapi.Opt[string]
@@ -419,6 +451,8 @@ type TableDescription struct {
 	TableArn                  awsapi.Opt[string]
 	TableId                   awsapi.Opt[string]
 	BillingModeSummary        *BillingModeSummary
+	GlobalTableVersion        awsapi.Opt[string]
+	Replicas                  []ReplicaDescription
 	SSEDescription            *SSEDescription
 	TableClassSummary         *TableClassSummary
 	DeletionProtectionEnabled awsapi.Opt[bool]
@@ -460,6 +494,16 @@ type UpdateItemOutput struct {
 	ItemCollectionMetrics *ItemCollectionMetrics
 }
 
+// UpdateReplicationGroupMemberAction is the model's structure of that name.
+type UpdateReplicationGroupMemberAction struct {
+	RegionName                    awsapi.Opt[string] // required
+	KMSMasterKeyId                awsapi.Opt[string]
+	ProvisionedThroughputOverride bool // was sent; its content is not read
+	OnDemandThroughputOverride    bool // was sent; its content is not read
+	GlobalSecondaryIndexes        bool // was sent; its content is not read
+	TableClassOverride            awsapi.Opt[string]
+}
+
 // UpdateTableInput is the model's structure of that name.
 type UpdateTableInput struct {
 	AttributeDefinitions               []AttributeDefinition
@@ -469,7 +513,7 @@ type UpdateTableInput struct {
 	GlobalSecondaryIndexUpdates        bool // was sent; its content is not read
 	StreamSpecification                *StreamSpecification
 	SSESpecification                   *SSESpecification
-	ReplicaUpdates                     bool // was sent; its content is not read
+	ReplicaUpdates                     []ReplicationGroupUpdate
 	TableClass                         awsapi.Opt[string]
 	DeletionProtectionEnabled          awsapi.Opt[bool]
 	MultiRegionConsistency             awsapi.Opt[string]

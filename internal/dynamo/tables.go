@@ -85,7 +85,8 @@ func describeTable(c *call, in *DescribeTableInput) (output, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &DescribeTableOutput{Table: c.describe(t)}, nil
+	desc, err := c.describeWithReplicas(t)
+	return &DescribeTableOutput{Table: desc}, err
 }
 
 // table returns the table of that name or ARN.
@@ -136,8 +137,8 @@ func updateTable(c *call, in *UpdateTableInput) (output, error) {
 	switch {
 	case in.GlobalSecondaryIndexUpdates:
 		return nil, invalid("Secondary indexes are not supported by Weir")
-	case in.ReplicaUpdates, in.GlobalTableWitnessUpdates, in.MultiRegionConsistency.Set:
-		return nil, invalid("Global tables are not supported by Weir")
+	case in.GlobalTableWitnessUpdates, in.MultiRegionConsistency.V == "STRONG":
+		return nil, invalid("Multi-Region strong consistency is not supported by Weir")
 	case in.StreamSpecification != nil && in.StreamSpecification.StreamEnabled.V:
 		return nil, invalid("Streams of tables are not supported by Weir")
 	case in.OnDemandThroughput:
@@ -146,6 +147,9 @@ func updateTable(c *call, in *UpdateTableInput) (output, error) {
 	name, err := c.tableName(in.TableName.V)
 	if err != nil {
 		return nil, err
+	}
+	if len(in.ReplicaUpdates) > 0 {
+		return c.updateReplicas(name, in)
 	}
 	req := service.UpdateTableRequest{Name: name}
 	if in.BillingMode.Set {
@@ -171,7 +175,8 @@ func updateTable(c *call, in *UpdateTableInput) (output, error) {
 	if err != nil {
 		return nil, missingTable(name, err)
 	}
-	return &UpdateTableOutput{TableDescription: c.describe(t)}, nil
+	desc, err := c.describeWithReplicas(t)
+	return &UpdateTableOutput{TableDescription: desc}, err
 }
 
 func billingMode(s string) model.BillingMode {

@@ -284,6 +284,10 @@ type WatchedTable struct {
 	Note   []byte
 }
 
+// Copied reports whether the note of a link, which is the reader, says that the
+// first copy of the table is done: docs/format/region.md.
+func (w *WatchedTable) Copied() bool { return len(w.Note) > 0 && w.Note[0] == 1 }
+
 // Append appends the form between nodes.
 func (s *ReaderState) Append(dst []byte) []byte {
 	for _, v := range []uint64{uint64(s.Last), s.LastTotal, uint64(s.UpTo), s.Total, uint64(s.Next), s.Conflicts, s.Version} {
