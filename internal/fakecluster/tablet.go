@@ -9,6 +9,7 @@
 package fakecluster
 
 import (
+	"fmt"
 	"slices"
 	"sort"
 	"testing"
@@ -137,6 +138,17 @@ func (b *batch) Set(key, value []byte) {
 		}
 		x.values[k] = v
 	})
+}
+
+// SetNew implements machine.Writer, and panics when the promise is not kept.
+func (b *batch) SetNew(key, value []byte) {
+	k := string(key)
+	b.changes = append(b.changes, func(x *Tablet) {
+		if _, there := x.values[k]; there {
+			panic(fmt.Sprintf("BUG: a key that is set as new is there: %x", k))
+		}
+	})
+	b.Set(key, value)
 }
 
 func (b *batch) Delete(key []byte) { b.DeleteRange(key, append(slices.Clone(key), 0)) }

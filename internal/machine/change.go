@@ -224,7 +224,7 @@ func (c *changeLog) note(tx *Tx, key []byte, rec *keys.ItemRecord, old *storedIt
 	c.total += uint64(len(key) + len(rec.Item) + len(e.Old) + entryOverhead)
 	e.Total = c.total
 	value := e.Append(make([]byte, 0, len(key)+len(rec.Item)+len(e.Old)+64))
-	tx.Set(keys.AppendChange(buf[:0], c.tablet, c.last), value)
+	tx.SetNew(keys.AppendChange(buf[:0], c.tablet, c.last), value)
 }
 
 // entryOverhead is about what an entry has besides key and items, in bytes.

@@ -42,6 +42,11 @@ type Iterator interface {
 // reads what it wrote. Slices may be reused after the call.
 type Writer interface {
 	Set(key, value []byte)
+	// SetNew is Set with the promise that the key is absent, the command's changes
+	// before this one counted: when it is deleted soon after, the storage need not
+	// look for an older value to delete. A promise that is not kept brings back
+	// what was deleted.
+	SetNew(key, value []byte)
 	Delete(key []byte)
 	DeleteRange(lo, hi []byte)
 }

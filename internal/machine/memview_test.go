@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"fmt"
 	"slices"
 	"sort"
 
@@ -73,6 +74,17 @@ type memBatch struct {
 func (b *memBatch) Set(key, value []byte) {
 	k, copied := string(key), slices.Clone(value)
 	b.changes = append(b.changes, func(v *memView) { v.set(k, copied) })
+}
+
+// SetNew fails the test when the promise is not kept.
+func (b *memBatch) SetNew(key, value []byte) {
+	k, copied := string(key), slices.Clone(value)
+	b.changes = append(b.changes, func(v *memView) {
+		if _, there := v.values[k]; there {
+			panic(fmt.Sprintf("a key that is set as new is there: %x", k))
+		}
+		v.set(k, copied)
+	})
 }
 
 func (b *memBatch) Delete(key []byte) {

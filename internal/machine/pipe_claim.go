@@ -90,11 +90,11 @@ func (q *queue) claim(cmd *model.Claim, claims *keys.ClaimsRecord, got []keys.Qu
 			return orCorrupt(err)
 		}
 		st.Place, st.At = keys.PlaceClaimed, uint64(claims.Next)
-		q.setState(st)
+		q.setState(st, false)
 	}
 	record := keys.ClaimRecord{Nonce: cmd.Nonce, Dead: cmd.Dead, Plan: cmd.Plan, Entries: got}
 	q.value = record.Append(q.value[:0])
-	q.tx.Set(keys.Claim(q.key[:0], q.id, q.slot, cmd.Pipe, claims.Next), q.value)
+	q.tx.SetNew(keys.Claim(q.key[:0], q.id, q.slot, cmd.Pipe, claims.Next), q.value)
 	q.head.Claimed += uint64(len(got))
 	q.taken = 0
 	claims.Next++

@@ -15,6 +15,7 @@ type overlaid struct {
 	value   []byte // nil when there is none
 	found   bool
 	changed bool
+	fresh   bool // the base has none
 }
 
 func newOverlay(base Reader) *overlay {
@@ -39,6 +40,16 @@ func (o *overlay) Get(key []byte) ([]byte, bool, error) {
 func (o *overlay) Set(key, value []byte) {
 	e := o.touch(key)
 	e.value, e.found, e.changed = append([]byte(nil), value...), true, true
+}
+
+// SetNew implements Writer.
+func (o *overlay) SetNew(key, value []byte) {
+	e, ok := o.byKey[string(key)]
+	absent := !ok || !e.changed
+	o.Set(key, value)
+	if absent {
+		o.byKey[string(key)].fresh = true
+	}
 }
 
 // Delete implements Writer.
@@ -71,6 +82,8 @@ func (o *overlay) touch(key []byte) *overlaid {
 func (o *overlay) flush(w Writer) {
 	for _, e := range o.touched {
 		switch {
+		case e.fresh && e.found:
+			w.SetNew(e.key, e.value)
 		case e.changed && e.found:
 			w.Set(e.key, e.value)
 		case e.changed:

@@ -62,7 +62,7 @@ func (q *queue) settle(e *keys.QueueEntry, release bool) (found bool, err error)
 	q.head.Claimed--
 	q.comeBack(e)
 	if release {
-		q.show(e, st)
+		q.show(e, st, false)
 	} else {
 		q.drop(e)
 	}

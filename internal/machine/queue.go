@@ -202,9 +202,15 @@ func readState(r Reader, id model.ResourceID, slot model.Slot, seq uint64) (*key
 	return st, d.Done()
 }
 
-func (q *queue) setState(st *keys.StateRecord) {
+// setState stores the state of a message, which has none yet when it is first.
+func (q *queue) setState(st *keys.StateRecord, first bool) {
 	q.value = st.Append(q.value[:0])
-	q.tx.Set(keys.MessageState(q.key[:0], q.id, q.slot, st.Seq), q.value)
+	key := keys.MessageState(q.key[:0], q.id, q.slot, st.Seq)
+	if first {
+		q.tx.SetNew(key, q.value)
+	} else {
+		q.tx.Set(key, q.value)
+	}
 	if q.states != nil {
 		q.states[st.Seq] = st
 	}
@@ -215,7 +221,7 @@ func (q *queue) remember() { q.states = map[uint64]*keys.StateRecord{} }
 
 // show makes a message visible that was not: at the end of its line or of its
 // group's list, or in its place in a FIFO group.
-func (q *queue) show(e *keys.QueueEntry, st *keys.StateRecord) {
+func (q *queue) show(e *keys.QueueEntry, st *keys.StateRecord, first bool) {
 	if e.Block {
 		q.leave(e)
 	}
@@ -229,7 +235,7 @@ func (q *queue) show(e *keys.QueueEntry, st *keys.StateRecord) {
 	}
 	if st != nil {
 		st.Place, st.At = keys.PlaceReady, at
-		q.setState(st)
+		q.setState(st, first)
 	}
 }
 

@@ -75,7 +75,7 @@ func (q *queue) seal() {
 	q.head.Visible += uint64(n)
 	q.wake = true
 	q.value = keys.AppendQueueBlock(q.value[:0], b.entries, b.messages)
-	q.tx.Set(keys.BlockKey(q.key[:0], q.id, q.slot, number), q.value)
+	q.tx.SetNew(keys.BlockKey(q.key[:0], q.id, q.slot, number), q.value)
 	b.reset()
 }
 
@@ -217,7 +217,7 @@ func (q *queue) leave(e *keys.QueueEntry) {
 	}
 	q.block(number).lose(i)
 	e.Block = false
-	q.tx.Set(keys.Message(q.key[:0], q.id, q.slot, e.Seq), stored.Message(i))
+	q.tx.SetNew(keys.Message(q.key[:0], q.id, q.slot, e.Seq), stored.Message(i))
 }
 
 // landInBlock takes a message in flight out of its block and returns the state
@@ -253,7 +253,7 @@ func (q *queue) showBlock(s *model.QueueSettings, number uint64, atMs int64) (sh
 			continue
 		}
 		q.leave(&st.QueueEntry)
-		q.show(&st.QueueEntry, st)
+		q.show(&st.QueueEntry, st, true)
 	}
 	return shown
 }
@@ -379,7 +379,11 @@ func (q *queue) flushBlocks() {
 		stateKey := keys.BlockStateKey(q.key[:0], q.id, q.slot, b.number)
 		if b.Gone != keys.AllOf(b.number) {
 			q.value = b.Append(q.value[:0])
-			q.tx.Set(stateKey, q.value)
+			if b.stored {
+				q.tx.Set(stateKey, q.value)
+			} else {
+				q.tx.SetNew(stateKey, q.value)
+			}
 			continue
 		}
 		base.Check(len(b.Parts) == 0, "a message of block %d is gone and in flight", b.number)
@@ -404,7 +408,7 @@ func (q *queue) refile(b *block) {
 		atMs := b.Parts[i].UntilMs
 		filed := slices.Contains(b.was, atMs) || slices.ContainsFunc(b.Parts[:i], func(p keys.BlockPart) bool { return p.UntilMs == atMs })
 		if !filed {
-			q.tx.Set(keys.Hidden(q.key[:0], q.id, q.slot, atMs, b.number), nil)
+			q.tx.SetNew(keys.Hidden(q.key[:0], q.id, q.slot, atMs, b.number), nil)
 		}
 	}
 }

@@ -29,6 +29,11 @@ func (c *countedOps) Set(key, value []byte) {
 	c.Writer.Set(key, value)
 }
 
+func (c *countedOps) SetNew(key, value []byte) {
+	c.sets++
+	c.Writer.SetNew(key, value)
+}
+
 func (c *countedOps) Delete(key []byte) {
 	c.deletes++
 	c.Writer.Delete(key)

@@ -270,7 +270,7 @@ func (q *queue) flushList(g *group, priority uint8) {
 		l.Stored++
 		l.High = f.order
 		q.value = f.AppendBare(q.value[:0])
-		q.tx.Set(keys.Grouped(nil, q.id, q.slot, g.name, priority, f.order), q.value)
+		q.tx.SetNew(keys.Grouped(nil, q.id, q.slot, g.name, priority, f.order), q.value)
 	}
 }
 

@@ -130,12 +130,12 @@ func (q *queue) repeatAttempt(cmd *model.Receive) (recorded []byte, err error) {
 		q.tx.Delete(keys.Hidden(q.key[:0], q.id, q.slot, int64(st.At), st.Seq))
 		if cmd.VisibilityMs <= 0 {
 			q.land(st)
-			q.show(&st.QueueEntry, st)
+			q.show(&st.QueueEntry, st, false)
 			continue
 		}
 		q.spent(st)
 		st.ReceivedMs = q.nowMs
-		q.hide(st, q.nowMs+min(cmd.VisibilityMs, model.MaxVisibilityMs))
+		q.hide(st, q.nowMs+min(cmd.VisibilityMs, model.MaxVisibilityMs), false)
 	}
 	return appendTaken(nil, got, sts[0].Nonce), nil
 }

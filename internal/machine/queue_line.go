@@ -36,7 +36,7 @@ func (q *queue) flushLines() {
 				continue
 			}
 			q.value = f.Append(q.value[:0])
-			q.tx.Set(keys.Ready(q.key[:0], q.id, q.slot, uint8(p), f.order), q.value)
+			q.tx.SetNew(keys.Ready(q.key[:0], q.id, q.slot, uint8(p), f.order), q.value)
 		}
 	}
 }

@@ -52,7 +52,8 @@ func orFlush(q *queue, err error) error {
 
 // deliver counts the receive of a taken message and hides it.
 func (q *queue) deliver(e *keys.QueueEntry, cmd *model.Receive) {
-	if e.Receives == 0 {
+	first := e.Receives == 0
+	if first {
 		e.FirstReceiveMs = q.nowMs
 	}
 	e.Receives++
@@ -66,7 +67,7 @@ func (q *queue) deliver(e *keys.QueueEntry, cmd *model.Receive) {
 		if base.Bug("uncounted") {
 			e.Receives--
 		}
-		q.show(e, st)
+		q.show(e, st, first)
 		return
 	}
 	from := q.nowMs
@@ -79,14 +80,15 @@ func (q *queue) deliver(e *keys.QueueEntry, cmd *model.Receive) {
 		q.deliverInBlock(e, untilMs, cmd.Nonce)
 		return
 	}
-	q.hide(&keys.StateRecord{QueueEntry: *e, ReceivedMs: q.nowMs, Nonce: cmd.Nonce}, untilMs)
+	q.hide(&keys.StateRecord{QueueEntry: *e, ReceivedMs: q.nowMs, Nonce: cmd.Nonce}, untilMs, first)
 }
 
-// hide keeps a received message from others until the given time.
-func (q *queue) hide(st *keys.StateRecord, untilMs int64) {
+// hide keeps a received message from others until the given time. First says
+// that it was never received before.
+func (q *queue) hide(st *keys.StateRecord, untilMs int64, first bool) {
 	st.Place, st.At = keys.PlaceInFlight, uint64(untilMs)
-	q.setState(st)
-	q.tx.Set(keys.Hidden(q.key[:0], q.id, q.slot, untilMs, st.Seq), nil)
+	q.setState(st, first)
+	q.tx.SetNew(keys.Hidden(q.key[:0], q.id, q.slot, untilMs, st.Seq), nil)
 }
 
 // comeBack counts that a message is not with a consumer or pipe any more.

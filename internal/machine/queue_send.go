@@ -80,7 +80,7 @@ func (q *queue) send(s *model.QueueSettings, entry *model.SendEntry, moved bool,
 	if dueMs != 0 {
 		q.value = model.AppendUvarint(q.value, uint64(dueMs))
 	}
-	q.tx.Set(keys.Message(q.key[:0], q.id, q.slot, e.Seq), q.value)
+	q.tx.SetNew(keys.Message(q.key[:0], q.id, q.slot, e.Seq), q.value)
 	if q.head.Fifo || e.Group != "" {
 		q.join(q.group(e.Group))
 	}
@@ -98,7 +98,7 @@ func (q *queue) file(e *keys.QueueEntry, m *model.Message, dueMs int64, schedule
 			return
 		}
 	} else if dueMs == 0 {
-		q.show(e, nil)
+		q.show(e, nil, false)
 		return
 	}
 	q.head.Delayed++
@@ -108,7 +108,7 @@ func (q *queue) file(e *keys.QueueEntry, m *model.Message, dueMs int64, schedule
 		place := model.AppendUvarint(model.AppendUvarint(nil, uint64(dueMs)), e.Seq)
 		q.tx.Set(keys.Timed(nil, q.id, q.slot, m.ID), place)
 	}
-	q.tx.Set(keys.Hidden(q.key[:0], q.id, q.slot, dueMs, e.Seq), q.value)
+	q.tx.SetNew(keys.Hidden(q.key[:0], q.id, q.slot, dueMs, e.Seq), q.value)
 }
 
 // applyCancelScheduled deletes messages that were scheduled and are not due.

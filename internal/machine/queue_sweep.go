@@ -112,7 +112,7 @@ func (q *queue) revive(s *model.QueueSettings) (more bool, err error) {
 			return stop
 		}
 		revived++
-		q.show(e, st)
+		q.show(e, st, false)
 		return taken
 	})
 	if err != nil {

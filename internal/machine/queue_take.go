@@ -205,7 +205,7 @@ func (q *queue) bury(e *keys.QueueEntry) {
 		return
 	}
 	st.Place, st.At = keys.PlaceDead, q.head.NextDead
-	q.setState(st)
+	q.setState(st, false)
 	q.value = e.Append(q.value[:0])
 	q.tx.Set(keys.Dead(q.key[:0], q.id, q.slot, q.head.NextDead), q.value)
 	q.head.NextDead++

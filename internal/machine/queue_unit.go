@@ -41,7 +41,7 @@ func (q *queue) keepUnfiled(seq uint64, id model.MessageID, dueMs int64, schedul
 	if dueMs != 0 {
 		q.value = model.AppendUvarint(q.value, uint64(dueMs))
 	}
-	q.tx.Set(keys.Message(q.key[:0], q.id, q.slot, seq), q.value)
+	q.tx.SetNew(keys.Message(q.key[:0], q.id, q.slot, seq), q.value)
 	if scheduled {
 		q.tx.Set(keys.Timed(nil, q.id, q.slot, id), model.AppendUvarint(model.AppendUvarint(nil, uint64(dueMs)), seq))
 	}

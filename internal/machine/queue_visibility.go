@@ -79,7 +79,7 @@ func (q *queue) showOne(s *model.QueueSettings, seq uint64, value []byte) error 
 		q.drop(&st.QueueEntry)
 		return nil
 	}
-	q.show(&st.QueueEntry, st)
+	q.show(&st.QueueEntry, st, false)
 	return nil
 }
 
@@ -99,7 +99,7 @@ func (q *queue) showDelayed(s *model.QueueSettings, value []byte) error {
 	case q.expired(s, &e):
 		q.drop(&e)
 	default:
-		q.show(&e, nil)
+		q.show(&e, nil, false)
 	}
 	return nil
 }
@@ -175,9 +175,9 @@ func (q *queue) changeVisibility(c *model.VisibilityChange, giveBack bool) (mode
 	}
 	if c.VisibilityMs <= 0 {
 		q.land(&next)
-		q.show(&next.QueueEntry, &next)
+		q.show(&next.QueueEntry, &next, false)
 	} else {
-		q.hide(&next, q.nowMs+c.VisibilityMs)
+		q.hide(&next, q.nowMs+c.VisibilityMs, false)
 	}
 	return model.EntryOK, nil
 }

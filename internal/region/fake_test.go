@@ -3,6 +3,7 @@ package region
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"sort"
 	"sync"
@@ -111,6 +112,14 @@ func (s *tabletState) Set(key, value []byte) {
 	s.values[k] = slices.Clone(value)
 }
 
+// SetNew implements machine.Writer, and panics when the promise is not kept.
+func (s *tabletState) SetNew(key, value []byte) {
+	if _, there := s.values[string(key)]; there {
+		panic(fmt.Sprintf("BUG: a key that is set as new is there: %x", key))
+	}
+	s.Set(key, value)
+}
+
 // Delete implements machine.Writer.
 func (s *tabletState) Delete(key []byte) { s.DeleteRange(key, append(slices.Clone(key), 0)) }
 
@@ -129,6 +138,11 @@ type delayed struct{ writes []func(*tabletState) }
 func (d *delayed) Set(key, value []byte) {
 	k, v := slices.Clone(key), slices.Clone(value)
 	d.writes = append(d.writes, func(s *tabletState) { s.Set(k, v) })
+}
+
+func (d *delayed) SetNew(key, value []byte) {
+	k, v := slices.Clone(key), slices.Clone(value)
+	d.writes = append(d.writes, func(s *tabletState) { s.SetNew(k, v) })
 }
 
 func (d *delayed) Delete(key []byte) {

@@ -111,7 +111,7 @@ func (w *world) start(live *liveNode) (err error) {
 	}
 	// The memtable never fills: Pebble's skiplists are random, and when one is
 	// full would differ from run to run. Housekeeping flushes all the same.
-	live.db, err = storage.Open(storage.Options{FS: room.disk, Dir: "storage", CacheBytes: 1 << 20, MemTableBytes: 8 << 20, Fatal: fatal})
+	live.db, err = storage.Open(storage.Options{FS: room.disk, Dir: "storage", CacheBytes: 1 << 20, MemTableBytes: 8 << 20, CheckNew: true, Fatal: fatal})
 	if err != nil {
 		return err
 	}

@@ -123,7 +123,7 @@ func (b *tableBuilder) openTable() error {
 	if b.table != nil {
 		return nil
 	}
-	name := b.db.stagePath("table")
+	name := b.db.stagePath("sst")
 	f, err := b.db.opts.FS.pebble().Create(name, vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return fmt.Errorf("cannot create a table: %w", err)

@@ -60,7 +60,7 @@ type stallingVFS struct {
 }
 
 func (s stallingVFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	if strings.HasSuffix(name, ".table") {
+	if strings.Contains(name, stageDir) && strings.HasSuffix(name, ".sst") {
 		s.hold.RLock()
 		defer s.hold.RUnlock()
 	}
@@ -112,7 +112,7 @@ func (r *rig) command(w machine.Writer, want map[string]string) {
 		_, there := want[k]
 		switch n := r.rnd.IntN(12); {
 		case n < 5 && !there:
-			w.(interface{ SetNew(k, v []byte) }).SetNew([]byte(k), []byte(v))
+			w.SetNew([]byte(k), []byte(v))
 			want[k] = v
 		case n < 6:
 			w.Set([]byte(k), []byte(v))
