@@ -200,6 +200,9 @@ func (a *applier) commit(r *replica) error {
 		if a.node.opts.OnApply != nil {
 			a.node.opts.OnApply(r.id, c.at, &c.cmd, c.out)
 		}
+		if c.out.Buried {
+			a.node.buried.note(c.cmd.Resource)
+		}
 		if c.out.Wake {
 			r.waits.wake(waitKey{c.cmd.Resource, c.cmd.Slot})
 		}

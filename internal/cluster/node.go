@@ -78,6 +78,8 @@ type Node struct {
 	catalog   atomic.Pointer[model.Catalog]
 	startedMs int64 // Unix milliseconds
 
+	buried burials
+
 	mu       sync.RWMutex // guards replicas and closed
 	replicas map[model.TabletID]*replica
 	closed   bool

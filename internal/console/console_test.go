@@ -80,6 +80,7 @@ func (n *node) Read(context.Context, *model.Query, bool) (model.Result, error) {
 func (n *node) Catalog() *model.Catalog           { return n.catalog }
 func (n *node) SyncCatalog(context.Context) error { return nil }
 func (n *node) Leads(model.Slot) bool             { return false }
+func (n *node) Buried() []model.ResourceID        { return nil }
 
 // newConsole serves a node with a queue, a table and the pipe "likes".
 func newConsole(t *testing.T, n *node, authorize Authorize) http.Handler {

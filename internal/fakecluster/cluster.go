@@ -179,6 +179,9 @@ func (c *Cluster) Read(_ context.Context, q *model.Query, _ bool) (model.Result,
 	return machine.Query(x, q)
 }
 
+// Buried implements service.Cluster; nothing here moves dead letters.
+func (c *Cluster) Buried() []model.ResourceID { return nil }
+
 // Leads implements service.Cluster.
 func (c *Cluster) Leads(slot model.Slot) bool {
 	c.mu.Lock()

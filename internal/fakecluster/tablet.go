@@ -23,6 +23,7 @@ import (
 type Tablet struct {
 	ID      model.TabletID
 	Machine *machine.Machine
+	Buried  bool // messages of some queue died
 
 	hi     uint32
 	keys   []string // ascending
@@ -79,6 +80,7 @@ func (x *Tablet) Apply(cmd *model.Command, now time.Time) (model.Result, error) 
 	stamped.Stamp, stamped.Body = x.stamp, slices.Clone(cmd.Body)
 	var b batch
 	out, err := x.Machine.Apply(x, &b, machine.Position{Index: x.index}, &stamped)
+	x.Buried = x.Buried || out.Buried
 	if err != nil {
 		return model.Result{}, err
 	}

@@ -82,6 +82,8 @@ type Outcome struct {
 	// Wake asks the leader to wake those who wait on the command's resource
 	// and slot: something became available.
 	Wake bool
+	// Buried says that messages of the command's resource died.
+	Buried bool
 	// Repeated says that the command's request id had been applied before; the
 	// result is the first one, and nothing was written.
 	Repeated bool
@@ -122,7 +124,7 @@ func (m *Machine) applyOnce(r Reader, w Writer, at Position, cmd *model.Command)
 	if !cmd.ID.IsZero() && !TookNothing(cmd, res) && res.Status != model.StatusPassive {
 		m.seen.record(w, m.tablet, at, cmd, &res)
 	}
-	return Outcome{Result: res, Wake: tx.Wake, taken: tx.taken}, nil
+	return Outcome{Result: res, Wake: tx.Wake, Buried: tx.Buried, taken: tx.taken}, nil
 }
 
 func (m *Machine) dispatch(tx *Tx) (model.Result, error) {

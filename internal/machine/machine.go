@@ -61,6 +61,9 @@ type Tx struct {
 	// (Command.Resource, Command.Slot): messages became visible. It is advice
 	// for the leader and no part of the state.
 	Wake bool
+	// Buried is set by commands that put messages among the dead ones, which are
+	// to be moved. It is advice, too.
+	Buried bool
 
 	taken   []keys.QueueEntry // Outcome's
 	wanted  wanted            // what the readers of the resource's changes want

@@ -196,8 +196,8 @@ func (t *taking) serveFrom(g *group, l *keys.GroupList, before int) verdict {
 }
 
 // bury puts a message that was received too often among the dead ones, for the
-// mover of dead letters to claim. It wakes nobody: consumers find nothing in
-// it, and the mover asks again by itself.
+// mover of dead letters to claim. It wakes no consumer, who would find nothing in
+// it.
 func (q *queue) bury(e *keys.QueueEntry) {
 	st, err := q.state(e.Seq)
 	if err != nil || st == nil {
@@ -210,6 +210,7 @@ func (q *queue) bury(e *keys.QueueEntry) {
 	q.tx.Set(keys.Dead(q.key[:0], q.id, q.slot, q.head.NextDead), q.value)
 	q.head.NextDead++
 	q.head.Dead++
+	q.tx.Buried = true
 	if e.Grouped() {
 		q.group(e.Group).Dead++
 	}

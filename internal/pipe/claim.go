@@ -83,8 +83,11 @@ func (w *worker) claimUpTo(j *job, n int) (took int, ok bool) {
 		}
 		refused = refused || answer == claimRefused
 	}
-	if j.mover || refused { // sends do not tell of deaths
+	if refused {
 		w.pause(moverPause)
+		return 0, true
+	}
+	if w.empty = j.mover; w.empty {
 		return 0, true
 	}
 	if len(cmds) == 1 {

@@ -25,6 +25,9 @@ type fakeCluster struct {
 	tablets fakecluster.Tablets
 	changed chan struct{} // closed at the next command applied
 	calls   int           // proposals so far
+	buried  []model.ResourceID
+	deaf    bool // nobody is told of what is buried
+	looks   int  // at whether there is something, so far
 	leads   bool
 	fault   func(call int, cmd *model.Command) fault
 	calm    bool // there are no faults for now
@@ -51,6 +54,11 @@ func newFakeCluster(t testing.TB, tablets int) *fakeCluster {
 // apply applies a command; the caller holds the lock.
 func (c *fakeCluster) apply(x *fakecluster.Tablet, cmd *model.Command) (model.Result, error) {
 	res, err := x.Apply(cmd, time.Now())
+	if x.Buried {
+		if x.Buried = false; !c.deaf {
+			c.buried = append(c.buried, cmd.Resource)
+		}
+	}
 	if err == nil {
 		close(c.changed)
 		c.changed = make(chan struct{})
@@ -106,6 +114,7 @@ func (c *fakeCluster) ReadWhenReady(context.Context, *model.Query, time.Duration
 
 // AwaitReady implements service.Cluster.
 func (c *fakeCluster) AwaitReady(ctx context.Context, cmd *model.Command, wait time.Duration) (bool, error) {
+	c.set(func() { c.looks++ })
 	late := time.NewTimer(wait)
 	defer late.Stop()
 	for {
@@ -150,7 +159,15 @@ func (c *fakeCluster) Catalog() *model.Catalog {
 // SyncCatalog implements service.Cluster.
 func (c *fakeCluster) SyncCatalog(context.Context) error { return nil }
 
-// Leads implements Cluster.
+// Buried implements service.Cluster.
+func (c *fakeCluster) Buried() (queues []model.ResourceID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	queues, c.buried = c.buried, nil
+	return queues
+}
+
+// Leads implements service.Cluster.
 func (c *fakeCluster) Leads(model.Slot) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

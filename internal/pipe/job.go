@@ -18,6 +18,7 @@ type job struct {
 	version uint64
 	slots   []model.Slot       // of the source
 	mover   bool               // move a queue's dead messages to its dead-letter queue
+	whole   *job               // of a mover's part on this node: the mover
 	move    *service.MoveState // of a task that moves messages; nil for other pipes
 	ending  bool               // the pipe was deleted: roll forward, then forget it
 }

@@ -43,8 +43,43 @@ type Engine struct {
 	// What follows is the supervisor's goroutine's only.
 	workers map[model.ResourceID]*worker
 	agenda  agenda
-	led     []bool // of the agenda's catalog's tablets: which are led here
-	mine    []*job // of the agenda, what belongs here, by id
+	led     []bool                    // of the agenda's catalog's tablets: which are led here
+	mine    []*job                    // the pipes of the agenda that belong here, by id
+	movers  map[model.ResourceID]*job // by queue: with the slots that are led here
+
+	nudges nudges
+}
+
+// nudges are the queues whose movers have something to do, or may have.
+type nudges struct {
+	mu     sync.Mutex // guards what follows
+	queues map[model.ResourceID]bool
+	rested []model.ResourceID // whose workers have ended
+}
+
+func (n *nudges) add(queues ...model.ResourceID) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.queues == nil {
+		n.queues = map[model.ResourceID]bool{}
+	}
+	for _, id := range queues {
+		n.queues[id] = true
+	}
+}
+
+func (n *nudges) rest(queue model.ResourceID) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.rested = append(n.rested, queue)
+}
+
+func (n *nudges) take() (queues, rested []model.ResourceID) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	queues, rested = slices.Sorted(maps.Keys(n.queues)), n.rested
+	n.queues, n.rested = nil, nil
+	return queues, rested
 }
 
 // superviseEvery is how soon a change of leader or of a pipe is noticed.
@@ -73,6 +108,28 @@ func (e *Engine) supervise() {
 			if w, ok := e.workers[j.id]; !ok || w.done() {
 				e.workers[j.id] = e.startWorker(j)
 			}
+		}
+		e.nudges.add(e.cluster.Buried()...)
+		e.startMovers()
+	}
+}
+
+// startMovers sees to it that the movers work that have been told to. A mover that
+// finds nothing ends, so that queues in which nothing dies cost nothing.
+func (e *Engine) startMovers() {
+	queues, rested := e.nudges.take()
+	for _, id := range rested {
+		if w := e.workers[id]; w != nil && w.rests() {
+			delete(e.workers, id)
+		}
+	}
+	for _, id := range queues {
+		j := e.movers[id]
+		if j == nil {
+			continue
+		}
+		if w := e.workers[id]; w == nil || !w.nudge() {
+			e.workers[id] = e.startWorker(j)
 		}
 	}
 }
@@ -104,18 +161,23 @@ func (e *Engine) lead() (changed bool) {
 
 // assign finds this node's part of the agenda, tells the workers that there are
 // of it, and stops those that have no work any more. A worker runs where the
-// first of its source's slots is led.
+// first of its source's slots is led; dead messages are moved from each slot where
+// it is led.
 func (e *Engine) assign() {
 	e.mine = nil
 	wanted := make(map[model.ResourceID]bool, len(e.workers))
-	tablets := e.agenda.catalog.Tablets
+	movers := make(map[model.ResourceID]*job, len(e.movers))
 	for _, j := range e.agenda.jobs {
-		first := uint32(j.slots[0])
-		at := slices.IndexFunc(tablets, func(t model.Tablet) bool { return first >= t.Lo && first < t.Hi })
-		if at < 0 || !e.led[at] {
+		if j.mover {
+			if j = e.moverHere(j); j == nil {
+				continue
+			}
+			movers[j.id] = j
+		} else if e.leads(j.slots[0]) {
+			e.mine = append(e.mine, j)
+		} else {
 			continue
 		}
-		e.mine = append(e.mine, j)
 		wanted[j.id] = true
 		if w, ok := e.workers[j.id]; ok {
 			w.update(j)
@@ -127,6 +189,34 @@ func (e *Engine) assign() {
 			delete(e.workers, id)
 		}
 	}
+	e.movers = movers
+}
+
+// moverHere is the part of a mover's work that belongs here; nil when nothing
+// does. What is new is to be looked at once.
+func (e *Engine) moverHere(j *job) *job {
+	var slots []model.Slot
+	for _, slot := range j.slots {
+		if e.leads(slot) {
+			slots = append(slots, slot)
+		}
+	}
+	if len(slots) == 0 {
+		return nil
+	}
+	if was := e.movers[j.id]; was != nil && was.whole == j && slices.Equal(was.slots, slots) {
+		return was
+	}
+	here := *j
+	here.slots, here.whole = slots, j
+	e.nudges.add(j.id)
+	return &here
+}
+
+// leads reports whether the slot's tablet is one of those led.
+func (e *Engine) leads(slot model.Slot) bool {
+	at := slices.IndexFunc(e.agenda.catalog.Tablets, func(t model.Tablet) bool { return uint32(slot) >= t.Lo && uint32(slot) < t.Hi })
+	return at >= 0 && e.led[at]
 }
 
 func (e *Engine) sleep(ctx context.Context, d time.Duration) bool {

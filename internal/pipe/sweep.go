@@ -28,17 +28,16 @@ func (e *Engine) sweep() {
 	}
 }
 
-// holdsAnything looks at this node's state, without asking anybody.
-func (e *Engine) holdsAnything(id model.ResourceID, slot model.Slot) bool {
+// counts looks at this node's state, without asking anybody.
+func (e *Engine) counts(id model.ResourceID, slot model.Slot) (c model.QueueCounts, ok bool) {
 	q := model.QueueQuery{NowMs: e.clock.Now().UnixMilli()}
 	res, err := e.cluster.Read(e.ctx, &model.Query{Kind: model.QueryQueue, Resource: id, Slot: slot, Body: q.Append(nil)}, false)
 	if err != nil || res.Status != model.StatusOK {
-		return false
+		return c, false
 	}
-	var c model.QueueCounts
 	d := model.NewDecoder(res.Body)
 	c.Decode(d)
-	return d.Done() == nil && c.Visible+c.Delayed+c.InFlight+c.Dead > 0
+	return c, d.Done() == nil
 }
 
 func (e *Engine) sweepQueue(r *model.Resource) {
@@ -49,8 +48,15 @@ func (e *Engine) sweepQueue(r *model.Resource) {
 		return
 	}
 	for _, slot := range model.QueueSlots(r.ID, spec.Partitions) {
-		if e.cluster.Leads(slot) && e.holdsAnything(r.ID, slot) {
+		if !e.cluster.Leads(slot) {
+			continue
+		}
+		c, ok := e.counts(r.ID, slot)
+		if ok && c.Visible+c.Delayed+c.InFlight+c.Dead > 0 {
 			e.sweepSlot(r.ID, slot, &spec)
+		}
+		if ok && c.Dead+c.Claimed > 0 {
+			e.nudges.add(r.ID) // what nobody moves
 		}
 	}
 }

@@ -27,8 +27,11 @@ type worker struct {
 	// Of a source that is a stream: the shards that are being read, and those that
 	// were read to their end.
 	running, finished map[model.ShardNumber]bool
+	nudged            bool // of a mover: something may have died since it looked
+	resting           bool // of a mover: it ends, since there is nothing to do
 
-	turn   int // of run's goroutine only, as what follows: which of the source's slots was asked first
+	turn   int  // of run's goroutine only, as what follows: which of the source's slots was asked first
+	empty  bool // of a mover: it has found nothing dead
 	looked time.Time
 	slots  chan struct{}
 	drives sync.WaitGroup
@@ -44,7 +47,8 @@ const (
 	// recoverEvery is how often a worker looks for claims that nobody drives:
 	// of a worker before it, or its own whose answer was lost.
 	recoverEvery = 3 * time.Second
-	// moverPause is how often a queue is asked for dead messages.
+	// moverPause is how often a queue is asked for dead messages while some are on
+	// their way.
 	moverPause = time.Second
 	// retryPause follows a step that failed.
 	retryPause = 50 * time.Millisecond
@@ -119,14 +123,53 @@ func (w *worker) run() {
 			continue
 		}
 		if j.spec.Paused || !w.targetExists(j) {
+			if j.mover && w.rest() { // it is looked after again with the catalog, or by the sweep
+				return
+			}
 			w.pause(superviseEvery)
 			continue
 		}
 		if !w.claim(j) {
 			recovered = time.Time{} // a claim may have been made unheard
 			w.pause(retryPause)
+			continue
+		}
+		if w.empty {
+			if w.rest() {
+				return
+			}
+			w.empty = false
+			w.pause(moverPause)
 		}
 	}
+}
+
+// rest reports whether a mover may end, since it drives nothing and nobody has
+// told it to look again.
+func (w *worker) rest() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.open) > 0 || w.nudged {
+		w.nudged = false
+		return false
+	}
+	w.resting = true
+	w.engine.nudges.rest(w.job.id)
+	return true
+}
+
+// nudge has a mover look again; false when it ends.
+func (w *worker) nudge() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.nudged = true
+	return !w.resting
+}
+
+func (w *worker) rests() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.resting
 }
 
 func (w *worker) pause(d time.Duration) { w.engine.sleep(w.ctx, d) }

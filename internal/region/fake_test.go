@@ -291,6 +291,9 @@ func (c *fakeCluster) set(f func()) {
 	f()
 }
 
+// Buried implements service.Cluster.
+func (n *fakeNode) Buried() []model.ResourceID { return nil }
+
 // Leads implements service.Cluster.
 func (n *fakeNode) Leads(model.Slot) bool {
 	n.mu.Lock()

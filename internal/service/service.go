@@ -49,6 +49,10 @@ type Cluster interface {
 	// Leads reports whether this node leads the tablet that owns the slot.
 	Leads(slot model.Slot) bool
 
+	// Buried are the queues of which messages died since it was last called, in
+	// tablets that this node holds, by id: there may be dead letters to move.
+	Buried() []model.ResourceID
+
 	// Catalog is this node's newest view of the catalog. It is immutable.
 	Catalog() *model.Catalog
 
