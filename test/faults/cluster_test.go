@@ -25,6 +25,7 @@ const (
 // cluster is three nodes that are one Weir.
 type cluster struct {
 	nodes []*process.Node
+	keys  string // file with the access keys
 }
 
 // newCluster starts three nodes; place, when not nil, says where each runs.
@@ -36,6 +37,7 @@ func newCluster(t *testing.T, place func(i int, opts *process.Options)) *cluster
 	if err := os.WriteFile(keys, []byte(accessKey+":"+secret+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	c.keys = keys
 	begun := time.Now()
 	for i := range nodeCount {
 		opts := process.Options{
