@@ -37,6 +37,8 @@ type bench struct {
 	backlog               int64    // messages in the rows with a backlog
 	appendRate            float64  // records a second that binaries are compared at; 0: puts and the like, as fast as they can
 	clients, nodes        []int
+	kills                 int      // of a leader, in replication
+	rows                  []string // of replication
 	quick                 bool
 	warmUp, measureTime   time.Duration
 	report                Report
@@ -89,6 +91,8 @@ func parse(args []string) (*bench, error) {
 	fs.Float64Var(&b.appendRate, "append-rate", 0, "with --against: compare pushed appends at this `RATE`, records a second")
 	fs.IntVar(&b.turns, "turns", 0, "`TURNS` of each in queues and streams (3; quick: 1); odd numbers have a median")
 	fs.IntVar(&b.rounds, "rounds", 5, "`TURNS` of each with --against; odd numbers have a median")
+	fs.IntVar(&b.kills, "kills", 10, "`NUMBER` of leaders that replication kills, of Weir and of etcd each")
+	rows := fs.String("rows", "failover,reads,lag", "comma-separated `ROWS` of replication")
 	if err := fs.Parse(args); err != nil {
 		return nil, err
 	}
@@ -114,6 +118,7 @@ func parse(args []string) (*bench, error) {
 		length = *seconds
 	}
 	b.only, b.operations, b.peers = strings.Split(*only, ","), strings.Split(*operations, ","), strings.Split(*peers, ",")
+	b.rows = strings.Split(*rows, ",")
 	if *against != "" {
 		b.against = strings.Split(*against, ",")
 	}
@@ -179,6 +184,9 @@ func (b *bench) runAll() error {
 	}
 	if slices.Contains(b.only, "weir") && slices.Contains(b.only, "duels") {
 		b.duels()
+	}
+	if slices.Contains(b.only, "replication") {
+		b.replication()
 	}
 	if slices.Contains(b.only, "queues") {
 		b.queues()

@@ -59,6 +59,7 @@ func etcd(b *bench) *system {
 				r.add(opGet, e.Get)
 				return nil
 			}
+			r.addrs = clients
 			return r, waitPorts(r.procs, clients)
 		},
 	}
@@ -101,6 +102,7 @@ func nats(b *bench) *system {
 			}
 			n := &load.NATS{Addrs: clients}
 			r.prepare = func() error { return prepareNATS(r, n, nodes) }
+			r.addrs = clients
 			return r, waitPorts(r.procs, clients)
 		},
 	}

@@ -14,19 +14,20 @@ import (
 
 // Report is a whole run.
 type Report struct {
-	When     time.Time     `json:"when"`
-	Machine  string        `json:"machine"`
-	Seconds  float64       `json:"seconds_per_run"`
-	Disk     []limits.Disk `json:"disk"`
-	Idle     []Idle        `json:"idle"`
-	Rows     []Row         `json:"rows"`
-	Duels    []Duel        `json:"duels"`
-	Queues   []Turns       `json:"queues"`
-	Streams  []Turns       `json:"streams"`
-	Settings []string      `json:"settings"`
-	Notes    []string      `json:"notes,omitempty"`
-	Skipped  []string      `json:"skipped"`
-	Targets  []Target      `json:"targets"`
+	When        time.Time     `json:"when"`
+	Machine     string        `json:"machine"`
+	Seconds     float64       `json:"seconds_per_run"`
+	Disk        []limits.Disk `json:"disk"`
+	Idle        []Idle        `json:"idle"`
+	Rows        []Row         `json:"rows"`
+	Duels       []Duel        `json:"duels"`
+	Queues      []Turns       `json:"queues"`
+	Streams     []Turns       `json:"streams"`
+	Replication []Replicated  `json:"replication,omitempty"`
+	Settings    []string      `json:"settings"`
+	Notes       []string      `json:"notes,omitempty"`
+	Skipped     []string      `json:"skipped"`
+	Targets     []Target      `json:"targets"`
 }
 
 // Target is something that Weir wants to reach.
@@ -124,6 +125,7 @@ func (r *Report) markdown() string {
 	r.duels(&w)
 	r.queues(&w)
 	r.streams(&w)
+	r.replication(&w)
 	r.ratios(&w)
 	if len(r.Disk) > 0 {
 		fmt.Fprint(&w, "\n## The disk\n\nRecords of 256 bytes made durable by one writer that takes all who wait at once.\n\n| callers | records/s | CPU |\n| --- | --- | --- |\n")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/grpc"
@@ -20,6 +21,7 @@ type etcdClient struct {
 	rng   *rand.Rand
 	key   []byte
 	value []byte // nil: get
+	one   uint64 // the only key, when there is only one
 }
 
 func (e *Etcd) open(client int, value []byte) (Client, error) {
@@ -41,8 +43,16 @@ func (e *Etcd) Get(client int) (Client, error) { return e.open(client, nil) }
 func (c *etcdClient) Close() error { return c.conn.Close() }
 
 func (c *etcdClient) Do() (int, error) {
-	c.key = appendKey(c.key[:0], c.rng.Uint64N(Keys))
-	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
+	key := c.one
+	if key == 0 {
+		key = c.rng.Uint64N(Keys)
+	}
+	c.key = appendKey(c.key[:0], key)
+	patience := callTimeout
+	if c.one > 0 {
+		patience = tryTimeout
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if c.value != nil {
 		_, err := c.kv.Put(ctx, &pb.PutRequest{Key: c.key, Value: c.value})
@@ -53,6 +63,44 @@ func (c *etcdClient) Do() (int, error) {
 		err = fmt.Errorf("the key %s is not there", c.key)
 	}
 	return 1, err
+}
+
+// tryTimeout is how long PutOne waits before it fails: a member that has lost its
+// leader keeps what it was asked for seven seconds.
+const tryTimeout = 500 * time.Millisecond
+
+// PutOne puts one key, which is not zero, at the address that the client's
+// number names. It gives up soon, so that another member can be asked.
+func (e *Etcd) PutOne(key uint64) func(client int) (Client, error) {
+	return func(client int) (Client, error) {
+		c, err := e.Put(client)
+		if err == nil {
+			c.(*etcdClient).one = key
+		}
+		return c, err
+	}
+}
+
+// Leader is which of the addresses leads; -1 when none says that it does.
+func (e *Etcd) Leader() int {
+	for i, addr := range e.Addrs {
+		if leads(addr) {
+			return i
+		}
+	}
+	return -1
+}
+
+func leads(addr string) bool {
+	conn, err := grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	s, err := pb.NewMaintenanceClient(conn).Status(ctx, &pb.StatusRequest{})
+	return err == nil && s.Leader == s.Header.MemberId
 }
 
 type etcdFiller struct {

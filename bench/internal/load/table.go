@@ -104,6 +104,7 @@ type patch struct {
 	body   []byte
 	at     int
 	rng    *rand.Rand
+	one    uint64 // the only key, when there is only one
 	expect []byte // the answer must hold it
 }
 
@@ -119,7 +120,11 @@ func (a *AWS) patched(client int, operation, before, after string) (*patch, erro
 
 // Do makes the request for a random key.
 func (p *patch) Do() (int, error) {
-	appendKey(p.body[:p.at], p.rng.Uint64N(Keys))
+	key := p.one
+	if key == 0 {
+		key = p.rng.Uint64N(Keys)
+	}
+	appendKey(p.body[:p.at], key)
 	answer, err := p.call(p.body)
 	if err == nil && !bytes.Contains(answer, p.expect) {
 		err = fmt.Errorf("%s: the answer lacks %s: %.200s", p.req.target, p.expect, answer)
@@ -133,6 +138,18 @@ func (a *AWS) Put(table string) func(client int) (Client, error) {
 		rng := rand.New(rand.NewPCG(uint64(client), 1))
 		return a.patched(client, "PutItem", `{"TableName":"`+table+`","Item":{"id":{"S":"`,
 			`"},"v":{"S":"`+string(Value(rng))+`"}}`)
+	}
+}
+
+// PutOne puts an item under one key, which is not zero, at the address that the
+// client's number names.
+func (a *AWS) PutOne(table string, key uint64) func(client int) (Client, error) {
+	return func(client int) (Client, error) {
+		c, err := a.Put(table)(client)
+		if err == nil {
+			c.(*patch).one = key
+		}
+		return c, err
 	}
 }
 

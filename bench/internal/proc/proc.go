@@ -78,6 +78,11 @@ func (p *Process) Kill() {
 	<-p.done
 }
 
+// Again starts a process that has ended as it was started.
+func (p *Process) Again() (*Process, error) {
+	return Start(p.Name, p.cmd.Dir, p.cmd.Env, p.cmd.Path, p.cmd.Args[1:]...)
+}
+
 // Log is what the process has printed.
 func (p *Process) Log() string {
 	text, _ := os.ReadFile(p.log) // an unreadable log is an empty one
