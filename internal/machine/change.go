@@ -400,9 +400,13 @@ func removeTombstone(tx *Tx, mark []byte) error {
 	if !ok {
 		return model.ErrCorrupt
 	}
-	if rec.Tombstone && rec.Version() == left {
-		tx.Delete(stored)
+	if !rec.Tombstone || rec.Version() != left {
+		return nil
 	}
+	if keeps, err := keepsRivals(rec.Merge); err != nil || keeps {
+		return err
+	}
+	tx.Delete(stored)
 	return nil
 }
 

@@ -102,15 +102,18 @@ func (a *merging) put(key []byte, rec *keys.ItemRecord, old *storedItem) error {
 // merge settles a conflict by keeping a part of each write. What comes out is
 // news to whoever has one of them.
 func (a *merging) merge(key []byte, came, now *keys.ItemRecord, here *storedItem) error {
-	winner, loser := came, now
-	if wins(a.cmd, now.Version(), came.Version()) {
-		winner, loser = now, came
-	}
-	a.count(key, winner, loser)
 	next, err := join(a.cmd, came, now)
 	if err != nil {
 		return err
 	}
+	winner, loser := came, now
+	if next.Version() == now.Version() {
+		winner, loser = now, came
+	}
+	if a.cmd.Policy == model.PolicyRegions {
+		winner = &next // perhaps a write that had lost to one that is known to be overwritten
+	}
+	a.count(key, winner, loser)
 	a.res.Applied++
 	return a.put(key, &next, here)
 }

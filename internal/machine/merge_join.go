@@ -114,7 +114,7 @@ func attrNames(x, y *merged, except []string) (names []string) {
 
 // joinRivals keeps all writes of which no other one knew, and shows the one of
 // the region that is named first, of one region's or of regions that are not
-// named the one with the highest version.
+// named the one with the highest version; see bestRival for deletes.
 func joinRivals(cmd *model.ApplyChanges, a, b *keys.ItemRecord) (next keys.ItemRecord, err error) {
 	x, err := rivalsOf(a)
 	if err != nil {
@@ -137,18 +137,34 @@ func joinRivals(cmd *model.ApplyChanges, a, b *keys.ItemRecord) (next keys.ItemR
 	}
 	keep(x, y, b)
 	keep(y, x, a)
-	best := 0
-	for i := range all {
-		if wins(cmd, all[i].Version, all[best].Version) {
-			best = i
-		}
-	}
+	best := bestRival(cmd, all)
 	w := all[best]
 	next = keys.ItemRecord{Stamp: w.Version.Stamp, Region: w.Version.Region, Tombstone: w.Delete, Size: w.Size, Item: w.Item}
 	all = slices.Delete(all, best, best+1)
 	slices.SortFunc(all, func(a, b model.Rival) int { return a.Version.Compare(b.Version) })
 	next.Merge = (&model.MergeState{Joined: true, Rivals: all}).Append(nil)
 	return next, nil
+}
+
+// bestRival chooses the write that is shown. A delete gives way to every later
+// write: a region that has forgotten the delete cannot say that it knew of it.
+func bestRival(cmd *model.ApplyChanges, all []model.Rival) int {
+	var lastPut model.Version
+	for i := range all {
+		if v := all[i].Version; !all[i].Delete && v.Compare(lastPut) > 0 {
+			lastPut = v
+		}
+	}
+	best := -1
+	for i := range all {
+		if all[i].Delete && all[i].Version.Compare(lastPut) < 0 {
+			continue
+		}
+		if best < 0 || wins(cmd, all[i].Version, all[best].Version) {
+			best = i
+		}
+	}
+	return best
 }
 
 // rivalsOf are the writes that a record keeps.
@@ -174,4 +190,15 @@ func rankOf(cmd *model.ApplyChanges, region model.RegionID) int {
 		return at
 	}
 	return len(cmd.Rank)
+}
+
+// keepsRivals reports whether a record keeps writes that lost to its own. A
+// tombstone that does is not forgotten, or they might win over the next write,
+// which would not know of them any more.
+func keepsRivals(merge []byte) (bool, error) {
+	if len(merge) == 0 {
+		return false, nil
+	}
+	state, err := bodyOf[model.MergeState](merge)
+	return len(state.Rivals) > 0, err
 }

@@ -112,9 +112,13 @@ const tellEvery = time.Second
 // queues that their tables name.
 func (e *Engine) tellConflicts() {
 	seen := map[model.TabletID]uint64{} // conflicts up to this one need not be told
+	looked, wanted := uint64(0), false  // the catalog's version, and whether any table wants it
 	for e.sleep(e.ctx, tellEvery) {
 		c := e.cluster.Catalog()
-		if !e.tells(c) {
+		if looked != c.Version {
+			looked, wanted = c.Version, e.tells(c)
+		}
+		if !wanted {
 			continue
 		}
 		for i := range c.Tablets {
@@ -206,11 +210,14 @@ func (e *Engine) tellOne(ctx context.Context, t *model.Tablet, c *model.Conflict
 // what their policies need, in the tablets that this node leads. For its own
 // links each worker does that.
 func (e *Engine) keepPolicies() {
-	done := map[place]string{} // what was brought
+	done := map[place]string{}               // what was brought
+	looked, tracked := uint64(0), []string{} // the catalog's version, and its tables with policies
 	for e.sleep(e.ctx, superviseEvery) {
 		led := map[place]bool{}
 		c := e.cluster.Catalog()
-		tracked := e.tracked(c)
+		if looked != c.Version {
+			looked, tracked = c.Version, e.tracked(c)
+		}
 		for r := range c.Resources.Of(model.KindInbound) {
 			want := fmt.Sprint(r.Version, tracked)
 			for i := range c.Tablets {
