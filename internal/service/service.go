@@ -71,6 +71,8 @@ type Service struct {
 	profile Profile
 	streams streamRoom
 
+	laggards laggards
+
 	mostInFlight int64 // of a queue's messages; tests lower it
 }
 

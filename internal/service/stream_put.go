@@ -22,6 +22,7 @@ func (s *Service) PutRecords(ctx context.Context, req *PutRecordsRequest) (*PutR
 	if err != nil {
 		return nil, err
 	}
+	s.laggards.disturbed(s.clock.Now())
 	p := &put{service: s, req: req, out: make([]PutRecord, len(req.Records))}
 	if err := p.prepare(st); err != nil {
 		return nil, err

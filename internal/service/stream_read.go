@@ -155,7 +155,7 @@ func (s *Service) readShard(ctx context.Context, ref *StreamRef, at shardReader,
 	case sh == nil: // its records have expired, long ago; its children may have, too
 		return &shardPage{stream: st, next: at.n, ended: true, children: childrenOf(st.Spec, at.shard)}, nil
 	}
-	found, err := s.queryRecords(ctx, ref, st, at, limit, wait)
+	found, err := s.queryPage(ctx, ref, st, at, limit, wait)
 	if err == nil && found.First() > at.n {
 		// Records were passed over as expired, or are gone. By the retention that
 		// holds they may be there to be read: this node's catalog may be behind.
@@ -211,7 +211,7 @@ func (s *Service) queryRecords(ctx context.Context, ref *StreamRef, st *Stream, 
 
 func (s *Service) queryRecordsBytes(ctx context.Context, st *Stream, at shardReader, limit int, wait time.Duration) (model.Result, error) {
 	body := model.RecordsQuery{
-		Shard: at.shard, N: at.n, MaxRecords: uint32(limit), MaxBytes: model.MaxReadBytes, HorizonMs: st.Spec.HorizonMs(s.nowMs()),
+		Shard: at.shard, N: at.n, MaxRecords: uint32(limit), MaxBytes: laggardPart, HorizonMs: st.Spec.HorizonMs(s.nowMs()),
 	}
 	q := &model.Query{Kind: model.QueryRecords, Resource: st.ID, Slot: model.ShardSlot(st.ID, at.shard), Body: body.Append(nil)}
 	if wait > 0 {

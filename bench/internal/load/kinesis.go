@@ -84,6 +84,9 @@ func (a *AWS) PutRecords(stream string, batch int) func(client int) (Client, err
 	return func(client int) (Client, error) { return a.putRecords(client, stream, batch, 1) }
 }
 
+// streamFillers is above the number of clients.
+const streamFillers = 1 << 10
+
 // FillStream puts batches of 500 records of times as many bytes as RecordBytes.
 func (a *AWS) FillStream(stream string, times int, q *Quota) func(client, clients int) (Client, error) {
 	return func(client, _ int) (Client, error) {
@@ -100,9 +103,6 @@ func (a *AWS) putRecords(client int, stream string, batch, times int) (*putRecor
 	}
 	p := &putRecords{aws: c, batch: batch}
 	text := recordText(client)
-	if times > 1 {
-		text = append(bytes.Repeat(text[:len(text)-4], times), text[len(text)-4:]...)
-	}
 	p.body = append(p.body, `{"StreamName":"`+stream+`","Records":[`...)
 	for i := range batch {
 		if i > 0 {
@@ -110,6 +110,10 @@ func (a *AWS) putRecords(client int, stream string, batch, times int) (*putRecor
 		}
 		p.body = append(p.body, `{"Data":"`...)
 		p.at = append(p.at, len(p.body))
+		for part := range times - 1 { // other bytes each time, so that the disk holds what was put
+			more := recordText(((part+1)*batch+i)*streamFillers + client)
+			p.body = append(p.body, more[:len(more)-4]...)
+		}
 		p.body = fmt.Appendf(p.body, `%s","PartitionKey":"%012d"}`, text, rand.Uint64N(1e12))
 	}
 	p.body = append(p.body, "]}"...)
