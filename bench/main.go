@@ -92,7 +92,7 @@ func parse(args []string) (*bench, error) {
 	fs.IntVar(&b.turns, "turns", 0, "`TURNS` of each in queues and streams (3; quick: 1); odd numbers have a median")
 	fs.IntVar(&b.rounds, "rounds", 5, "`TURNS` of each with --against; odd numbers have a median")
 	fs.IntVar(&b.kills, "kills", 10, "`NUMBER` of leaders that replication kills, of Weir and of etcd each")
-	rows := fs.String("rows", "failover,reads,lag", "comma-separated `ROWS` of replication")
+	rows := fs.String("rows", "failover,reads,lag,catchup", "comma-separated `ROWS` of replication")
 	if err := fs.Parse(args); err != nil {
 		return nil, err
 	}

@@ -41,7 +41,7 @@ func (b *bench) replication() {
 	for _, row := range []struct {
 		name string
 		run  func() error
-	}{{"failover", b.failovers}, {"reads", b.replicaReads}, {"lag", b.regionLag}} {
+	}{{"failover", b.failovers}, {"soak", b.soak}, {"reads", b.replicaReads}, {"lag", b.regionLag}, {"catchup", b.catchUp}} {
 		if !slices.Contains(b.rows, row.name) {
 			continue
 		}
@@ -69,9 +69,14 @@ const betweenKills = time.Second
 
 // failovers kills leaders of Weir and of etcd by turns, and measures how long
 // the slowest of the keys is not written.
-func (b *bench) failovers() error {
+func (b *bench) failovers() error { return b.killLeaders(b.weirVictim, b.etcdVictim) }
+
+// soak kills leaders of Weir only, which takes half the time.
+func (b *bench) soak() error { return b.killLeaders(b.weirVictim) }
+
+func (b *bench) killLeaders(starts ...func() (*victim, error)) error {
 	var victims []*victim
-	for _, start := range []func() (*victim, error){b.weirVictim, b.etcdVictim} {
+	for _, start := range starts {
 		v, err := start()
 		if v != nil {
 			defer func() {
@@ -97,8 +102,8 @@ func (b *bench) failovers() error {
 		}
 	}
 	for i, v := range victims {
-		b.told("kill -9 of the leader of three nodes, "+v.name, "%d kills; the first write of the slowest of %d keys after p50 %s, p90 %s, p99 %s, at most %s",
-			b.kills, probes, at(pauses[i], 0.5), at(pauses[i], 0.9), at(pauses[i], 0.99), at(pauses[i], 1))
+		b.told("kill -9 of the leader of three nodes, "+v.name, "%d kills; the first write of the slowest of %d keys after p50 %s, p90 %s, p99 %s, p99.9 %s, at most %s",
+			b.kills, probes, at(pauses[i], 0.5), at(pauses[i], 0.9), at(pauses[i], 0.99), at(pauses[i], 0.999), at(pauses[i], 1))
 	}
 	return nil
 }
@@ -175,7 +180,7 @@ func (b *bench) weirVictim() (*victim, error) {
 	if err := s.install(); err != nil {
 		return nil, err
 	}
-	r, nodes, err := startWeirAt(b.weirBinary, filepath.Join(b.dir, "failover-weir"))
+	r, nodes, err := startWeirAt(b.weirBinary, filepath.Join(b.dir, "failover-weir"), 3, "", "")
 	v := &victim{name: "weir", procs: r}
 	if err != nil {
 		return v, err
@@ -218,19 +223,24 @@ func mostLeading(binary string, nodes []*weirNode) (int, error) {
 	return best, nil
 }
 
-// startWeirAt starts three nodes on ports that stay theirs.
-func startWeirAt(binary, dir string) (procs []*proc.Process, nodes []*weirNode, err error) {
+// startWeirAt starts nodes on ports that stay theirs. The last one's peer
+// listener is at lastPeer and reached at lastVia, if these are given.
+func startWeirAt(binary, dir string, count int, lastPeer, lastVia string) (procs []*proc.Process, nodes []*weirNode, err error) {
 	keys, err := keyFile(dir)
 	if err != nil {
 		return nil, nil, err
 	}
-	for i := range 3 {
+	for i := range count {
 		addrs, err := proc.FreePorts(3)
 		if err != nil {
 			return procs, nodes, err
 		}
 		n := &weirNode{aws: addrs[0], console: addrs[1], peer: addrs[2]}
 		args := []string{"serve", "--data", filepath.Join(dir, fmt.Sprint("data", i)), "--keys", keys, "--log", "warn", "--aws", n.aws, "--console", n.console, "--peer", n.peer}
+		if i == count-1 && lastPeer != "" {
+			n.peer = lastPeer
+			args = append(args, "--peer", n.peer, "--advertise", lastVia)
+		}
 		if i > 0 {
 			token, err := ask(binary, nodes[0], "token", "create")
 			if err != nil {
@@ -246,7 +256,7 @@ func startWeirAt(binary, dir string) (procs []*proc.Process, nodes []*weirNode, 
 			return procs, nodes, err
 		}
 	}
-	return procs, nodes, procs[0].WaitFor("three voters of every tablet", weirWait, func() bool { return hasVoters(binary, nodes[0], 3) })
+	return procs, nodes, procs[0].WaitFor("three voters of every tablet", weirWait, func() bool { return hasVoters(binary, nodes[0], count) })
 }
 
 func (b *bench) etcdVictim() (*victim, error) {

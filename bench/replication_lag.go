@@ -89,12 +89,12 @@ func (b *bench) regionLag() error {
 }
 
 // line stands a proxy that delays before an address.
-func (b *bench) line(dir, to string) (*weirNode, error) {
+func (b *bench) line(dir, to string, more ...string) (*weirNode, error) {
 	binary := filepath.Join(b.cache, "wan")
 	if err := b.build(b.root, binary, "./internal/faultnet/wan"); err != nil {
 		return nil, err
 	}
-	p, err := proc.Start("wan", filepath.Join(dir, "wan"), nil, binary, "--to", to, "--delay", wanDelay.String())
+	p, err := proc.Start("wan", filepath.Join(dir, "wan"), nil, binary, append([]string{"--to", to, "--delay", wanDelay.String()}, more...)...)
 	if err != nil {
 		return nil, err
 	}

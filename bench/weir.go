@@ -115,25 +115,25 @@ func ask(binary string, n *weirNode, args ...string) ([]byte, error) {
 	return out, err
 }
 
-// hasVoters reports whether every tablet has a leader and that many voters
-// with nothing to catch up, and leaders are spread over the nodes.
-func hasVoters(binary string, n *weirNode, voters int) bool {
-	out, err := ask(binary, n, "status", "--json")
-	if err != nil {
-		return false
-	}
-	var s struct {
-		Nodes   []struct{ Leads int }
-		Tablets []struct {
-			Replicas []struct {
-				Voter, Up bool
-				Lag       uint64
-			}
+// weirStatus is what a cluster says of itself.
+type weirStatus struct {
+	Nodes   []struct{ Leads int }
+	Tablets []struct {
+		Replicas []struct {
+			Voter, Up bool
+			Lag       uint64
 		}
 	}
-	if json.Unmarshal(out, &s) != nil || len(s.Nodes) != voters || len(s.Tablets) < 2 {
-		return false
-	}
+}
+
+func statusOf(binary string, n *weirNode) (s weirStatus, ok bool) {
+	out, err := ask(binary, n, "status", "--json")
+	return s, err == nil && json.Unmarshal(out, &s) == nil
+}
+
+// caughtUp reports whether every tablet has that many voters that are up and
+// have nothing to catch up.
+func (s *weirStatus) caughtUp(voters int) bool {
 	for _, t := range s.Tablets {
 		have := 0
 		for _, r := range t.Replicas {
@@ -144,6 +144,16 @@ func hasVoters(binary string, n *weirNode, voters int) bool {
 		if have != voters {
 			return false
 		}
+	}
+	return len(s.Nodes) == voters && len(s.Tablets) > 1
+}
+
+// hasVoters reports whether every tablet has a leader and that many voters
+// with nothing to catch up, and leaders are spread over the nodes.
+func hasVoters(binary string, n *weirNode, voters int) bool {
+	s, ok := statusOf(binary, n)
+	if !ok || !s.caughtUp(voters) {
+		return false
 	}
 	leads := 0
 	for _, node := range s.Nodes {
