@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"time"
 
 	"weir.dev/weir/internal/auth"
@@ -56,7 +57,7 @@ type Config struct {
 
 	Tablets     int           // data tablets of a new cluster
 	Lanes       int           // event loops
-	CacheBytes  int64         // Pebble's block cache
+	CacheBytes  int64         // Pebble's block cache; 0: cacheMemory of the machine
 	ClockOffset time.Duration // added to the system's clock, for tests of clock skew
 	Logger      *slog.Logger
 	// Fatal is called when the node cannot go on; it should end the process.
@@ -71,7 +72,6 @@ const (
 	DefaultRegion      = "us-east-1"
 	DefaultAccount     = "000000000000"
 	DefaultDataDir     = "weir-data"
-	defaultCacheBytes  = 256 << 20
 	logBudgetBytes     = 512 << 20
 	cutBytes           = 32 << 20 // about a second to apply again after a crash
 	housekeepingEvery  = 500 * time.Millisecond
@@ -109,7 +109,7 @@ func (c *Config) fill() error {
 		c.Lanes = defaultLanes()
 	}
 	if c.CacheBytes == 0 {
-		c.CacheBytes = defaultCacheBytes
+		c.CacheBytes = cacheMemory(systemMemory(os.DirFS("/")))
 	}
 	if (c.Join == "" && c.Follow == "") != (c.Token == "") {
 		return fmt.Errorf("--join and --token go together: make a token on a member with weir token create; so do --follow and --token, from weir region token")

@@ -18,10 +18,20 @@ const (
 	bodyShare    = 48 // of so many parts, one is for request bodies
 	minBodyBytes = 64 << 20
 	maxBodyBytes = front.DefaultMaxBodyMemory
+	// Pebble's block cache is not in the heap that the collector looks after: with
+	// its share both are less than the memory that is there.
+	cacheShare    = 8
+	minCacheBytes = 16 << 20
+	maxCacheBytes = 256 << 20
 )
 
 // bodyMemory is how many bytes of request bodies a node holds at once.
 func bodyMemory(total int64) int64 { return min(max(total/bodyShare, minBodyBytes), maxBodyBytes) }
+
+// cacheMemory is the size of the storage's block cache. It is all of a node's
+// memory that fills up with what is kept, whatever that is: docs/performance.md
+// has the law.
+func cacheMemory(total int64) int64 { return min(max(total/cacheShare, minCacheBytes), maxCacheBytes) }
 
 // LimitMemory makes the garbage collector work harder as the process comes near
 // three quarters of the memory that the system gives it: that of the machine, or

@@ -30,4 +30,9 @@ func TestSystemMemory(t *testing.T) {
 			t.Errorf("of %d bytes, %d for bodies, want %d", total, got, want)
 		}
 	}
+	for total, want := range map[int64]int64{64 << 20: minCacheBytes, 1 << 30: 128 << 20, 1 << 40: maxCacheBytes} {
+		if got := cacheMemory(total); got != want {
+			t.Errorf("of %d bytes, %d for the cache, want %d", total, got, want)
+		}
+	}
 }

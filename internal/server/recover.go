@@ -104,7 +104,7 @@ func (r *recovering) broken() error {
 func (r *recovering) open() (err error) {
 	r.rand = base.NewSystemRand()
 	disk := storage.DiskFS()
-	if r.db, err = storage.Open(storage.Options{FS: disk, Dir: r.dir.path, CacheBytes: defaultCacheBytes, Logger: r.cfg.Logger, Fatal: r.fatal}); err != nil {
+	if r.db, err = storage.Open(storage.Options{FS: disk, Dir: r.dir.path, CacheBytes: minCacheBytes, Logger: r.cfg.Logger, Fatal: r.fatal}); err != nil {
 		return err
 	}
 	r.journal, err = journal.Open(journal.Options{FS: disk, Dir: r.dir.sub(storage.JournalDir), BallastBytes: journal.DefaultBallastBytes, Rand: r.rand, Fatal: r.fatal})
