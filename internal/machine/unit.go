@@ -1,6 +1,9 @@
 package machine
 
 import (
+	"bytes"
+	"errors"
+
 	"weir.dev/weir/internal/keys"
 	"weir.dev/weir/internal/model"
 )
@@ -228,10 +231,18 @@ func (a *applyingUnit) page(c *model.UnitChange) (model.UnitNeed, error) {
 	case rec.Knows(c.Version) && (!rec.Copying || !a.tx.wanted.passive):
 		a.res.Known++
 		return model.UnitHas, nil
+	case !a.tx.wanted.passive && c.Own:
+		a.res.Known++
+		return model.UnitHas, nil // the copy is to be the other way round
 	case !a.tx.wanted.passive:
 		return model.UnitActive, nil
-	case begins && (came.Partial || !came.Knows(rec.Version)) && !a.mayClear(&came):
-		return model.UnitFilled, nil
+	}
+	if begins && (came.Partial || !came.Knows(rec.Version)) {
+		if ok, err := a.mayClear(&came); err != nil || !ok {
+			return model.UnitFilled, err
+		}
+	}
+	switch {
 	case !begins && (p.Run != rec.Run || !rec.Copying || p.After > rec.Copied):
 		return model.UnitAgain, nil
 	case !begins && p.After < rec.Copied:
@@ -265,10 +276,37 @@ func (a *applyingUnit) page(c *model.UnitChange) (model.UnitNeed, error) {
 // not know of it, or is one of a part: there is nothing, or another region wrote it, which still has
 // it; or the copy goes on from what was shipped from here, and what was not is
 // in the log.
-func (a *applyingUnit) mayClear(came *keys.UnitRecord) bool {
+func (a *applyingUnit) mayClear(came *keys.UnitRecord) (bool, error) {
 	rec := &a.rec
-	if a.unit.empty() {
-		return true
+	switch {
+	case a.unit.empty():
+		return true, nil
+	case came.Partial:
+		return false, nil
+	case rec.Version.Region != 0:
+		return true, nil
+	case !a.tx.wanted.log || came.History.Known(0) < rec.Unlogged:
+		return false, nil
 	}
-	return !came.Partial && (rec.Version.Region != 0 || a.tx.wanted.log && came.History.Known(0) >= rec.Unlogged)
+	return a.logged(came)
+}
+
+// logged reports whether the log holds all that was written here and that the
+// copy does not know of: what comes first of it follows something known. It is
+// looked for only after a takeover by force.
+func (a *applyingUnit) logged(came *keys.UnitRecord) (ok bool, err error) {
+	lo, hi := keys.ChangesSpan(a.tx.changes.tablet)
+	key := a.key.Append(nil)
+	err = scan(a.tx, lo, hi, func(stored, value []byte) error {
+		e, err := splitEntry(stored, value)
+		if err != nil || e.Resource != a.tx.Command.Resource || !bytes.Equal(e.Key, key) || e.Version.Region != 0 || came.Knows(e.Version) {
+			return err
+		}
+		ok = len(e.History) == 0 || came.Knows(e.History[0])
+		return errEnough
+	})
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
+	return ok, err
 }

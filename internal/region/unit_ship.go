@@ -133,7 +133,7 @@ func (w *worker) addUnit(j *job, out *unitBatch, r *model.Resource, e *model.Log
 		change.Follows = e.History[0]
 	}
 	change.Rename(0, w.engine.cluster.Catalog().Region())
-	if change.Version.Region != j.spec.Region && c.begun(index) {
+	if change.Version.Region != j.spec.Region && (c.begun(index) || change.Own) {
 		w.put(out, r, index, &change)
 	}
 	return true, nil
@@ -283,8 +283,6 @@ func unitProblem(need model.UnitNeed, u *unitChanges) error {
 		return model.Errorf(model.ErrUnavailable, "the %s %s takes writes in the other region, too: only one may have them; weir region role ... passive there", what, u.Name)
 	case model.UnitFilled:
 		return model.Errorf(model.ErrUnavailable, "the %s %s holds something in the other region that this one does not know of: delete it there, or make its content known by a link back", what, u.Name)
-	case model.UnitClosed:
-		return model.Errorf(model.ErrUnavailable, "the stream %s was resharded in the other region: records of a shard that ended there cannot be added to it; weir region held shows them", u.Name)
 	default:
 		return nil
 	}
@@ -357,7 +355,7 @@ func (w *worker) copyUnitPage(j *job, r *model.Resource, u unit, p *unitPlace, r
 	if err := decode(res.Body, &page); err != nil {
 		return false, err
 	}
-	page.Page.Run = run
+	page.Page.Run, page.Own = run, j.spec.Passive
 	page.Rename(0, w.engine.cluster.Catalog().Region())
 	out := unitBatch{ReadMs: read.UnixMilli()}
 	w.put(&out, r, u.index, &page)

@@ -174,27 +174,44 @@ func (e *Engine) takeInUnit(ctx context.Context, from *model.InboundSpec, u *uni
 	if err != nil {
 		return 0, err
 	}
-	stamp := model.Stamp(0)
 	for i := range u.Changes {
-		ch := &u.Changes[i]
-		if err := e.checkUnit(u, ch, now, from); err != nil {
+		if err := e.checkUnit(u, &u.Changes[i], now, from); err != nil {
 			return 0, err
 		}
-		stamp = max(stamp, ch.Version.Stamp+1)
 	}
-	res, err := e.propose(ctx, &model.Command{Kind: model.CmdApplyUnit, Resource: id, Slot: slot, Stamp: stamp, Body: cmd.Append(nil)})
+	for {
+		did, err := e.applyUnit(ctx, r, slot, &cmd)
+		if err != nil || did.Need != model.UnitClosed {
+			return did.Need, err
+		}
+		// It stopped before the first change that it could not add.
+		if cmd.Changes = cmd.Changes[min(did.Applied+did.Known, uint64(len(cmd.Changes)-1)):]; ctx.Err() != nil {
+			return did.Need, ctx.Err()
+		}
+		if err := e.putElsewhere(ctx, r, cmd.Shard, &cmd.Changes[0]); err != nil {
+			return did.Need, err
+		}
+	}
+}
+
+// applyUnit proposes the command.
+func (e *Engine) applyUnit(ctx context.Context, r *model.Resource, slot model.Slot, body *model.ApplyUnit) (did model.ApplyUnitResult, err error) {
+	cmd := &model.Command{Kind: model.CmdApplyUnit, Resource: r.ID, Slot: slot, Body: body.Append(nil)}
+	for i := range body.Changes {
+		cmd.Stamp = max(cmd.Stamp, body.Changes[i].Version.Stamp+1)
+	}
+	res, err := e.propose(ctx, cmd)
 	if err != nil {
-		return 0, err
+		return did, err
 	}
 	switch res.Status {
 	case model.StatusOK:
+		return did, decode(res.Body, &did)
 	case model.StatusGone:
-		return 0, model.Errorf(model.ErrNotFound, "%s was deleted", u.Name)
+		return did, model.Errorf(model.ErrNotFound, "%s was deleted", r.Name)
 	default:
-		return 0, model.Errorf(model.ErrUnavailable, "changes of %s were refused with status %d", u.Name, res.Status)
+		return did, model.Errorf(model.ErrUnavailable, "changes of %s were refused with status %d", r.Name, res.Status)
 	}
-	var did model.ApplyUnitResult
-	return did.Need, decode(res.Body, &did)
 }
 
 // placeUnit says where a unit is here, and fills in what its command needs.

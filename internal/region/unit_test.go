@@ -295,6 +295,13 @@ func checkGroups(t *testing.T, bodies []string) {
 // them is cut off and goes on: what it took is held there, does not come back by
 // itself, and is added behind the new region's when somebody says so.
 func TestUnitsForcedOver(t *testing.T) {
+	for _, reshard := range []bool{false, true} { // where the writes are now: what is held goes to other shards
+		testForcedOver(t, reshard)
+	}
+}
+
+func testForcedOver(t *testing.T, reshard bool) {
+	t.Helper()
 	inTowns(t, func(t *testing.T, wire *fakeWire, east, west *town) {
 		ctx := context.Background()
 		east.createQueue("jobs.fifo")
@@ -322,6 +329,11 @@ func TestUnitsForcedOver(t *testing.T) {
 		}
 		west.send("jobs.fifo", "g", "new")
 		west.putRecord("clicks", "k", "new")
+		if reshard {
+			if _, err := west.service.UpdateShardCount(ctx, &service.UpdateShardCountRequest{StreamRef: streamRef("clicks"), Target: 2}); err != nil {
+				t.Fatal(err)
+			}
+		}
 		wire.set(func() { wire.cut = false })
 		east.await("the old one hears of it", func() bool {
 			st, err := east.engine().Describe(ctx, "to-west")
@@ -353,7 +365,7 @@ func TestUnitsForcedOver(t *testing.T) {
 		if got := west.drainQueue("jobs.fifo"); !slices.Equal(got, want) {
 			t.Errorf("the new region has %q", got)
 		}
-		if all := west.shards("clicks"); len(all) != 1 || strings.Count(all[0], "=tail") != 3 || strings.Index(all[0], "=new") > strings.Index(all[0], "=tail0") {
+		if all := strings.Join(west.shards("clicks"), " "); strings.Count(all, "=tail") != 3 || strings.Count(all, "=shipped") != 5 || strings.Index(all, "=new") > strings.Index(all, "=tail0") {
 			t.Errorf("%q", all)
 		}
 		west.caughtUp("to-east")
@@ -448,6 +460,49 @@ func TestUnitSettingsFollow(t *testing.T) {
 		}
 		if len(got) != 1 || got[0].DeadFrom != q.ID {
 			t.Errorf("the letter died in %v, not %v", got, q.ID)
+		}
+	})
+}
+
+// TestPositionsFollow has a named consumer commit, and go on where it was in the
+// other region: at the first record that was not done.
+func TestPositionsFollow(t *testing.T) {
+	inTowns(t, func(t *testing.T, _ *fakeWire, east, west *town) {
+		ctx := context.Background()
+		east.createStream("clicks", 1)
+		east.link(west, Settings{Name: "to-west", Tables: []string{}, Streams: []string{"clicks"}})
+		east.caughtUp("to-west")
+		var third service.PutRecord
+		for i := range 6 {
+			r := east.putRecord("clicks", "k", fmt.Sprint(i))
+			if i == 2 {
+				third = r
+			}
+		}
+		lease := func(w *town, member string) service.ShardLease {
+			t.Helper()
+			res, err := w.service.LeaseShards(ctx, &service.LeaseRequest{StreamRef: streamRef("clicks"), Group: "workers", Member: member})
+			if err != nil || len(res.Leases) != 1 {
+				t.Fatal(res, err)
+			}
+			return res.Leases[0]
+		}
+		held := lease(east, "a")
+		if _, err := east.service.CommitPosition(ctx, &service.CommitRequest{StreamRef: streamRef("clicks"), Group: "workers", Shard: held.Shard, Generation: held.Generation, Sequence: third.Sequence}); err != nil {
+			t.Fatal(err)
+		}
+		east.caughtUp("to-west")
+		if _, err := west.service.LeaseShards(ctx, &service.LeaseRequest{StreamRef: streamRef("clicks"), Group: "workers", Member: "b"}); !refused(err) {
+			t.Errorf("a shard is leased where the stream is a copy: %v", err)
+		}
+		east.failsOver("to-west")
+		now := lease(west, "b") // at once: the lease there is not known here
+		page, err := west.service.GetRecords(ctx, &service.GetRecordsRequest{StreamRef: streamRef("clicks"), Iterator: now.Iterator})
+		if err != nil || len(page.Records) != 3 || string(page.Records[0].Data) != "3" {
+			t.Errorf("%+v %v", page, err)
+		}
+		if _, err := west.service.CommitPosition(ctx, &service.CommitRequest{StreamRef: streamRef("clicks"), Group: "workers", Shard: held.Shard, Generation: held.Generation, Sequence: third.Sequence}); err == nil {
+			t.Error("the member that held the shard in the other region commits here")
 		}
 	})
 }

@@ -118,6 +118,39 @@ func (s *Service) EndShards(ctx context.Context, id model.ResourceID) error {
 	return err
 }
 
+// PutMoved puts records that another region had taken into a stream, each into
+// the shard that its hash key belongs to now.
+func (s *Service) PutMoved(ctx context.Context, r *model.Resource, id model.RequestID, records []model.Record) error {
+	for lo := 0; lo < len(records); {
+		hi, size := lo, 0
+		for hi < len(records) && hi-lo < model.MaxPutRecords && (hi == lo || size+len(records[hi].Data)+len(records[hi].PartitionKey) <= model.MaxPutRecordsBytes) {
+			size += len(records[hi].Data) + len(records[hi].PartitionKey)
+			hi++
+		}
+		req := PutRecordsRequest{StreamRef: *refOf(r.ID), Invocation: id, Retry: true}
+		req.Invocation[0] ^= byte(lo)
+		req.Invocation[1] ^= byte(lo >> 8)
+		for _, rec := range records[lo:hi] {
+			out := OutgoingRecord{Data: rec.Data, Key: string(rec.PartitionKey)}
+			if rec.Explicit {
+				out.HashKey = rec.HashKey.String()
+			}
+			req.Records = append(req.Records, out)
+		}
+		res, err := s.PutRecords(ctx, &req)
+		if err != nil {
+			return err
+		}
+		for i := range res.Records {
+			if res.Records[i].Err != nil {
+				return res.Records[i].Err
+			}
+		}
+		lo = hi
+	}
+	return nil
+}
+
 func (s *Service) closeShard(ctx context.Context, id model.ResourceID, n model.ShardNumber) (state model.ShardState, err error) {
 	body := model.CloseShard{Shard: n}
 	res, err := s.cluster.Propose(ctx, &model.Command{Kind: model.CmdCloseShard, Resource: id, Slot: model.ShardSlot(id, n), Body: body.Append(nil)})

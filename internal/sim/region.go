@@ -28,6 +28,9 @@ type RegionConfig struct {
 	// FailOver has the writes move to another region now and then, as planned or
 	// by force.
 	FailOver bool
+	// Units has the links ship queues and a stream, too, whose writes are in one
+	// region at a time. Planned leaves out failovers by force.
+	Units, Planned bool
 	// Lose has clients write in the first region only, which ships to the second
 	// over a link of the mode sync, and is lost for good in the end, while they
 	// write: the second takes over by force, and must have what was acknowledged.
@@ -42,6 +45,7 @@ type RegionReport struct {
 	Crashes, Partitions, Cuts, Weeks, ClockJumps int
 	Writes, Unknown, Reads                       int
 	Merged                                       int // writes of tables whose parts are merged
+	Messages, Records                            int // that were acknowledged
 	Conflicts                                    uint64
 	Calls, Lost                                  int // requests over the wan, and those of them that were lost
 	Swept                                        int // regions that had no tombstone at the end
@@ -59,6 +63,7 @@ type regionRun struct {
 	wan    *wan
 	load   *regionLoad
 	merge  *mergeLoad
+	units  *unitLoad
 	report *RegionReport
 }
 
@@ -108,6 +113,12 @@ func (r *regionRun) run(seed uint64) error {
 	if err := r.makeTables(); err != nil {
 		return err
 	}
+	r.units = newUnitLoad(seed, r.worlds)
+	if r.cfg.Units {
+		if err := r.units.make(); err != nil {
+			return fmt.Errorf("cannot make queues and a stream: %w", err)
+		}
+	}
 	if err := r.tie(); err != nil {
 		return fmt.Errorf("cannot tie the regions: %w", err)
 	}
@@ -124,6 +135,11 @@ func (r *regionRun) run(seed uint64) error {
 	r.merge = &mergeLoad{seed: seed, worlds: r.worlds}
 	for c := range len(r.worlds) {
 		clients.Go(func() { r.merge.client(c, stop) })
+	}
+	for c := range r.units.clients() {
+		if r.cfg.Units {
+			clients.Go(func() { r.units.client(c, stop) })
+		}
 	}
 	err := r.trouble()
 	if r.cfg.Lose && err == nil {
@@ -207,9 +223,13 @@ func (r *regionRun) link(from, to int) error {
 		if err := r.worlds[to].nodes[0].live.regions.Invite(ctx, name, token, time.Hour); err != nil {
 			return err
 		}
-		err := r.worlds[from].nodes[0].live.regions.Add(ctx, &region.Settings{
+		settings := region.Settings{
 			Name: fmt.Sprintf("to-%d", to), To: strconv.Itoa(to), TokenHash: token, Mode: mode, Tables: []string{"sh*"},
-		})
+		}
+		if r.cfg.Units {
+			settings.Queues, settings.Streams = []string{unitQueue + "*"}, []string{unitStream}
+		}
+		err := r.worlds[from].nodes[0].live.regions.Add(ctx, &settings)
 		if exists(err) {
 			return nil
 		}
@@ -360,6 +380,11 @@ func (r *regionRun) finish() error {
 	r.report.Failures = append(r.report.Failures, checkEnd(ends[0], r.load.ops)...)
 	r.report.Failures = append(r.report.Failures, checkOrder(r.load.seen)...)
 	r.report.Writes, r.report.Unknown, r.report.Reads = r.load.counts()
+	if r.cfg.Units {
+		if err := r.finishUnits(); err != nil {
+			return err
+		}
+	}
 	for _, w := range r.worlds {
 		n, err := r.conflicts(w)
 		if err != nil {
@@ -436,7 +461,7 @@ func (r *regionRun) verify() error {
 // that fails is no failure of the run: links are cut, and nodes are down.
 func (r *regionRun) failOver(w *world) {
 	live := w.anyNode(r.rng)
-	forced := r.report.Planned > r.report.Forced
+	forced := r.report.Planned > r.report.Forced && !r.cfg.Planned
 	if live == nil {
 		return
 	}
@@ -447,6 +472,10 @@ func (r *regionRun) failOver(w *world) {
 		return
 	}
 	name := links[r.rng.IntN(len(links))].Name
+	if r.cfg.Units && forced {
+		r.forceUnits(ctx, live.regions, name)
+		return
+	}
 	if forced {
 		if _, err := live.regions.ForceOver(ctx, name); err == nil {
 			r.report.Forced++

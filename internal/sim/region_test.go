@@ -87,6 +87,33 @@ func TestRegionLost(t *testing.T) {
 	}
 }
 
+// TestUnitsFailOver moves the writes of queues and a stream between two clusters,
+// as planned, while nodes crash and links are cut: nothing that was acknowledged
+// is lost, nothing comes again after its delete, groups and shards keep their
+// order and records their numbers.
+func TestUnitsFailOver(t *testing.T) {
+	moved, sent, put := 0, 0, 0
+	seedRegions(t, 2, RegionConfig{Regions: 2, Nodes: 2, Tablets: 2, Length: *length, FailOver: true, Units: true, Planned: true}, func(_ uint64, r *RegionReport) {
+		moved, sent, put = moved+r.Planned, sent+r.Messages, put+r.Records
+	})
+	if !*wantBug && (moved == 0 || sent == 0 || put == 0) {
+		t.Error("the runs did nothing: the simulator is broken")
+	}
+}
+
+// TestUnitsForcedOver is the same with failovers by force, after which what the
+// old region held is shipped: nothing that was acknowledged is lost, in whatever
+// order it comes.
+func TestUnitsForcedOver(t *testing.T) {
+	moved := 0
+	seedRegions(t, 2, RegionConfig{Regions: 2, Nodes: 2, Tablets: 2, Length: *length, FailOver: true, Units: true}, func(_ uint64, r *RegionReport) {
+		moved += r.Forced
+	})
+	if !*wantBug && moved == 0 {
+		t.Error("no failover was carried out: the simulator is broken")
+	}
+}
+
 // TestRingOfRegions runs three clusters of which each ships to the next.
 func TestRingOfRegions(t *testing.T) {
 	runRegions(t, *seedFrom, RegionConfig{Regions: 3, Nodes: 1, Tablets: 1, Ring: true, Length: *length / 2})
@@ -108,6 +135,33 @@ func TestSameSeedSameRegions(t *testing.T) {
 	second := fmt.Sprintf("%+v", runRegions(t, *seedFrom, cfg))
 	if first != second {
 		t.Errorf("one seed gave two runs:\n%s\n%s", first, second)
+	}
+}
+
+// TestUnitChecksCanFail is TestRegionChecksCanFail of the checks of queues and
+// streams.
+func TestUnitChecksCanFail(t *testing.T) {
+	a, b := unitFifo+" 1/1", unitFifo+" 1/2"
+	if len(checkDelivered([]string{a, b}, map[string]bool{a: true})) != 1 || len(checkDelivered([]string{a}, map[string]bool{a: true, b: true})) != 0 {
+		t.Error("a lost message passes, or one that came fails")
+	}
+	if len(checkGroupOrder([]string{b, a})) != 1 || len(checkGroupOrder([]string{a, unitFifo + " 2/1", b, unitQueue + " 1/1"})) != 0 {
+		t.Error("a group out of order passes, or one in order fails")
+	}
+	there := map[string]string{"s 1": "1/1", "s 2": "1/2"}
+	if len(checkRecords(there, map[string]string{"s 1": "1/2", "s 2": "1/2", "s 3": "1/3"})) != 2 || len(checkRecords(there, there)) != 0 {
+		t.Error("a record under another number passes, or the right one fails")
+	}
+	if len(checkData(there, map[string]string{"x": "1/2", "y": "1/3"})) != 1 {
+		t.Error("a lost record passes, or one under another number fails")
+	}
+	l := newUnitLoad(1, nil)
+	l.deleted[a] = time.Unix(5, 0)
+	if l.note(a, time.Unix(4, 0)); len(l.failures) != 0 {
+		t.Error("a message that was asked for before its delete fails")
+	}
+	if l.note(a, time.Unix(6, 0)); len(l.failures) != 1 {
+		t.Error("a message that comes after its delete passes")
 	}
 }
 

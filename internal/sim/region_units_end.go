@@ -1,0 +1,91 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"weir.dev/weir/internal/region"
+)
+
+// forceUnits has a region take the writes by force while the others hold nothing
+// back and have copied everything: what one more takeover loses then is known.
+// It waits until the old one has heard of it, and lets it ship what it held.
+func (r *regionRun) forceUnits(ctx context.Context, engine *region.Engine, name string) {
+	for _, w := range r.worlds {
+		live := w.anyNode(r.rng)
+		if live == nil {
+			return
+		}
+		links, err := live.regions.List(ctx)
+		if err != nil {
+			return
+		}
+		for _, l := range links {
+			if l.Spec.Held || l.Copying > 0 {
+				return
+			}
+		}
+	}
+	r.units.mu.Lock()
+	r.units.exact = false
+	r.units.mu.Unlock()
+	if _, err := engine.ForceOver(ctx, name); err != nil {
+		return
+	}
+	r.report.Forced++
+	for range 60 {
+		time.Sleep(time.Second + time.Duration(r.rng.IntN(1000)))
+		if r.rejoinHeld() {
+			return
+		}
+	}
+}
+
+// rejoinHeld lets links ship what they hold, and reports whether there was any.
+func (r *regionRun) rejoinHeld() (any bool) {
+	for _, w := range r.worlds {
+		live := w.anyNode(r.rng)
+		if live == nil {
+			continue
+		}
+		ctx, cancel := contextFor(10 * time.Second)
+		links, err := live.regions.List(ctx)
+		for i := 0; err == nil && i < len(links); i++ {
+			if links[i].Spec.Held && live.regions.Rejoin(ctx, links[i].Name) == nil {
+				any = true
+			}
+		}
+		cancel()
+	}
+	return any
+}
+
+// finishUnits gives the writes to one region, whichever had them, and checks
+// what it and the others hold.
+func (r *regionRun) finishUnits() error {
+	engine := r.worlds[0].nodes[0].live.regions
+	var last error
+	for range 60 {
+		ctx, cancel := contextFor(40 * time.Second)
+		links, err := engine.List(ctx)
+		if last = err; err == nil && len(links) > 0 {
+			_, last = engine.FailOver(ctx, links[0].Name)
+		}
+		cancel()
+		if last == nil {
+			break
+		}
+		time.Sleep(time.Second + time.Duration(r.rng.IntN(1000)))
+	}
+	if last != nil {
+		return fmt.Errorf("cannot give the writes to one region: %w", last)
+	}
+	failures := r.units.finish()
+	if err := r.drain(); err != nil {
+		return err
+	}
+	r.report.Failures = append(r.report.Failures, failures...)
+	r.report.Messages, r.report.Records = len(r.units.sent), len(r.units.put)
+	return nil
+}
