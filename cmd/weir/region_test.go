@@ -54,6 +54,7 @@ func TestReplicationPage(t *testing.T) {
 	e, w := regionClient(t, east), regionClient(t, west)
 	e.create("orders")
 	e.put("orders", "before", "1")
+	units := newRegionUnits(t, east, west)
 	addresses := strings.NewReplacer(
 		"127.0.0.1:4580", east.Addresses().Console, "127.0.0.1:4590", east.Addresses().Peer,
 		"127.0.0.1:4680", west.Addresses().Console, "127.0.0.1:4690", west.Addresses().Peer,
@@ -150,6 +151,12 @@ func TestReplicationPage(t *testing.T) {
 				t.Errorf("the old primary takes a write: %v", err)
 			}
 			e.want("orders", "moved", "7")
+		case strings.HasPrefix(line, "weir region link add jobs-to-west"):
+			units.shipped()
+		case strings.HasPrefix(line, "weir region failover jobs-to-west"):
+			units.takenOver()
+		case strings.HasPrefix(line, "weir region drill back-jobs"):
+			units.drilled(out)
 		case strings.HasPrefix(line, "weir region failover to-east --planned"):
 			e.put("orders", "home", "8")
 		case strings.HasPrefix(line, "weir region drill"):

@@ -191,6 +191,9 @@ type InboundSpec struct {
 	Epoch      uint64 // grows when this region takes the writes over by force
 	// Queues and Streams are what the link selects there, as it said last.
 	Queues, Streams []string
+	// Promoted is the version of the link there with which this region was given
+	// the writes last: what says so again comes late.
+	Promoted uint64
 }
 
 // Ships reports whether the link ships what happens to a queue or stream of the
@@ -203,7 +206,7 @@ func (s *InboundSpec) Append(dst []byte) []byte {
 	dst = append(AppendUvarint(dst, uint64(s.ExpiresMs)), s.KeyHash[:]...)
 	dst = AppendString(AppendString(AppendUvarint(dst, uint64(s.Region)), s.RegionName), s.Link)
 	dst = AppendUvarint(AppendBool(dst, s.Passive), s.Epoch)
-	return AppendNames(AppendNames(dst, s.Queues), s.Streams)
+	return AppendUvarint(AppendNames(AppendNames(dst, s.Queues), s.Streams), s.Promoted)
 }
 
 // Decode reads what Append wrote.
@@ -216,5 +219,5 @@ func (s *InboundSpec) Decode(d *Decoder) {
 	copy(s.KeyHash[:], d.Fixed(len(s.KeyHash)))
 	s.Region, s.RegionName, s.Link = RegionID(d.Uvarint()), d.String(), d.String()
 	s.Passive, s.Epoch = d.Bool(), d.Uvarint()
-	s.Queues, s.Streams = DecodeNames(d), DecodeNames(d)
+	s.Queues, s.Streams, s.Promoted = DecodeNames(d), DecodeNames(d), d.Uvarint()
 }

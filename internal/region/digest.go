@@ -2,6 +2,7 @@ package region
 
 import (
 	"context"
+	"slices"
 
 	"weir.dev/weir/internal/keys"
 	"weir.dev/weir/internal/model"
@@ -239,7 +240,7 @@ func (e *Engine) drained(ctx context.Context, from *model.InboundSpec, body []by
 			return nil, err
 		}
 	}
-	back, ok := e.linkTo(from.Region)
+	back, ok := e.linkTo(from)
 	if a.Back = ok; !ok {
 		a.Done = true
 		for range e.cluster.Catalog().Resources.Of(model.KindLink) {
@@ -263,13 +264,23 @@ func (e *Engine) drained(ctx context.Context, from *model.InboundSpec, body []by
 	return a.Append(nil), err
 }
 
-// linkTo finds a link to a region.
-func (e *Engine) linkTo(region model.RegionID) (*model.Resource, bool) {
-	c := e.cluster.Catalog()
-	for r := range c.Resources.Of(model.KindLink) {
-		if spec, err := decodeLink(r); err == nil && spec.Region == region {
+// linkTo finds the link back to the region that an inbound link comes from: the
+// one with the same queues and streams, or for tables any.
+func (e *Engine) linkTo(from *model.InboundSpec) (back *model.Resource, ok bool) {
+	for r := range e.cluster.Catalog().Resources.Of(model.KindLink) {
+		spec, err := decodeLink(r)
+		switch {
+		case err != nil || spec.Region != from.Region:
+		case sameUnits(from.Queues, from.Streams, spec.Queues, spec.Streams):
 			return r, true
+		case len(from.Queues)+len(from.Streams) == 0 && !ok:
+			back, ok = r, true
 		}
 	}
-	return nil, false
+	return back, ok
+}
+
+// sameUnits reports whether two links ship the same queues and streams.
+func sameUnits(aQueues, aStreams, bQueues, bStreams []string) bool {
+	return slices.Equal(aQueues, bQueues) && slices.Equal(aStreams, bStreams)
 }

@@ -48,7 +48,7 @@ func (e *Engine) TryFailOver(ctx context.Context, name string) (d Drill, err err
 // failBack moves the writes to the region that asks, over the link that leads
 // there.
 func (e *Engine) failBack(ctx context.Context, from *model.InboundSpec) ([]byte, error) {
-	link, ok := e.linkTo(from.Region)
+	link, ok := e.linkTo(from)
 	if !ok {
 		return nil, model.Errorf(model.ErrValidation, "there is no link back")
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"slices"
 	"time"
 
 	"weir.dev/weir/internal/keys"
@@ -40,7 +41,7 @@ const (
 // error says otherwise. Errors: ErrNotFound, ErrValidation when the link is not
 // fit for it.
 func (e *Engine) FailOver(ctx context.Context, name string) (s Switch, err error) {
-	st, err := e.Describe(ctx, name)
+	st, err := e.settled(ctx, name)
 	if err != nil {
 		return s, err
 	}
@@ -71,6 +72,19 @@ func (e *Engine) FailOver(ctx context.Context, name string) (s Switch, err error
 	return s, nil
 }
 
+// settled describes a link, after a wait for a first copy to end.
+func (e *Engine) settled(ctx context.Context, name string) (Status, error) {
+	wait, cancel := e.within(ctx, backPatience)
+	defer cancel()
+	for {
+		st, err := e.Describe(ctx, name)
+		busy := st.Copying > 0 && !st.Spec.Held && !st.Spec.Paused && st.Spec.Mode != model.LinkManual && st.Spec.Where == ""
+		if err != nil || !busy || !e.sleep(wait, superviseEvery) {
+			return st, err
+		}
+	}
+}
+
 func fitForFailover(st *Status) error {
 	switch {
 	case st.Spec.Held:
@@ -80,7 +94,7 @@ func fitForFailover(st *Status) error {
 	case st.Spec.Where != "":
 		return model.Errorf(model.ErrValidation, "the link %s ships a part of the items: the other region cannot take over all of them", st.Name)
 	case st.Copying > 0:
-		return model.Errorf(model.ErrUnavailable, "the first copy of %d parts of tables is not done yet", st.Copying)
+		return model.Errorf(model.ErrUnavailable, "the first copy of %d parts of what it ships is not done yet", st.Copying)
 	case st.Problem != "":
 		return model.Errorf(model.ErrUnavailable, "the link %s does not get through: %s", st.Name, st.Problem)
 	}
@@ -117,7 +131,7 @@ func (e *Engine) handOver(ctx context.Context, name string, link model.ResourceI
 	}
 	last, err := e.Describe(ctx, name) // a table may have come meanwhile
 	if err == nil && last.Copying > 0 {
-		err = model.Errorf(model.ErrUnavailable, "a table was created meanwhile and is not copied yet; try again")
+		err = model.Errorf(model.ErrUnavailable, "something was created meanwhile and is not copied yet; try again")
 	}
 	return st.LagChanges, err
 }
@@ -126,16 +140,19 @@ func (e *Engine) handOver(ctx context.Context, name string, link model.ResourceI
 func (e *Engine) promote(ctx context.Context, link model.ResourceID, spec *model.LinkSpec) (err error) {
 	ctx, cancel := e.within(ctx, failoverPatience)
 	defer cancel()
+	number := uint64(0)
+	if r, ok := e.cluster.Catalog().ResourceByID(link); ok {
+		number = r.Version
+	}
 	for {
-		if _, err = e.call(ctx, link, spec, OpPromote, nil); err == nil || !e.sleep(ctx, firstRetry) {
+		if _, err = e.call(ctx, link, spec, OpPromote, model.AppendUvarint(nil, number)); err == nil || !e.sleep(ctx, firstRetry) {
 			return err
 		}
 	}
 }
 
-// promoted makes all that this region has in common with another active here.
-func (e *Engine) promoted(ctx context.Context, region model.RegionID) error {
-	ties := e.tiesTo(region)
+// promoted makes what links and inbound links ship active here.
+func (e *Engine) promoted(ctx context.Context, ties []*model.Resource) error {
 	for _, r := range ties {
 		if err := e.SetPassive(ctx, r.Name, false); err != nil {
 			return err
@@ -144,11 +161,56 @@ func (e *Engine) promoted(ctx context.Context, region model.RegionID) error {
 	return e.endShards(ctx, ties)
 }
 
+// takeOver answers a request to take the writes. One that comes late or twice
+// does nothing: they may have gone back meanwhile.
+func (e *Engine) takeOver(ctx context.Context, s *sender, body []byte) error {
+	d := model.NewDecoder(body)
+	number := d.Uvarint()
+	if err := d.Done(); err != nil {
+		return err
+	}
+	if err := e.cluster.SyncCatalog(ctx); err != nil { // another node may have done it
+		return err
+	}
+	now, ok := e.cluster.Catalog().ResourceByID(s.id)
+	if !ok {
+		return errKey
+	}
+	spec, err := decodeInbound(now)
+	if err != nil || number <= spec.Promoted {
+		return err
+	}
+	ties := e.tiesLike(&spec)
+	if err := e.mayPromote(ties); err != nil {
+		return err
+	}
+	if err := e.promoted(ctx, ties); err != nil {
+		return err
+	}
+	return e.service.UpdateInbound(ctx, now.Name, func(spec *model.InboundSpec) error {
+		spec.Promoted = max(spec.Promoted, number)
+		return nil
+	})
+}
+
+// tiesLike lists those of the links and inbound links to a region that ship the
+// same queues and streams as one of them: what moves its writes together with it.
+func (e *Engine) tiesLike(from *model.InboundSpec) []*model.Resource {
+	return slices.DeleteFunc(e.tiesTo(from.Region), func(r *model.Resource) bool {
+		if r.Kind == model.KindLink {
+			spec, err := decodeLink(r)
+			return err != nil || !sameUnits(from.Queues, from.Streams, spec.Queues, spec.Streams)
+		}
+		spec, err := decodeInbound(r)
+		return err != nil || !sameUnits(from.Queues, from.Streams, spec.Queues, spec.Streams)
+	})
+}
+
 // mayPromote refuses to take the writes of queues and streams while what this
 // region had not shipped, when they were taken from it, is held: what is written
 // here now would come before it.
-func (e *Engine) mayPromote(region model.RegionID) error {
-	for _, r := range e.tiesTo(region) {
+func (e *Engine) mayPromote(ties []*model.Resource) error {
+	for _, r := range ties {
 		if r.Kind != model.KindLink {
 			continue
 		}
@@ -213,7 +275,7 @@ func (e *Engine) shipBack(ctx context.Context, s *sender, body []byte) error {
 	if err := decode(body, &req); err != nil {
 		return err
 	}
-	if _, there := e.linkTo(s.spec.Region); there {
+	if _, there := e.linkTo(&s.spec); there {
 		return nil
 	}
 	r, ok := e.cluster.Catalog().ResourceByID(s.id)
@@ -256,7 +318,7 @@ func (e *Engine) ForceOver(ctx context.Context, name string) (s Switch, err erro
 	if !found {
 		return s, model.Errorf(model.ErrValidation, "nothing is shipped here from the region of %s", name)
 	}
-	return s, e.promoted(ctx, region)
+	return s, e.promoted(ctx, e.tiesTo(region))
 }
 
 // regionOf is the other region of a link or an inbound link.

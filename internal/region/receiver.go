@@ -49,10 +49,7 @@ func (e *Engine) answer(ctx context.Context, s *sender, op Op, body []byte) ([]b
 	case OpReport:
 		return model.AppendUvarint(nil, s.spec.Epoch), e.hear(ctx, s.id, body)
 	case OpPromote:
-		if err := e.mayPromote(s.spec.Region); err != nil {
-			return nil, err
-		}
-		return nil, e.promoted(ctx, s.spec.Region)
+		return nil, e.takeOver(ctx, s, body)
 	case OpShipBack:
 		return nil, e.shipBack(ctx, s, body)
 	case OpFailBack:

@@ -73,9 +73,17 @@ func isUnits(kind model.ResourceKind) bool {
 	return kind == model.KindQueue || kind == model.KindStream
 }
 
-// tellUnits has the other region have queues and streams, as they are now.
+// tellUnits has the other region have queues and streams, as they are now, and
+// know what the link selects, also when there is none yet.
 func (w *worker) tellUnits(j *job, rs []model.Resource) error {
 	c := w.engine.cluster.Catalog()
+	if len(rs) == 0 && !w.named && j.spec.ShipsUnits() {
+		req := unitsRequest{Queues: j.spec.Queues, Streams: j.spec.Streams}
+		if _, err := w.call(j, OpUnits, req.Append(nil)); err != nil {
+			return err
+		}
+	}
+	w.named = true
 	slices.SortStableFunc(rs, func(a, b model.Resource) int { return cmp.Compare(redrives(&a), redrives(&b)) })
 	for part := range slices.Chunk(rs, tablesAtOnce) {
 		req := unitsRequest{Queues: j.spec.Queues, Streams: j.spec.Streams}

@@ -22,7 +22,7 @@ func (e *Engine) haveUnits(ctx context.Context, s *sender, body []byte) error {
 			return err
 		}
 	}
-	follows := e.passiveTo(s.spec.Region)
+	follows := e.passiveTo(&s.spec)
 	var ids []model.ResourceID
 	for i := range req.Units {
 		id, err := e.haveUnit(ctx, s, &req.Units[i], follows)
@@ -81,13 +81,17 @@ func (e *Engine) shipsAny(to model.RegionID, req *unitsRequest) bool {
 				return true
 			}
 		}
+		if len(req.Units) == 0 && sameUnits(req.Queues, req.Streams, spec.Queues, spec.Streams) {
+			return true
+		}
 	}
 	return false
 }
 
-// passiveTo reports whether the other region has the writes of what both have.
-func (e *Engine) passiveTo(region model.RegionID) bool {
-	return slices.ContainsFunc(e.tiesTo(region), func(r *model.Resource) bool {
+// passiveTo reports whether the other region has the writes of what a link of it
+// ships.
+func (e *Engine) passiveTo(from *model.InboundSpec) bool {
+	return slices.ContainsFunc(e.tiesLike(from), func(r *model.Resource) bool {
 		is, err := passive(r)
 		return err == nil && is
 	})

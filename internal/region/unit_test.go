@@ -383,7 +383,7 @@ func testForcedOver(t *testing.T, reshard bool) {
 // mayPromoteOf asks the other town whether it may take the writes.
 func (e *Engine) mayPromoteOf(other *town) error {
 	region, _ := e.Self()
-	return other.engine().mayPromote(region)
+	return other.engine().mayPromote(other.engine().tiesTo(region))
 }
 
 // TestUnitsAreNotOverwritten links a queue and a stream that the other region has

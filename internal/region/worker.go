@@ -37,6 +37,7 @@ type worker struct {
 	// told is the version of each queue and stream that the other region has
 	// heard of; never ranged over.
 	told   map[model.ResourceID]uint64
+	named  bool // it knows which ones the link selects
 	filter filter
 }
 
@@ -203,7 +204,7 @@ func (w *worker) recall(j *job) error {
 		return err
 	}
 	w.upTo, w.total, w.tables, w.selected = s.UpTo, s.Total, nil, 0
-	w.told = map[model.ResourceID]uint64{}
+	w.told, w.named = map[model.ResourceID]uint64{}, false
 	for _, t := range s.Tables {
 		c, err := recallCopy(&t)
 		if err != nil {
