@@ -57,6 +57,9 @@ func (e *Engine) FailOver(ctx context.Context, name string) (s Switch, err error
 	}
 	began := e.clock.Now()
 	if s.Shipped, err = e.handOver(ctx, name, r.ID); err != nil {
+		if st.Spec.Passive {
+			return s, err // this region did not have the writes, or gave them away by an earlier try
+		}
 		// Nobody was promoted: writes go on here.
 		ctx, cancel := e.within(context.WithoutCancel(ctx), clusterTimeout)
 		defer cancel()
