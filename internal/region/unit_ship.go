@@ -78,7 +78,7 @@ func isUnits(kind model.ResourceKind) bool {
 func (w *worker) tellUnits(j *job, rs []model.Resource) error {
 	c := w.engine.cluster.Catalog()
 	if len(rs) == 0 && !w.named && j.spec.ShipsUnits() {
-		req := unitsRequest{Queues: j.spec.Queues, Streams: j.spec.Streams}
+		req := unitsRequest{Epoch: j.spec.Epoch, Passive: j.spec.Passive, Queues: j.spec.Queues, Streams: j.spec.Streams}
 		if _, err := w.call(j, OpUnits, req.Append(nil)); err != nil {
 			return err
 		}
@@ -86,7 +86,7 @@ func (w *worker) tellUnits(j *job, rs []model.Resource) error {
 	w.named = true
 	slices.SortStableFunc(rs, func(a, b model.Resource) int { return cmp.Compare(redrives(&a), redrives(&b)) })
 	for part := range slices.Chunk(rs, tablesAtOnce) {
-		req := unitsRequest{Queues: j.spec.Queues, Streams: j.spec.Streams}
+		req := unitsRequest{Epoch: j.spec.Epoch, Passive: j.spec.Passive, Queues: j.spec.Queues, Streams: j.spec.Streams}
 		for i := range part {
 			n := namedUnit{Kind: part[i].Kind, Name: part[i].Name, Spec: part[i].Spec}
 			var spec model.QueueSpec

@@ -9,15 +9,18 @@ import (
 )
 
 // haveUnits makes the queues and streams that another region names, or brings
-// their settings up to date while that region has the writes. By the first of
-// them the inbound link becomes passive, unless this region ships them there
-// itself: only one region takes the writes of a queue or stream.
+// their settings up to date while that region has the writes. The inbound
+// link becomes passive unless this region has the writes itself: only one takes
+// those of a queue or stream.
 func (e *Engine) haveUnits(ctx context.Context, s *sender, body []byte) error {
 	var req unitsRequest
 	if err := decode(body, &req); err != nil {
 		return err
 	}
-	if !slices.Equal(s.spec.Queues, req.Queues) || !slices.Equal(s.spec.Streams, req.Streams) {
+	if req.Epoch < s.spec.Epoch {
+		return model.Errorf(model.ErrUnavailable, "this region has taken over the writes")
+	}
+	if !sameUnits(s.spec.Queues, s.spec.Streams, req.Queues, req.Streams) || !s.spec.Passive && e.follows(s, &req) {
 		if err := e.noteUnits(ctx, s, &req); err != nil {
 			return err
 		}
@@ -48,11 +51,10 @@ func (e *Engine) noteUnits(ctx context.Context, s *sender, req *unitsRequest) er
 	if !ok {
 		return errKey
 	}
-	first := len(s.spec.Queues)+len(s.spec.Streams) == 0
-	back := e.shipsAny(s.spec.Region, req)
+	follow := e.follows(s, req)
 	err := e.service.UpdateInbound(ctx, r.Name, func(spec *model.InboundSpec) error {
 		spec.Queues, spec.Streams = req.Queues, req.Streams
-		spec.Passive = spec.Passive || first && !back
+		spec.Passive = spec.Passive || follow
 		return nil
 	})
 	if err != nil {
@@ -66,6 +68,19 @@ func (e *Engine) noteUnits(ctx context.Context, s *sender, req *unitsRequest) er
 		return err
 	}
 	return e.bringRole(ctx, r)
+}
+
+// follows reports whether this region is to follow the other one: what that names
+// is not here yet, or this is the first that is heard of it and this region does
+// not ship it there. A region that has no writes is not followed.
+func (e *Engine) follows(s *sender, req *unitsRequest) bool {
+	c := e.cluster.Catalog()
+	missing := slices.ContainsFunc(req.Units, func(n namedUnit) bool {
+		_, ok := c.Resource(n.Kind, n.Name)
+		return !ok
+	})
+	first := len(s.spec.Queues)+len(s.spec.Streams) == 0
+	return !req.Passive && (missing || first && !e.shipsAny(s.spec.Region, req))
 }
 
 // shipsAny reports whether a link to the region ships any of the queues and

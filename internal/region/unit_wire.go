@@ -12,6 +12,8 @@ const (
 // unitsRequest names queues and streams with their specs, and what the link
 // selects.
 type unitsRequest struct {
+	Epoch           uint64   // that the sender knows
+	Passive         bool     // the sender does not have the writes either
 	Queues, Streams []string // as in model.LinkSpec
 	Units           []namedUnit
 }
@@ -24,6 +26,7 @@ type namedUnit struct {
 }
 
 func (u *unitsRequest) Append(dst []byte) []byte {
+	dst = model.AppendBool(model.AppendUvarint(dst, u.Epoch), u.Passive)
 	dst = model.AppendNames(model.AppendNames(dst, u.Queues), u.Streams)
 	dst = model.AppendUvarint(dst, uint64(len(u.Units)))
 	for i := range u.Units {
@@ -35,6 +38,7 @@ func (u *unitsRequest) Append(dst []byte) []byte {
 }
 
 func (u *unitsRequest) Decode(d *model.Decoder) {
+	u.Epoch, u.Passive = d.Uvarint(), d.Bool()
 	u.Queues, u.Streams = model.DecodeNames(d), model.DecodeNames(d)
 	for n := d.Count(); n > 0 && d.Err() == nil; n-- {
 		u.Units = append(u.Units, namedUnit{model.ResourceKind(d.Byte()), d.String(), d.Bytes(), d.String()})

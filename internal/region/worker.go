@@ -285,13 +285,19 @@ func (w *worker) choose(j *job) error {
 		}
 	}
 	w.tables = left
+	// Tables first: what several regions write should be followed as soon as it can be.
+	at := slices.IndexFunc(fresh, func(r model.Resource) bool { return isUnits(r.Kind) })
+	if at < 0 {
+		at = len(fresh)
+	}
+	if err := w.begin(j, fresh[:at]); err != nil {
+		return err
+	}
 	if err := w.tellUnits(j, units); err != nil {
 		return err
 	}
-	if len(fresh) > 0 {
-		if err := w.begin(j, fresh); err != nil {
-			return err
-		}
+	if err := w.begin(j, fresh[at:]); err != nil {
+		return err
 	}
 	w.selected = c.Version
 	return nil
