@@ -41,7 +41,7 @@ const (
 	// frozen: reads of keys that it does not hold go through all of them.
 	maxRanges = 64
 	// maxDead bounds the list of keys to be taken out later.
-	maxDead = 1 << 16
+	maxDead = 1 << 13
 	// newest is the time of readers that see all commits.
 	newest = math.MaxUint32
 	// leafBytes and innerBytes are what a node takes in memory.

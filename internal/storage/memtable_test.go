@@ -474,3 +474,82 @@ func seesWhole(t *testing.T, db *DB, writer int, snapshot, reverse bool) bool {
 	}
 	return !t.Failed()
 }
+
+// TestScanPassesNewerEntries: a snapshot finds its few keys among many that were
+// committed later or deleted, both ways.
+func TestScanPassesNewerEntries(t *testing.T) {
+	db := openDB(t, testOptions(NewCrashableFS()))
+	defer closeDB(t, db)
+	set(t, db, "k00000", "old", "k05000", "old", "k09999", "old")
+	snap := db.Snapshot()
+	b := db.NewBatch()
+	defer b.Close()
+	for i := range 10_000 {
+		b.Set(fmt.Appendf(nil, "k%05d", i), []byte("new"))
+		if i%2 == 0 {
+			b.Delete(fmt.Appendf(nil, "k%05d", i))
+		}
+	}
+	if err := b.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	wantContents(t, snap, "k00000=old k05000=old k09999=old")
+	if got := contents(t, snap, "k", "l", true); got != "k09999=old k05000=old k00000=old" {
+		t.Errorf("reverse: %s", got)
+	}
+	if n := strings.Count(contents(t, db.View(), "k", "l", false), "="); n != 5000 {
+		t.Errorf("%d keys, want 5000", n)
+	}
+	if err := snap.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestDeletedFreshKeysLeaveNothing: they are gone from the memtable at once, or
+// when the readers of their time have gone, and no flush writes them; a deletion
+// of any other key is written.
+func TestDeletedFreshKeysLeaveNothing(t *testing.T) {
+	db := openDB(t, testOptions(NewCrashableFS()))
+	defer closeDB(t, db)
+	set(t, db, "below", "1", "kept", "1")
+	flush(t, db)
+	b := db.NewBatch()
+	defer b.Close()
+	commit := func(f func()) {
+		f()
+		if err := b.Commit(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	commit(func() { b.SetNew([]byte("fresh"), []byte("1")) })
+	commit(func() { b.Delete([]byte("fresh")) })
+	if n := db.tables[0].count; n != 0 {
+		t.Errorf("%d entries are left", n)
+	}
+	commit(func() { b.SetNew([]byte("fresh"), []byte("2")) })
+	snap := db.Snapshot()
+	commit(func() { b.Delete([]byte("fresh")) })
+	wantContents(t, snap, "below=1 fresh=2 kept=1")
+	if err := snap.Close(); err != nil {
+		t.Fatal(err)
+	}
+	commit(func() { b.Delete([]byte("below")) })
+	if n := db.tables[0].count; n != 1 {
+		t.Errorf("%d entries are left, want that of the deletion below", n)
+	}
+	wantContents(t, db.View(), "kept=1")
+	flush(t, db)
+	wantContents(t, db.Durable(), "kept=1")
+	before := db.Metrics().BytesFlushed
+	commit(func() { b.SetNew([]byte("fresh"), []byte("3")) })
+	snap = db.Snapshot()
+	commit(func() { b.Delete([]byte("fresh")) })
+	flush(t, db)
+	if after := db.Metrics().BytesFlushed; after != before {
+		t.Errorf("a fresh key that was deleted is %d bytes on the disk", after-before)
+	}
+	wantContents(t, snap, "fresh=3 kept=1")
+	if err := snap.Close(); err != nil {
+		t.Fatal(err)
+	}
+}

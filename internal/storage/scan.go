@@ -33,6 +33,9 @@ type entry struct {
 const (
 	firstFill = 4
 	maxFill   = 32
+	// maxLook is how many entries are looked at before writers may go on: most of
+	// them may be newer than the reader.
+	maxLook = 256
 )
 
 // tableIter walks over a memtable, not holding its lock while others work with
@@ -69,13 +72,23 @@ func (t *tableIter) head() *entry {
 // step moves to the next entry.
 func (t *tableIter) step() {
 	last := t.found[0].key
-	if t.found = t.found[1:]; len(t.found) == 0 && !t.ended {
+	if t.found = t.found[1:]; len(t.found) == 0 {
 		t.more(last)
 	}
 }
 
 // more takes out the entries that follow the key last, the first when it is nil.
 func (t *tableIter) more(last []byte) {
+	t.found = t.buf[:0]
+	for len(t.found) == 0 && !t.ended {
+		last = t.take(last)
+	}
+	t.fill = min(4*t.fill, maxFill)
+}
+
+// take looks at some entries after the key last and takes out those that the
+// reader sees. It returns the key of the last that it looked at.
+func (t *tableIter) take(last []byte) []byte {
 	if t.mu != nil {
 		t.mu.RLock()
 		defer t.mu.RUnlock()
@@ -83,14 +96,22 @@ func (t *tableIter) more(last []byte) {
 	m := t.table
 	var p place
 	t.start(last, &p)
-	t.found = t.buf[:0]
-	for p.leaf != nil && len(t.found) < t.fill {
+	for range maxLook {
+		if p.leaf == nil {
+			t.ended = true
+			return last
+		}
 		key := m.key(p.leaf.key[p.at])
 		if t.reverse && t.lo != nil && bytes.Compare(key, t.lo) < 0 || !t.reverse && t.hi != nil && bytes.Compare(key, t.hi) >= 0 {
-			break
+			t.ended = true
+			return last
 		}
+		last = key
 		if v, ok := m.visible(p.leaf.version[p.at], t.seq); ok {
 			t.found = append(t.found, entry{key, v.value, v.flags&flagDeleted != 0})
+		}
+		if len(t.found) == t.fill {
+			break
 		}
 		if t.reverse {
 			m.prev(&p)
@@ -98,8 +119,7 @@ func (t *tableIter) more(last []byte) {
 			m.next(&p)
 		}
 	}
-	t.ended = len(t.found) < t.fill
-	t.fill = min(4*t.fill, maxFill)
+	return last
 }
 
 // start leads p to the first entry after the key last.
