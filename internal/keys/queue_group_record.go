@@ -18,6 +18,7 @@ type GroupRecord struct {
 
 	FullNs     uint64 // the rate's bucket is full then; Unix nanoseconds
 	WaitMs     int64  // it waits for its rate until then, with an alarm; else zero
+	SentMs     int64  // when a message was sent to it last
 	LingerMs   int64  // it has an alarm to look whether the record may go; else zero
 	Busy       uint64 // milliseconds that consumers had its messages, halved with each period
 	BusyPeriod uint64 // the period that Busy is of
@@ -58,6 +59,7 @@ func (g *GroupRecord) Append(dst []byte) []byte {
 		dst = binary.AppendUvarint(dst, *v)
 	}
 	dst = binary.AppendUvarint(binary.AppendUvarint(dst, uint64(g.WaitMs)), uint64(g.LingerMs))
+	dst = binary.AppendUvarint(dst, uint64(g.SentMs))
 	dst = binary.AppendUvarint(dst, uint64(len(g.Lists)))
 	for i := range g.Lists {
 		l := &g.Lists[i]
@@ -86,7 +88,7 @@ func (g *GroupRecord) Decode(d *model.Decoder) {
 	for _, v := range g.fields() {
 		*v = d.Uvarint()
 	}
-	g.WaitMs, g.LingerMs = int64(d.Uvarint()), int64(d.Uvarint())
+	g.WaitMs, g.LingerMs, g.SentMs = int64(d.Uvarint()), int64(d.Uvarint()), int64(d.Uvarint())
 	for n := d.Count(); n > 0 && d.Err() == nil; n-- {
 		l := GroupList{Priority: d.Byte(), Turn: Turn(d.Byte())}
 		if l.Priority > model.MaxPriority || l.Turn > TurnNoisy {

@@ -97,6 +97,103 @@ func TestNoisyByTime(t *testing.T) {
 	r.checkQueue(5)
 }
 
+// TestNoisyThresholds holds what AWS publishes of fair queues: when a group is
+// noisy, and when not any more.
+func TestNoisyThresholds(t *testing.T) {
+	const long = 3_600_000
+	for _, c := range []struct {
+		name          string
+		loud, others  int // in flight
+		noisy, groups uint64
+	}{
+		{"29 in flight are too few", 29, 0, 0, 1},
+		{"30 in flight, and nothing else", 30, 0, 1, 1},
+		{"30 of 300 are a tenth, not more", 30, 270, 0, 1},
+		{"31 of 300 are more than a tenth", 31, 269, 1, 1},
+		{"31 of 311 are less than a tenth", 31, 280, 0, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := newQueueRig(t)
+			r.sendTo("loud", c.loud)
+			r.sendTo("", c.others) // each a tenant of its own
+			for n := 0; n < c.loud+c.others; {
+				got := r.receive(5, 100, long)
+				if n += len(got); len(got) == 0 {
+					t.Fatalf("%d were received", n)
+				}
+			}
+			if counts := r.counts(5); counts.Noisy != c.noisy || counts.Groups != c.groups {
+				t.Errorf("%d noisy of %d groups, want %d of %d", counts.Noisy, counts.Groups, c.noisy, c.groups)
+			}
+			r.checkReplay()
+		})
+	}
+	t.Run("more than a tenth of the time", func(t *testing.T) {
+		for _, c := range []struct {
+			slow, others int // messages that consumers have for as long
+			ms           int64
+			noisy        uint64
+		}{
+			{2, 18, 20_000, 0}, // a tenth, not more
+			{2, 17, 20_000, 1},
+			{1, 0, noisyBusyMs - 1, 0}, // all of it, but a trickle: Weir's own condition
+			{1, 0, noisyBusyMs, 1},
+		} {
+			r := newQueueRig(t)
+			r.nowMs = 17 * busyPeriodMs
+			r.sendTo("slow", c.slow)
+			r.sendTo("", c.others)
+			got := r.receive(5, 100, long)
+			r.nowMs += c.ms
+			for _, m := range got {
+				r.delete(5, m.Receipt)
+			}
+			r.sendTo("slow", 1)
+			if n := r.counts(5).Noisy; n != c.noisy || len(got) != c.slow+c.others {
+				t.Errorf("%d of %d messages for %d ms: %d noisy groups, want %d", c.slow, len(got), c.ms, n, c.noisy)
+			}
+		}
+	})
+	t.Run("five minutes without a message sent", func(t *testing.T) {
+		r := newQueueRig(t)
+		r.sendTo("loud", 50)
+		r.receive(5, 40, long)
+		for _, c := range []struct {
+			afterMs int64
+			noisy   uint64
+		}{{model.NoisyQuietMs - 1, 1}, {1, 0}} {
+			r.nowMs += c.afterMs
+			if n := r.counts(5).Noisy; n != c.noisy {
+				t.Errorf("%d noisy groups, want %d", n, c.noisy)
+			}
+		}
+		r.sendTo("calm", 2)
+		if got := bodies(r.receive(5, 4, long)); got != "loud calm loud calm" && got != "calm loud calm loud" {
+			t.Errorf("received %q", got)
+		}
+		r.checkQueue(5)
+		r.checkReplay()
+	})
+	t.Run("of two the one with fewer in flight", func(t *testing.T) {
+		r := newQueueRig(t)
+		r.sendTo("a", 100)
+		r.receive(5, 60, long)
+		r.sendTo("b", 100)
+		r.receive(5, 40, long)
+		if n := r.counts(5).Noisy; n != 2 {
+			t.Fatalf("%d noisy groups", n)
+		}
+		if got := bodies(r.receive(5, 20, long)); got != strings.TrimSuffix(strings.Repeat("b ", 20), " ") {
+			t.Errorf("received %q", got)
+		}
+		if got := bodies(r.receive(5, 4, long)); got != "a b a b" && got != "b a b a" {
+			t.Errorf("received %q of two that are even", got)
+		}
+		r.checkQueue(5)
+		r.checkReplay()
+	})
+}
+
 // TestNoisyListDoesNotGrow lets groups become noisy and quiet in turn, and
 // checks that the noisy ones are listed once and are never lost.
 func TestNoisyListDoesNotGrow(t *testing.T) {

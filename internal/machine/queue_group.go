@@ -80,6 +80,7 @@ func (g *group) listFor(priority uint8) *keys.GroupList {
 
 // join counts a message that was sent to the group.
 func (q *queue) join(g *group) {
+	g.SentMs = q.nowMs
 	if g.Messages++; g.Messages == 1 {
 		q.head.Groups++
 	}

@@ -45,9 +45,10 @@ func (q *queue) loud(g *group) bool {
 }
 
 // isNoisy reports whether the group is a noisy neighbour, when out messages of
-// the queue are with consumers and pipes.
+// the queue are with consumers and pipes. One that was sent nothing for a while is
+// none, whatever it has left.
 func isNoisy(head *keys.QueueRecord, g *keys.GroupRecord, out uint64, nowMs int64) bool {
-	if g.Fifo {
+	if g.Fifo || nowMs-g.SentMs >= model.NoisyQuietMs {
 		return false
 	}
 	if g.Out >= model.NoisyInFlight && g.Out*100 > out*model.NoisyPercent {

@@ -1,6 +1,8 @@
 package machine
 
 import (
+	"slices"
+
 	"weir.dev/weir/internal/keys"
 	"weir.dev/weir/internal/model"
 )
@@ -119,10 +121,17 @@ func (t *taking) takeTurnOf(priority uint8, order uint64, e *keys.QueueEntry) ve
 	return taken
 }
 
-// takeNoisy lets the noisy groups of a priority have what is left.
+// takeNoisy lets the noisy groups of a priority have what is left: first the one
+// of which the fewest messages are in flight.
 func (t *taking) takeNoisy(priority uint8, n *noisyList) error {
 	for !t.done() && len(n.names) > 0 {
-		g := t.group(n.names[0])
+		at := 0
+		for i := range n.names {
+			if t.group(n.names[i]).Out < t.group(n.names[at]).Out {
+				at = i
+			}
+		}
+		g := t.group(n.names[at])
 		l := g.list(priority)
 		if l == nil {
 			return model.ErrCorrupt
@@ -130,7 +139,7 @@ func (t *taking) takeNoisy(priority uint8, n *noisyList) error {
 		if t.gives(g, l) && t.serve(g, l) == stop {
 			return nil
 		}
-		n.names, n.changed = n.names[1:], true
+		n.names, n.changed = slices.Delete(n.names, at, at+1), true
 		l.Turn = keys.TurnNone
 		if t.gives(g, l) {
 			l.Turn = keys.TurnNoisy

@@ -26,10 +26,12 @@ const (
 	// A message group of a standard queue is a noisy neighbour while it has at
 	// least NoisyInFlight messages in flight and more than NoisyPercent of all
 	// that are in flight, or while its messages have taken more than NoisyPercent
-	// of the consumers' time lately. Source: Amazon SQS Developer Guide, "How
-	// Amazon SQS fair queues work".
+	// of the consumers' time lately; and it is none once it was sent nothing for
+	// NoisyQuietMs. Source: Amazon SQS Developer Guide, "How Amazon SQS fair queues
+	// work".
 	NoisyInFlight = 30
 	NoisyPercent  = 10
+	NoisyQuietMs  = 5 * 60 * 1000
 
 	// MaxReceiveMessages is how many messages one receive or claim takes at
 	// most. SQS's own limit of ten is for its door to hold.
