@@ -117,7 +117,7 @@ func parse(args []string) (*bench, error) {
 	if *seconds > 0 {
 		length = *seconds
 	}
-	b.only, b.operations, b.peers = strings.Split(*only, ","), strings.Split(*operations, ","), strings.Split(*peers, ",")
+	b.only, b.operations, b.peers = strings.Split(*only, ","), splitOperations(*operations), strings.Split(*peers, ",")
 	b.rows = strings.Split(*rows, ",")
 	if *against != "" {
 		b.against = strings.Split(*against, ",")
@@ -131,6 +131,16 @@ func parse(args []string) (*bench, error) {
 		return nil, fmt.Errorf("--nodes: %w", err)
 	}
 	return b, b.paths()
+}
+
+// splitOperations splits a list of operations, in whose names a comma is followed
+// by a space.
+func splitOperations(list string) []string {
+	parts := strings.Split(strings.ReplaceAll(list, ", ", "\x00"), ",")
+	for i := range parts {
+		parts[i] = strings.ReplaceAll(parts[i], "\x00", ", ")
+	}
+	return parts
 }
 
 func numbers(list string, limit int) (out []int, err error) {
