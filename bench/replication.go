@@ -242,7 +242,11 @@ func startWeirAt(binary, dir string, count int, lastPeer, lastVia string) (procs
 			args = append(args, "--peer", n.peer, "--advertise", lastVia)
 		}
 		if i > 0 {
-			token, err := ask(binary, nodes[0], "token", "create")
+			var token []byte
+			err := nodes[0].WaitFor("token", weirWait, func() bool { // its tablets may not have leaders yet
+				token, err = ask(binary, nodes[0], "token", "create")
+				return err == nil
+			})
 			if err != nil {
 				return procs, nodes, err
 			}
