@@ -461,7 +461,10 @@ func (r *regionRun) verify() error {
 // that fails is no failure of the run: links are cut, and nodes are down.
 func (r *regionRun) failOver(w *world) {
 	live := w.anyNode(r.rng)
-	forced := r.report.Planned > r.report.Forced && !r.cfg.Planned
+	forced := r.report.Planned > r.report.Forced
+	if r.cfg.Units {
+		forced = r.report.Planned >= r.report.Forced && !r.cfg.Planned
+	}
 	if live == nil {
 		return
 	}
