@@ -133,10 +133,13 @@ func (w *worker) addUnit(j *job, out *unitBatch, r *model.Resource, e *model.Log
 			return true, cmp.Or(err, model.ErrCorrupt)
 		}
 		index = all[at].index
-	} else if known, err := knowsShard(r, key.Shard); err != nil || !known || w.told[r.ID] != r.Version {
-		return false, err
 	}
 	change := model.UnitChange{Version: e.Version, Body: e.Item, Own: j.spec.Passive && e.Version.Region == 0}
+	if r.Kind == model.KindStream && !change.Own { // what is held may be of shards that no region has any more
+		if known, err := knowsShard(r, key.Shard); err != nil || !known || w.told[r.ID] != r.Version {
+			return false, err
+		}
+	}
 	if len(e.History) > 0 {
 		change.Follows = e.History[0]
 	}

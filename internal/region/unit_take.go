@@ -198,6 +198,16 @@ func (e *Engine) takeInUnit(ctx context.Context, from *model.InboundSpec, u *uni
 			return 0, err
 		}
 	}
+	if open, err := shardOpen(r, u.Index); err != nil || !open {
+		for i := range cmd.Changes {
+			if err == nil && cmd.Changes[i].Own {
+				err = e.putElsewhere(ctx, r, cmd.Shard, &cmd.Changes[i])
+			}
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
 	for {
 		did, err := e.applyUnit(ctx, r, slot, &cmd)
 		if err != nil || did.Need != model.UnitClosed {
@@ -211,6 +221,18 @@ func (e *Engine) takeInUnit(ctx context.Context, from *model.InboundSpec, u *uni
 			return did.Need, err
 		}
 	}
+}
+
+// shardOpen reports whether a stream's shard is there and takes records; slots of
+// queues always are.
+func shardOpen(r *model.Resource, index uint64) (bool, error) {
+	var spec model.StreamSpec
+	if r.Kind != model.KindStream {
+		return true, nil
+	}
+	err := decode(r.Spec, &spec)
+	sh, ok := spec.Shard(model.ShardNumber(index))
+	return ok && sh.Open(), err
 }
 
 // applyUnit proposes the command.

@@ -96,7 +96,7 @@ func TestUnitsFailOver(t *testing.T) {
 	seedRegions(t, 2, RegionConfig{Regions: 2, Nodes: 2, Tablets: 2, Length: *length, FailOver: true, Units: true, Planned: true}, func(_ uint64, r *RegionReport) {
 		moved, sent, put = moved+r.Planned, sent+r.Messages, put+r.Records
 	})
-	if !*wantBug && (moved == 0 || sent == 0 || put == 0) {
+	if *seedFrom == 1 && !*wantBug && (moved == 0 || sent == 0 || put == 0) {
 		t.Error("the runs did nothing: the simulator is broken")
 	}
 }
@@ -109,7 +109,7 @@ func TestUnitsForcedOver(t *testing.T) {
 	seedRegions(t, 2, RegionConfig{Regions: 2, Nodes: 2, Tablets: 2, Length: *length, FailOver: true, Units: true}, func(_ uint64, r *RegionReport) {
 		moved += r.Forced + r.Planned
 	})
-	if !*wantBug && moved == 0 {
+	if *seedFrom == 1 && !*wantBug && moved == 0 {
 		t.Error("no failover was carried out: the simulator is broken")
 	}
 }
