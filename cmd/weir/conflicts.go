@@ -89,6 +89,9 @@ func (f *conflictsFlags) list(table string) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
+	if all.More {
+		fmt.Println("more of this table are kept: --key shows those of one item")
+	}
 	fmt.Printf("%d conflicts in all tables so far; each tablet keeps its last %d, for %.0f days\n", all.Counted, all.KeptMost, all.KeptFor/(24*time.Hour).Seconds())
 	if all.Problem != "" {
 		fmt.Println("some are not told to their queue:", all.Problem)

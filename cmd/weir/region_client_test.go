@@ -97,6 +97,37 @@ func (u *regionUser) want(table, id, v string) {
 	u.t.Fatalf("%s of %s is %q and not %q", id, table, got, v)
 }
 
+// add adds to the number n of an item.
+func (u *regionUser) add(table, id, by string) {
+	u.t.Helper()
+	_, err := u.db.UpdateItem(context.Background(), &dynamodb.UpdateItemInput{
+		TableName: &table, Key: map[string]types.AttributeValue{"id": text(id)}, UpdateExpression: aws.String("ADD n :n"),
+		ExpressionAttributeValues: map[string]types.AttributeValue{":n": &types.AttributeValueMemberN{Value: by}},
+	})
+	if err != nil {
+		u.t.Fatal(err)
+	}
+}
+
+// wantNumber waits until the number n of an item has the value.
+func (u *regionUser) wantNumber(table, id, n string) {
+	u.t.Helper()
+	got := ""
+	for end := time.Now().Add(regionSoon); time.Now().Before(end) && got != n; {
+		key := map[string]types.AttributeValue{"id": text(id)}
+		res, err := u.db.GetItem(context.Background(), &dynamodb.GetItemInput{TableName: &table, Key: key, ConsistentRead: aws.Bool(true)})
+		if err != nil {
+			u.t.Fatal(err)
+		}
+		if v, ok := res.Item["n"].(*types.AttributeValueMemberN); ok {
+			got = v.Value
+		}
+	}
+	if got != n {
+		u.t.Fatalf("n of %s in %s is %q and not %q", id, table, got, n)
+	}
+}
+
 // hearsNothing waits until what is written in another region does not arrive.
 func (u *regionUser) hearsNothing(other *regionUser, table string) {
 	u.t.Helper()

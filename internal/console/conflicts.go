@@ -17,6 +17,7 @@ type Conflicts struct {
 	KeptFor   float64    `json:"kept_seconds"`      // how long one is kept
 	KeptMost  int        `json:"kept_by_tablet"`    // how many a tablet keeps
 	Problem   string     `json:"problem,omitempty"` // why some are not told to their queues, as far as this node knows
+	More      bool       `json:"more,omitempty"`    // more are kept than one answer holds
 	Conflicts []Conflict `json:"conflicts"`         // kept, of the tables and keys that were asked for
 }
 
@@ -47,6 +48,12 @@ type ConflictPolicy struct {
 	Policy string `json:"policy"`
 }
 
+// Bounds of one answer with conflicts.
+const (
+	maxListedConflicts     = 1000
+	maxListedConflictBytes = 16 << 20 // of encoded items
+)
+
 func (c *console) handleConflicts(mux *http.ServeMux) {
 	c.handle(mux, "GET /api/conflicts", c.listConflicts)
 	c.handle(mux, "GET /api/conflicts/{tablet}/{number}", c.showConflict)
@@ -75,8 +82,14 @@ func (c *console) listConflicts(ctx context.Context, r *http.Request, _ []byte) 
 	table, key := r.URL.Query().Get("table"), r.URL.Query().Get("key")
 	all := Conflicts{KeptFor: model.ConflictLife.Seconds(), KeptMost: model.MaxConflicts, Problem: c.regions.TellProblem(), Conflicts: []Conflict{}}
 	var err error
+	bytes := 0
 	all.Counted, err = c.regions.EachConflict(ctx, func(k *region.KeptConflict) error {
 		if table != "" && k.Table != table || key != "" && k.Key != key && k.Key != `S"`+key+`"` {
+			return nil
+		}
+		bytes += len(k.Winner.Item) + len(k.Loser.Item)
+		if len(all.Conflicts) >= maxListedConflicts || len(all.Conflicts) > 0 && bytes > maxListedConflictBytes {
+			all.More = true
 			return nil
 		}
 		view, err := c.conflictView(k)
@@ -127,5 +140,5 @@ func (c *console) setPolicy(ctx context.Context, _ *http.Request, body []byte) (
 	if err != nil {
 		return nil, err
 	}
-	return struct{}{}, c.queues.SetResolution(ctx, p.Table, &res)
+	return struct{}{}, c.regions.SetResolution(ctx, p.Table, &res)
 }

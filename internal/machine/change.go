@@ -269,6 +269,9 @@ func applyWatch(m *Machine, tx *Tx) (model.Result, error) {
 		return cmp.Or(cmp.Compare(a.reader, b.reader), cmp.Compare(a.table, b.table))
 	})
 	key := keys.Watch(c.tablet, w.reader, w.table)
+	if cmd.PolicyOnly {
+		return model.Result{}, c.setPolicy(tx, key, at, known, w.wanted.policy)
+	}
 	defer c.keepSince(tx, w.table)
 	switch {
 	case cmd.Off && known:
@@ -285,6 +288,26 @@ func applyWatch(m *Machine, tx *Tx) (model.Result, error) {
 		tx.Set(key, append([]byte{flags, byte(cmd.Policy.Tracked())}, cmd.Note...))
 	}
 	return model.Result{}, nil
+}
+
+// setPolicy changes what a watch has writes remember.
+func (c *changeLog) setPolicy(tx *Tx, key []byte, at int, known bool, policy model.Policy) error {
+	if !known {
+		return nil
+	}
+	value, ok, err := tx.Get(key)
+	if err != nil {
+		return err
+	}
+	if !ok || len(value) < 2 {
+		return model.ErrCorrupt
+	}
+	value = bytes.Clone(value)
+	value[1] = byte(policy)
+	tx.Set(key, value)
+	c.watches[at].wanted.policy = policy
+	c.recompute()
+	return nil
 }
 
 func boolBit(b bool, bit byte) byte {

@@ -108,6 +108,12 @@ func TestUnwatchedTableCostsNothing(t *testing.T) {
 	if w, g := count(watched); w != 2 || g != 1 {
 		t.Errorf("a put with a reader: %d writes and %d reads, not 2 and 1: this test cannot count", w, g)
 	}
+	merged := func(r *rig) {
+		watchTable(t, r, model.Watch{Reader: 9, Log: true, Keep: true, Policy: model.PolicyCounter})
+	}
+	if w, g := count(merged); w != 2 || g != 1 {
+		t.Errorf("a put with a policy: %d writes and %d reads, not 2 and 1 as without", w, g)
+	}
 }
 
 type countingView struct {

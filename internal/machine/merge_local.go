@@ -27,7 +27,7 @@ func remember(tx *Tx, old *storedItem, next model.Item, up *expr.Update, partly 
 	now := model.Version{Stamp: tx.Command.Stamp}
 	m.state.Joined, m.state.Deleted = false, false
 	switch {
-	case !partly:
+	case !partly || tx.wanted.policy == model.PolicyLastWriter:
 		m.replace(tx.wanted.policy, now, next)
 	case up == nil:
 		m.item = next
@@ -168,9 +168,10 @@ func (m *merged) forgotten() (n int) {
 }
 
 // rememberWrite sets a record's merge state, where the table has a policy that
-// needs one. It reads nothing else.
+// needs one, or the item has one: other regions may have set the policy first,
+// and what they added must not count again. It reads nothing else.
 func rememberWrite(tx *Tx, record *keys.ItemRecord, old *storedItem, how *written) (err error) {
-	if !tx.wanted.keep || tx.wanted.policy == model.PolicyLastWriter {
+	if !tx.wanted.keep || tx.wanted.policy == model.PolicyLastWriter && len(old.Merge) == 0 {
 		return nil
 	}
 	next := how.next

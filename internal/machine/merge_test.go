@@ -595,3 +595,57 @@ func (g *mergeRig) forget(t *testing.T, at int) {
 		t.Fatalf("advance: status %d", s)
 	}
 }
+
+// TestPolicySetInOneRegionFirst has a region that does not know yet of the
+// table's policy write an item that another one has added to: what it has seen
+// does not count again, what it has not seen does.
+func TestPolicySetInOneRegionFirst(t *testing.T) {
+	g := newMergeRig(t, model.PolicyCounter, 1, 2)
+	off := model.Watch{Reader: 9, Policy: model.PolicyLastWriter, PolicyOnly: true}
+	change(t, g.rigs[1], model.CmdWatch, watchedTable, off.Append(nil), nil)
+	if s := readerState(t, g.rigs[1], 9); len(s.Tables) != 1 || !s.Tables[0].Log || s.Tables[0].Policy != model.PolicyLastWriter {
+		t.Fatalf("%+v", s)
+	}
+	g.swept = true // conflicts are not counted here
+	params, err := expr.NewParams(nil, model.Item{{Name: ":n", Value: model.Value{Kind: model.KindN, Str: "1"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	u, err := expr.ParseUpdate("ADD n :n", params)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyItem := jsonItem(t, `{"p":"`+mergeKey+`"}`)
+	add := func(at int) {
+		t.Helper()
+		up := model.UpdateItem{Key: itemKey(keyItem), KeyItem: model.AppendItem(nil, keyItem), Update: u.Append(nil)}
+		change(t, g.rigs[at], model.CmdUpdateItem, watchedTable, up.Append(nil), nil)
+	}
+	tell := func(from, to int) {
+		t.Helper()
+		log := logOf(t, g.rigs[from], g.cursors[from][to])
+		for _, e := range log {
+			e.Rename(0, selfOf(from))
+			g.cursors[from][to] = e.Number
+			g.rigs[to].stamp = max(g.rigs[to].stamp, e.Newest())
+			batch := model.ApplyChanges{Self: selfOf(to), Policy: model.PolicyCounter, Keys: []string{"p"}, Changes: []model.Change{e.Change}}
+			change(t, g.rigs[to], model.CmdApplyChanges, watchedTable, batch.Append(nil), nil)
+		}
+	}
+	add(0)
+	tell(0, 1)
+	add(1) // as a write of what it knows
+	add(0)
+	tell(0, 1)
+	tell(1, 0)
+	for at := range g.rigs {
+		got, err := readItem(g.rigs[at].view, watchedTable, itemKey(keyItem))
+		if err != nil {
+			t.Fatal(err)
+		}
+		item, err := got.decode()
+		if n, _ := item.Get("n"); err != nil || n.Str != "3" {
+			t.Errorf("region %d shows %q after three additions: %v", at, n.Str, err)
+		}
+	}
+}

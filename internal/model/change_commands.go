@@ -46,7 +46,10 @@ type Watch struct {
 	// Policy is what local writes have to remember of attributes and members, so
 	// that conflicts can be resolved by it; see Policy.Tracked.
 	Policy Policy
-	Note   []byte // the reader's own, at most MaxNoteBytes
+	// PolicyOnly leaves everything else as it is, where the reader watches the
+	// table, and does nothing where it does not.
+	PolicyOnly bool
+	Note       []byte // the reader's own, at most MaxNoteBytes
 }
 
 // MaxNoteBytes bounds what a reader may leave at a watched table: a key and a
@@ -56,7 +59,7 @@ const MaxNoteBytes = 8 << 10
 // Append appends the stored form.
 func (w *Watch) Append(dst []byte) []byte {
 	dst = AppendUvarint(AppendUvarint(dst, uint64(w.Reader)), w.Version)
-	dst = append(dst, packFlags(w.Off, w.Log, w.Old)|packFlags(w.Keep, false, false)<<3, byte(w.Policy))
+	dst = append(dst, packFlags(w.Off, w.Log, w.Old)|packFlags(w.Keep, w.PolicyOnly, false)<<3, byte(w.Policy))
 	return AppendBytes(dst, w.Note)
 }
 
@@ -64,10 +67,10 @@ func (w *Watch) Append(dst []byte) []byte {
 func (w *Watch) Decode(d *Decoder) {
 	w.Reader, w.Version = ReaderID(d.Uvarint()), d.Uvarint()
 	flags := d.Byte()
-	if flags > 15 {
+	if flags > 31 {
 		d.Fail()
 	}
-	w.Off, w.Log, w.Old, w.Keep = flags&1 != 0, flags&2 != 0, flags&4 != 0, flags&8 != 0
+	w.Off, w.Log, w.Old, w.Keep, w.PolicyOnly = flags&1 != 0, flags&2 != 0, flags&4 != 0, flags&8 != 0, flags&16 != 0
 	w.Policy = d.Policy()
 	if w.Note = d.Bytes(); len(w.Note) > MaxNoteBytes {
 		d.Fail()

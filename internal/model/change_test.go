@@ -31,6 +31,7 @@ func changeBodies() []tableBody {
 		&TellConflicts{UpTo: 300},
 		&ApplyChanges{Self: 9, Policy: PolicyRegions, Rank: []RegionID{300, 1}},
 		exampleMerge(),
+		&Watch{Reader: 9, Version: 2, Policy: PolicyFields, PolicyOnly: true, Note: []byte{}},
 		&MergeState{Joined: true, Rivals: []Rival{{Version: Version{1, 2}, Delete: true}, {Version: Version{300, 1}, Size: 3, Item: []byte("i")}}},
 		&ChangesQuery{Tablet: 3, After: 300, MaxBytes: 9},
 		&ChangesResult{Changes: []LoggedChange{{Number: 4, Resource: 7, Total: 9, Change: del}}},
@@ -120,6 +121,7 @@ func TestChangeGolden(t *testing.T) {
 		"ac02",
 		"090402ac020100",
 		"020300000102ac0200" + "01" + "03" + "01630103" + "020135" + "020003090137ac020404022d31" + "010003030132" + "01660200" + "017300040201016102000201310101",
+		"0902100100",
 		"0502010201ac020100030169",
 	}
 	for i, want := range golden {

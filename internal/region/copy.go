@@ -19,7 +19,6 @@ type copying struct {
 	filter uint64 // the condition that it was copied with; of a queue or stream, the copy's number
 	after  []byte // the last key copied; of a queue or stream, a unitPlace
 
-	policy model.Policy // that writes keep merge state for
 }
 
 // fits reports whether it is a copy with the condition; queues and streams have
@@ -36,14 +35,14 @@ func (c *copying) note() []byte {
 
 func recallCopy(t *model.WatchedTable) (copying, error) {
 	d := model.NewDecoder(t.Note)
-	c := copying{id: t.Table, done: d.Bool(), filter: d.Uvarint(), policy: t.Policy}
+	c := copying{id: t.Table, done: d.Bool(), filter: d.Uvarint()}
 	c.after = bytes.Clone(d.Rest())
 	return c, d.Err()
 }
 
-// watch is what the link wants of the table, with the note.
-func (c *copying) watch(j *job, f *filter) *model.Watch {
-	return &model.Watch{Reader: j.link, Log: true, Old: f.condition != nil, Keep: true, Policy: c.policy, Note: c.note()}
+// watchOf is what the link wants of the table, with the note.
+func (w *worker) watchOf(j *job, c *copying) *model.Watch {
+	return &model.Watch{Reader: j.link, Log: true, Old: w.filter.condition != nil, Keep: true, Policy: w.engine.policyOf(c.id), Note: c.note()}
 }
 
 // copies reports whether any table is not copied yet.
@@ -61,7 +60,7 @@ func (w *worker) copySome(j *job) (did bool, err error) {
 	for i := range w.tables {
 		c := &w.tables[i]
 		if !c.fits(&w.filter) {
-			*c = copying{id: c.id, kind: c.kind, filter: w.filter.sum, policy: c.policy} // with another condition it begins again
+			*c = copying{id: c.id, kind: c.kind, filter: w.filter.sum} // with another condition it begins again
 		}
 		switch {
 		case c.done:
@@ -112,7 +111,7 @@ func (w *worker) copyPage(j *job, c *copying) error {
 	if next.done = !page.More; next.done {
 		next.after = nil
 	}
-	if err := w.watch(j, c.id, next.watch(j, &w.filter)); err != nil {
+	if err := w.watch(j, c.id, w.watchOf(j, &next)); err != nil {
 		return err
 	}
 	*c = next

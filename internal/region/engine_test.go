@@ -444,7 +444,7 @@ func TestOvertakenWorker(t *testing.T) {
 		c := copying{id: 1, done: true}
 		fresh := east.engines[0].jobs()[0]
 		w := &worker{engine: east.engines[0], ctx: context.Background(), job: fresh}
-		if err := w.watch(&fresh, c.id, c.watch(&fresh, &w.filter)); err != nil {
+		if err := w.watch(&fresh, c.id, w.watchOf(&fresh, &c)); err != nil {
 			t.Fatal(err)
 		}
 		w.job = old

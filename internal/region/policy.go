@@ -206,9 +206,34 @@ func (e *Engine) tellOne(ctx context.Context, t *model.Tablet, c *model.Conflict
 	return true, e.service.TellConflict(ctx, res.Queue, t, c, told, &n)
 }
 
-// keepPolicies has the writes of the tables that other regions ship here keep
-// what their policies need, in the tablets that this node leads. For its own
-// links each worker does that.
+// SetResolution changes how a table resolves the conflicts that are met from now
+// on, and returns when writes of it keep what that needs. Errors: ErrNotFound,
+// ErrInUse; after others the policy may be set and not be known to all tablets
+// yet, which their leaders mend.
+func (e *Engine) SetResolution(ctx context.Context, table string, res *model.Resolution) error {
+	if err := e.service.SetResolution(ctx, table, res); err != nil {
+		return err
+	}
+	c := e.cluster.Catalog()
+	for _, kind := range tiedKinds {
+		for r := range c.Resources.Of(kind) {
+			for i := range c.Tablets {
+				if t := &c.Tablets[i]; t.Hi > t.Lo {
+					if err := e.bringPolicies(ctx, r, t); err != nil {
+						return err
+					}
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// tiedKinds are the resources that watch tables.
+var tiedKinds = []model.ResourceKind{model.KindLink, model.KindInbound}
+
+// keepPolicies has the writes of the tables that links and inbound links watch
+// keep what their policies need, in the tablets that this node leads.
 func (e *Engine) keepPolicies() {
 	done := map[place]string{}               // what was brought
 	looked, tracked := uint64(0), []string{} // the catalog's version, and its tables with policies
@@ -218,20 +243,25 @@ func (e *Engine) keepPolicies() {
 		if looked != c.Version {
 			looked, tracked = c.Version, e.tracked(c)
 		}
-		for r := range c.Resources.Of(model.KindInbound) {
-			want := fmt.Sprint(r.Version, tracked)
-			for i := range c.Tablets {
-				t := &c.Tablets[i]
-				p := place{r.ID, t.ID}
-				if t.Hi <= t.Lo || !e.cluster.Leads(model.Slot(t.Lo)) {
-					continue
-				}
-				if led[p] = true; done[p] != want && e.bringPolicies(e.ctx, r, t) == nil {
-					done[p] = want
-				}
+		for _, kind := range tiedKinds {
+			for r := range c.Resources.Of(kind) {
+				e.keepPolicy(r, c.Tablets, fmt.Sprint(r.Version, tracked), done, led)
 			}
 		}
 		maps.DeleteFunc(done, func(p place, _ string) bool { return !led[p] })
+	}
+}
+
+func (e *Engine) keepPolicy(r *model.Resource, tablets []model.Tablet, want string, done map[place]string, led map[place]bool) {
+	for i := range tablets {
+		t := &tablets[i]
+		p := place{r.ID, t.ID}
+		if t.Hi <= t.Lo || !e.cluster.Leads(model.Slot(t.Lo)) {
+			continue
+		}
+		if led[p] = true; done[p] != want && e.bringPolicies(e.ctx, r, t) == nil {
+			done[p] = want
+		}
 	}
 }
 
@@ -254,7 +284,8 @@ func (e *Engine) policyOf(table model.ResourceID) model.Policy {
 	return r.Policy.Tracked()
 }
 
-// bringPolicies tells one tablet what the tables of an inbound link need.
+// bringPolicies tells one tablet what the tables need that a link or an inbound
+// link watches.
 func (e *Engine) bringPolicies(ctx context.Context, r *model.Resource, t *model.Tablet) error {
 	s, err := e.strongState(ctx, r.ID, t)
 	if err != nil {
@@ -265,7 +296,7 @@ func (e *Engine) bringPolicies(ctx context.Context, r *model.Resource, t *model.
 		if w.Policy == want {
 			continue
 		}
-		body := model.Watch{Reader: r.ID, Version: r.Version, Log: w.Log, Keep: true, Policy: want, Note: w.Note}
+		body := model.Watch{Reader: r.ID, Version: s.Version, Policy: want, PolicyOnly: true}
 		if _, err := e.propose(ctx, &model.Command{Kind: model.CmdWatch, Resource: w.Table, Slot: model.Slot(t.Lo), Body: body.Append(nil)}); err != nil {
 			return err
 		}

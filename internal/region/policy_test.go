@@ -19,7 +19,7 @@ func (w *town) resolve(table, text string) {
 	w.t.Helper()
 	res, err := model.ParseResolution(text)
 	if err == nil {
-		err = w.service.SetResolution(context.Background(), table, &res)
+		err = w.engine().SetResolution(context.Background(), table, &res)
 	}
 	if err != nil {
 		w.t.Fatal(err)

@@ -302,7 +302,7 @@ func unitProblem(need model.UnitNeed, u *unitChanges) error {
 // copyAnew begins the copy of a queue or stream in this tablet again.
 func (w *worker) copyAnew(j *job, c *copying) error {
 	next := copying{id: c.id, kind: c.kind}
-	if err := w.watch(j, c.id, next.watch(j, &w.filter)); err != nil {
+	if err := w.watch(j, c.id, w.watchOf(j, &next)); err != nil {
 		return err
 	}
 	*c = next
@@ -340,7 +340,7 @@ func (w *worker) copyUnit(j *job, c *copying) error {
 		}
 		next.after = p.append()
 	}
-	if err := w.watch(j, c.id, next.watch(j, &w.filter)); err != nil {
+	if err := w.watch(j, c.id, w.watchOf(j, &next)); err != nil {
 		return err
 	}
 	*c = next

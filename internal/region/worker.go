@@ -273,9 +273,6 @@ func (w *worker) choose(j *job) error {
 	var left []copying
 	for _, t := range w.tables {
 		if chosen(c, j, t.id) {
-			if err := w.keepPolicy(j, &t); err != nil {
-				return err
-			}
 			left = append(left, t)
 			continue
 		}
@@ -301,19 +298,6 @@ func (w *worker) choose(j *job) error {
 	}
 	w.selected = c.Version
 	return nil
-}
-
-// keepPolicy has the table's writes keep what its policy needs.
-func (w *worker) keepPolicy(j *job, t *copying) error {
-	next := *t
-	if next.policy = w.engine.policyOf(t.id); next.policy == t.policy {
-		return nil
-	}
-	err := w.watch(j, t.id, next.watch(j, &w.filter))
-	if err == nil {
-		*t = next
-	}
-	return err
 }
 
 // shippedKinds are the kinds of resource that a link ships.
@@ -359,11 +343,11 @@ func (w *worker) beginPart(j *job, fresh []model.Resource) error {
 	}
 	first := len(w.tables) == 0
 	for _, r := range fresh {
-		c := copying{id: r.ID, kind: r.Kind, policy: w.engine.policyOf(r.ID)}
+		c := copying{id: r.ID, kind: r.Kind}
 		if !isUnits(r.Kind) {
 			c.filter = w.filter.sum
 		}
-		if err := w.watch(j, r.ID, c.watch(j, &w.filter)); err != nil {
+		if err := w.watch(j, r.ID, w.watchOf(j, &c)); err != nil {
 			return err
 		}
 		w.tables = append(w.tables, c)
