@@ -2,6 +2,7 @@ package storage
 
 import (
 	"math/rand/v2"
+	"sync"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -24,7 +25,12 @@ func (diskFS) pebble() vfs.FS { return politeFS{vfs.Default} }
 
 // CrashableFS is a file system in memory that can be copied as a crash would
 // leave it. It is for tests and the simulator.
-type CrashableFS struct{ mem *vfs.MemFS }
+type CrashableFS struct {
+	mem *vfs.MemFS
+	// linking keeps links and copies apart: MemFS.Link takes a read lock twice,
+	// and would wait for itself if a copy asked for the lock in between.
+	linking sync.Mutex
+}
 
 // NewCrashableFS returns an empty file system.
 func NewCrashableFS() *CrashableFS { return &CrashableFS{mem: vfs.NewCrashableMem()} }
@@ -34,6 +40,8 @@ func NewCrashableFS() *CrashableFS { return &CrashableFS{mem: vfs.NewCrashableMe
 // is there with a probability of percent in a hundred. Those who use the
 // original may go on, without effect on the copy.
 func (c *CrashableFS) CrashClone(percent int, rng *rand.Rand) *CrashableFS {
+	c.linking.Lock()
+	defer c.linking.Unlock()
 	return &CrashableFS{mem: c.mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rng})}
 }
 
@@ -42,7 +50,23 @@ func (c *CrashableFS) SetSpace(free, total uint64) {
 	c.mem.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: free, TotalBytes: total, UsedBytes: total - free})
 }
 
-func (c *CrashableFS) pebble() vfs.FS { return c.mem }
+func (c *CrashableFS) pebble() vfs.FS { return linkingFS{c.mem, &c.linking} }
+
+// linkingFS is a file system whose links are made one at a time.
+type linkingFS struct {
+	vfs.FS
+	one *sync.Mutex
+}
+
+// Link implements vfs.FS.
+func (f linkingFS) Link(oldName, newName string) error {
+	f.one.Lock()
+	defer f.one.Unlock()
+	return f.FS.Link(oldName, newName)
+}
+
+// Unwrap implements vfs.FS.
+func (f linkingFS) Unwrap() vfs.FS { return f.FS }
 
 // OpenReadWrite implements journal.FS.
 func (c *CrashableFS) OpenReadWrite(name string) (journal.File, error) {

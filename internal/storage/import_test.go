@@ -142,7 +142,7 @@ func TestInstallIsAtomic(t *testing.T) {
 		defer mu.Unlock()
 		watching = on
 	}
-	fs := watched{disk, &watchedFS{disk.mem, func() {
+	fs := watched{disk, &watchedFS{disk.pebble(), func() {
 		mu.Lock() // Pebble works in the background, too
 		defer mu.Unlock()
 		for _, percent := range []int{0, 30, 70, 100} {

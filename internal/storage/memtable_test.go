@@ -52,7 +52,7 @@ type stallingFS struct {
 	hold *sync.RWMutex
 }
 
-func (s stallingFS) pebble() vfs.FS { return stallingVFS{s.mem, s.hold} }
+func (s stallingFS) pebble() vfs.FS { return stallingVFS{s.CrashableFS.pebble(), s.hold} }
 
 type stallingVFS struct {
 	vfs.FS

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"path"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -295,3 +296,39 @@ func export(t testing.TB, r machine.Reader, spans ...Span) []byte {
 }
 
 func span(lo, hi string) Span { return Span{[]byte(lo), []byte(hi)} }
+
+// TestCopyWhileLinking copies a file system while files are linked in it, as
+// flushes do.
+func TestCopyWhileLinking(t *testing.T) {
+	fs := NewCrashableFS()
+	f, err := fs.pebble().Create("a", vfs.WriteCategoryUnspecified)
+	if err == nil {
+		err = f.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var linked sync.WaitGroup
+	linked.Go(func() {
+		for i := range 20_000 {
+			if err := fs.pebble().Link("a", fmt.Sprint("b", i%2)); err != nil {
+				t.Error(err)
+				return
+			}
+			if err := fs.Remove(fmt.Sprint("b", i%2)); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	done := make(chan struct{})
+	go func() { linked.Wait(); close(done) }()
+	for {
+		select {
+		case <-done:
+			return
+		default:
+			fs.CrashClone(0, nil)
+		}
+	}
+}
