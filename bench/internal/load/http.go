@@ -58,6 +58,12 @@ func (c *Conn) Call(request []byte) (status int, body []byte, err error) {
 	return status, body, err
 }
 
+// allow gives the next call so long.
+func (c *Conn) allow(d time.Duration) {
+	c.deadlineAt = time.Now().Add(d)
+	_ = c.nc.SetDeadline(c.deadlineAt) // fails only on a closed connection, which the write then says
+}
+
 // extendDeadline moves the deadline once a second rather than at every call:
 // it is a timer of the runtime, and a call here is shorter than setting it.
 func (c *Conn) extendDeadline() {
@@ -65,8 +71,7 @@ func (c *Conn) extendDeadline() {
 	if c.deadlineAt.Sub(now) > callTimeout-time.Second {
 		return
 	}
-	c.deadlineAt = now.Add(callTimeout)
-	_ = c.nc.SetDeadline(c.deadlineAt) // fails only on a closed connection, which the write then says
+	c.allow(callTimeout)
 }
 
 // bodyLength finds Content-Length, or that the body is chunked.

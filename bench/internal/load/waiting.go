@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strconv"
+	"time"
 )
 
 // Messages is how many messages a queue has ready.
@@ -20,8 +21,11 @@ func (a *AWS) Messages(url string) (int64, error) {
 	return strconv.ParseInt(string(digits), 10, 64)
 }
 
-// Waiter waits for messages of a queue through one node, for 20 seconds at a
-// time, and sends some.
+// waitSeconds is how long a Waiter waits at a time: the longest that SQS allows.
+const waitSeconds = 20
+
+// Waiter waits for messages of a queue through one node, waitSeconds at a time,
+// and sends some.
 type Waiter struct{ *cycle }
 
 // Waiter opens a connection to the node of that number.
@@ -30,13 +34,14 @@ func (a *AWS) Waiter(url string, node int) (*Waiter, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.receiveBody = []byte(`{"QueueUrl":"` + url + `","MaxNumberOfMessages":1,"WaitTimeSeconds":20}`)
+	c.receiveBody = []byte(`{"QueueUrl":"` + url + `","MaxNumberOfMessages":1,"WaitTimeSeconds":` + strconv.Itoa(waitSeconds) + `}`)
 	return &Waiter{c}, nil
 }
 
 // Wait waits until a message is there, which it does not delete; false when none
 // came.
 func (w *Waiter) Wait() (bool, error) {
+	w.conn.allow(waitSeconds*time.Second + callTimeout)
 	answer, err := w.call(w.receive, w.receiveBody)
 	return err == nil && w.takeHandles(answer) > 0, err
 }
