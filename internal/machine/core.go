@@ -153,11 +153,8 @@ func (o *Outcome) Expand(r Reader, cmd *model.Command) (model.Result, error) {
 	case model.CmdReceive:
 		full, err := o.expandReceive(r, cmd)
 		return model.Result{Body: full.Append(nil)}, err
-	case model.CmdClaim:
+	case model.CmdClaim, model.CmdClaimRecords:
 		full, err := expandClaim(r, cmd, o.Result.Body)
-		return model.Result{Body: full.Append(nil)}, err
-	case model.CmdClaimRecords:
-		full, err := expandClaimRecords(r, cmd, o.Result.Body)
 		return model.Result{Body: full.Append(nil)}, err
 	default:
 		return o.Result, nil

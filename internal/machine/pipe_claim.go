@@ -103,17 +103,27 @@ func (q *queue) claim(cmd *model.Claim, claims *keys.ClaimsRecord, got []keys.Qu
 	return nil
 }
 
-// expandClaim reads the messages of the claim that the command made.
+// claimingPipe is the pipe that a command claims for.
+func claimingPipe(cmd *model.Command) (model.ResourceID, error) {
+	if cmd.Kind == model.CmdClaimRecords {
+		body, err := bodyOf[model.ClaimRecords](cmd.Body)
+		return body.Pipe, err
+	}
+	body, err := bodyOf[model.Claim](cmd.Body)
+	return body.Pipe, err
+}
+
+// expandClaim reads the messages, or records, of the claim that the command made.
 func expandClaim(r Reader, cmd *model.Command, recorded []byte) (model.ClaimResult, error) {
 	res, err := bodyOf[model.ClaimResult](recorded)
 	if err != nil || res.Taken == 0 {
 		return res, err
 	}
-	body, err := bodyOf[model.Claim](cmd.Body)
+	pipe, err := claimingPipe(cmd)
 	if err != nil {
 		return res, err
 	}
-	record, ok, err := readClaim(r, cmd.Resource, cmd.Slot, body.Pipe, res.Seq)
+	record, ok, err := readClaim(r, cmd.Resource, cmd.Slot, pipe, res.Seq)
 	if err != nil || !ok {
 		return res, err
 	}

@@ -150,24 +150,6 @@ func fitBlock(key, value []byte, next uint64, left int, room uint64, atLeastOne 
 	return uint64(hi - lo), bytes, hi < batch.Len(), nil
 }
 
-// expandClaimRecords reads the records of the claim that the command made.
-func expandClaimRecords(r Reader, cmd *model.Command, recorded []byte) (model.ClaimResult, error) {
-	res, err := bodyOf[model.ClaimResult](recorded)
-	if err != nil || res.Taken == 0 {
-		return res, err
-	}
-	body, err := bodyOf[model.ClaimRecords](cmd.Body)
-	if err != nil {
-		return res, err
-	}
-	record, ok, err := readClaim(r, cmd.Resource, cmd.Slot, body.Pipe, res.Seq)
-	if err != nil || !ok {
-		return res, err
-	}
-	res.Messages, err = readClaimed(r, cmd.Resource, cmd.Slot, &record)
-	return res, err
-}
-
 // readClaimedRecords reads a claim's records but those removed since.
 func readClaimedRecords(r Reader, id model.ResourceID, slot model.Slot, c *keys.ClaimRecord) ([]model.Received, error) {
 	head, err := readShardHead(r, id, slot, c.Shard)
