@@ -208,26 +208,37 @@ func (e *Engine) holdTombstones(ctx context.Context, from *sender, t *model.Tabl
 	return nil
 }
 
-// checkAge refuses what was read too long ago.
-func checkAge(now time.Time, readMs int64) error {
-	if age := now.Sub(time.UnixMilli(readMs)); age > maxBatchAge || age < -maxClockLead {
-		return model.Errorf(model.ErrUnavailable, "the message was read %v ago by the clock there: it is too old, or the clocks of the two regions differ", age.Round(time.Millisecond))
+// unpackBatch reads what another region ships, and refuses what was read too
+// long ago. It returns the time that it went by.
+func (e *Engine) unpackBatch(packed []byte, b shipped) (now time.Time, err error) {
+	body, err := unpack(packed)
+	if err != nil {
+		return now, err
 	}
-	return nil
+	if err := decode(body, b); err != nil {
+		return now, err
+	}
+	now = e.clock.Now()
+	if age := now.Sub(b.readAt()); age > maxBatchAge || age < -maxClockLead {
+		return now, model.Errorf(model.ErrUnavailable, "the message was read %v ago by the clock there: it is too old, or the clocks of the two regions differ", age.Round(time.Millisecond))
+	}
+	return now, nil
 }
+
+// shipped is a batch of changes that another region ships.
+type shipped interface {
+	decodable
+	readAt() time.Time // by the clock there
+}
+
+func (b *batch) readAt() time.Time     { return time.UnixMilli(b.ReadMs) }
+func (b *unitBatch) readAt() time.Time { return time.UnixMilli(b.ReadMs) }
 
 // takeIn applies a batch.
 func (e *Engine) takeIn(ctx context.Context, from *model.InboundSpec, packed []byte) ([]byte, error) {
-	body, err := unpack(packed)
-	if err != nil {
-		return nil, err
-	}
 	var b batch
-	if err := decode(body, &b); err != nil {
-		return nil, err
-	}
-	now := e.clock.Now()
-	if err := checkAge(now, b.ReadMs); err != nil {
+	now, err := e.unpackBatch(packed, &b)
+	if err != nil {
 		return nil, err
 	}
 	var all applied

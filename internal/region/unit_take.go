@@ -150,16 +150,9 @@ func (e *Engine) holds(ctx context.Context, inbound model.ResourceID, n *namedUn
 
 // takeInUnits applies a batch of changes of queues and streams.
 func (e *Engine) takeInUnits(ctx context.Context, from *model.InboundSpec, packed []byte) ([]byte, error) {
-	body, err := unpack(packed)
-	if err != nil {
-		return nil, err
-	}
 	var b unitBatch
-	if err := decode(body, &b); err != nil {
-		return nil, err
-	}
-	now := e.clock.Now()
-	if err := checkAge(now, b.ReadMs); err != nil {
+	now, err := e.unpackBatch(packed, &b)
+	if err != nil {
 		return nil, err
 	}
 	var all unitsApplied
