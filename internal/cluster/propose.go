@@ -51,7 +51,7 @@ func wrote(t *terms.Terms, id model.TabletID, a *answer, err error) (model.Resul
 		return model.Result{}, model.Errorf(model.ErrNotAbroad, "this region has the write on disk and ships it, but %d other regions that must have it did not say within %v that they do; it is safe to send it again", lacks, model.RegionPatience)
 	}
 	if a.short {
-		return model.Result{}, model.Errorf(model.ErrUnavailable, "a majority of the replicas has the write on disk, but not all of them, as it asks: one is down or slow; the write stays, and it is safe to send it again")
+		return model.Result{}, model.Errorf(model.ErrNotOnAll, "the write was carried out and stays: a majority of its replicas has it on disk, but not all of them in time, as level all asks: one is down or slow. It is safe to send it again: under the same amz-sdk-invocation-id it takes effect once")
 	}
 	return a.result, nil
 }

@@ -179,7 +179,7 @@ func statusOf(err error) int {
 		return http.StatusConflict
 	case model.ErrAccessDenied:
 		return http.StatusForbidden
-	case model.ErrUnavailable, model.ErrUnknownOutcome, model.ErrNotAbroad:
+	case model.ErrUnavailable, model.ErrUnknownOutcome, model.ErrNotAbroad, model.ErrNotOnAll:
 		return http.StatusServiceUnavailable
 	case model.ErrUnsupported:
 		return http.StatusNotImplemented

@@ -258,7 +258,7 @@ func TestAuthorize(t *testing.T) {
 func TestStatusOf(t *testing.T) {
 	for kind, want := range map[model.ErrorKind]int{
 		model.ErrValidation: 400, model.ErrNotFound: 404, model.ErrInUse: 409, model.ErrOverLimit: 409, model.ErrAccessDenied: 403,
-		model.ErrUnavailable: 503, model.ErrUnknownOutcome: 503, model.ErrNotAbroad: 503, model.ErrUnsupported: 501, model.ErrInternal: 500,
+		model.ErrUnavailable: 503, model.ErrUnknownOutcome: 503, model.ErrNotAbroad: 503, model.ErrNotOnAll: 503, model.ErrUnsupported: 501, model.ErrInternal: 500,
 	} {
 		if got := statusOf(model.Errorf(kind, "x")); got != want {
 			t.Errorf("kind %d: %d, want %d", kind, got, want)

@@ -128,6 +128,17 @@ func TestWireErrorsAreComplete(t *testing.T) {
 	}
 }
 
+// TestPartlyReached: a write that was carried out but is not where it must be is
+// said to be just that, in a way after which SDKs try again.
+func TestPartlyReached(t *testing.T) {
+	for _, kind := range []model.ErrorKind{model.ErrNotOnAll, model.ErrNotAbroad} {
+		e := wireError(request("PutItem", ""), false, model.Errorf(kind, "it was carried out"))
+		if e.Code != "InternalServerError" || e.HTTPStatus != 500 || e.Sender || e.Message != "it was carried out" {
+			t.Errorf("the client sees %+v", e)
+		}
+	}
+}
+
 func TestInternalErrorsStayInside(t *testing.T) {
 	e := wireError(request("PutItem", ""), false, fmt.Errorf("secret path"))
 	if e.Code != "InternalServerError" || strings.Contains(e.Message, "secret") {

@@ -24,6 +24,7 @@ var wireErrors = map[model.ErrorKind]wire{
 	model.ErrUnavailable:     {"ServiceUnavailable", 503, ""},
 	model.ErrUnknownOutcome:  {"InternalServerError", 500, msgUnknownOutcome},
 	model.ErrNotAbroad:       {"InternalServerError", 500, ""},
+	model.ErrNotOnAll:        {"InternalServerError", 500, ""},
 	model.ErrValidation:      {"ValidationException", 400, ""},
 	model.ErrNotFound:        {"ResourceNotFoundException", 400, msgNotFound},
 	model.ErrInUse:           {"ResourceInUseException", 400, ""},

@@ -39,6 +39,7 @@ var wireErrors = map[model.ErrorKind]wire{
 	model.ErrUnavailable:     {code: "ServiceUnavailable", status: 503},
 	model.ErrUnknownOutcome:  {"InternalFailure", 500, msgUnknownOutcome},
 	model.ErrNotAbroad:       {code: "InternalFailure", status: 500},
+	model.ErrNotOnAll:        {code: "InternalFailure", status: 500},
 	model.ErrValidation:      errInvalidArgument,
 	model.ErrNotFound:        errNotFound,
 	model.ErrInUse:           errInUse,

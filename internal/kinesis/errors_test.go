@@ -53,6 +53,8 @@ func TestWireErrors(t *testing.T) {
 		{&service.StreamError{Fault: 99, Message: "odd"}, "InvalidArgumentException", 400, true, false},
 		{fmt.Errorf("cannot put: %w", model.Errorf(model.ErrUnavailable, "no leader")), "ServiceUnavailable", 503, false, false},
 		{model.Errorf(model.ErrUnknownOutcome, "timeout"), "InternalFailure", 500, false, true},
+		{model.Errorf(model.ErrNotOnAll, "put, not on all"), "InternalFailure", 500, false, false},
+		{model.Errorf(model.ErrNotAbroad, "put, not abroad"), "InternalFailure", 500, false, false},
 		{errors.New("secret"), "InternalFailure", 500, false, true},
 		{model.Errorf(200, "secret"), "InternalFailure", 500, false, true},
 	} {

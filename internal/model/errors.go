@@ -22,8 +22,16 @@ const (
 	ErrPurgeInProgress                      // a queue was purged less than 60 seconds ago
 	ErrAccessDenied                         // the principal may not
 	ErrNotAbroad                            // carried out here, but not as many other regions have it as must; a retry with the same request id is safe
+	ErrNotOnAll                             // carried out, and on the disks of a majority, but not of every replica as level all asks; a retry with the same request id is safe
 	ErrUnsupported                          // honest: this operation or option is not there
 )
+
+// Partly reports whether an error of this kind says that the write was carried
+// out, or may have been, though not as it had to be: whoever sends it again must
+// do so under the same request id.
+func (k ErrorKind) Partly() bool {
+	return k == ErrUnknownOutcome || k == ErrNotAbroad || k == ErrNotOnAll
+}
 
 // Error is an error with a kind. Inner rooms return *Error for everything a
 // client may see; any other error is shown to clients as ErrInternal.

@@ -247,6 +247,13 @@ func isKind(err error, kind model.ErrorKind) bool {
 	return errors.As(err, &e) && e.Kind == kind
 }
 
+// partly reports whether what failed was carried out all the same, or may have
+// been.
+func partly(err error) bool {
+	var e *model.Error
+	return errors.As(err, &e) && e.Kind.Partly()
+}
+
 // SQS's limits on tags.
 const (
 	maxTags          = 50

@@ -189,7 +189,7 @@ func (r *receiver) waiting() (at []int) {
 func (r *receiver) take(ctx context.Context, at int, wait time.Duration) ([]model.Received, error) {
 	res, proposed, err := r.service.cluster.ProposeWhenReady(ctx, r.cmds[at], wait)
 	if err != nil {
-		if isKind(err, model.ErrUnknownOutcome) {
+		if partly(err) {
 			r.doubt = at
 		}
 		if ctx.Err() == nil {

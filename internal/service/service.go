@@ -19,7 +19,8 @@ type Cluster interface {
 	// Propose sends the command to the tablet that owns its slot, wherever that
 	// tablet's leader is, and returns the result once it is applied there. It
 	// tries again with the same command until ctx ends; the command's ID makes
-	// that safe. Errors: ErrUnavailable (surely not applied), ErrUnknownOutcome.
+	// that safe. Errors: ErrUnavailable (surely not applied); ErrUnknownOutcome; ErrNotAbroad and
+	// ErrNotOnAll (applied, but not where it had to be; see model.ErrorKind.Partly).
 	Propose(ctx context.Context, cmd *model.Command) (model.Result, error)
 
 	// ProposeWhenReady is Propose for commands that take something which may not

@@ -13,8 +13,9 @@ import (
 // puts each record once, also when the stream was resharded in between.
 //
 // Errors: *StreamError when the request breaks a rule, and for a Single one
-// whatever is in the way of its record; ErrUnknownOutcome when records of a call
-// with an Invocation may have been put or not, by this try or one before:
+// whatever is in the way of its record; ErrUnknownOutcome, ErrNotAbroad or
+// ErrNotOnAll when records of a call with an Invocation may have been put or not,
+// by this try or one before, or were put but are not where they have to be:
 // repeating the call is safe, putting the records by another one is not. All
 // other failures are those of each record.
 func (s *Service) PutRecords(ctx context.Context, req *PutRecordsRequest) (*PutRecordsResult, error) {
@@ -232,7 +233,7 @@ func (p *put) result(st *Stream) (*PutRecordsResult, error) {
 			// This try did not put it, but the one before may have, or may yet.
 			err = model.Errorf(model.ErrUnknownOutcome, "the records may or may not have been put; it is safe to send the request again with the same invocation id")
 		}
-		if p.req.Single || named && (p.req.Retry || isKind(err, model.ErrUnknownOutcome)) {
+		if p.req.Single || named && (p.req.Retry || partly(err)) {
 			return nil, err
 		}
 	}

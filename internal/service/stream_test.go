@@ -252,9 +252,10 @@ func TestReshardLeft(t *testing.T) {
 }
 
 // TestPutTwice: a call that its client repeats puts each record once, also when
-// the answer was lost and the stream was resharded before the second try.
+// the answer was lost, or said that records are not where they have to be, and the stream was resharded before the second try.
 func TestPutTwice(t *testing.T) {
 	ctx := context.Background()
+	lost := map[int64]model.ErrorKind{0: model.ErrUnknownOutcome, 1: model.ErrNotAbroad, 5: model.ErrNotOnAll}
 	for _, reshard := range []int64{0, 1, 5} {
 		s, c := newStreamFake(t, 2)
 		req := &PutRecordsRequest{StreamRef: testStream, Invocation: model.RequestID{7}}
@@ -265,11 +266,11 @@ func TestPutTwice(t *testing.T) {
 		losing := c.TabletOf(model.ShardSlot(mustStream(t, s).ID, 0))
 		c.Fault = func(tablet model.TabletID) (error, bool) {
 			if tablet == losing {
-				return model.Errorf(model.ErrUnknownOutcome, "lost"), true
+				return model.Errorf(lost[reshard], "lost"), true
 			}
 			return nil, false
 		}
-		if _, err := s.PutRecords(ctx, req); !isKind(err, model.ErrUnknownOutcome) {
+		if _, err := s.PutRecords(ctx, req); !isKind(err, lost[reshard]) {
 			t.Fatal(err)
 		}
 		c.Fault = nil

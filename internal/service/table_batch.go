@@ -96,7 +96,7 @@ func checkDuplicates(items []*batchItem) error {
 
 // retriable are the errors after which a part of a batch is worth another try:
 // it is answered as unprocessed.
-var retriable = map[model.ErrorKind]bool{model.ErrUnavailable: true, model.ErrUnknownOutcome: true, model.ErrOverLimit: true, model.ErrNotAbroad: true}
+var retriable = map[model.ErrorKind]bool{model.ErrUnavailable: true, model.ErrUnknownOutcome: true, model.ErrOverLimit: true, model.ErrNotAbroad: true, model.ErrNotOnAll: true}
 
 // batchError is the error of a batch of which nothing was done: the first
 // group's. It is nil when something was done. A table that is gone or a fault

@@ -54,6 +54,7 @@ var (
 	errInternal          = wire{code: "InternalFailure", namespace: coral, query: "InternalError", status: 500, message: msgInternal}
 	errUnavailable       = wire{code: "ServiceUnavailable", namespace: coral, query: "ServiceUnavailable", status: 503}
 	errNotAbroad         = wire{code: "InternalFailure", namespace: coral, query: "InternalError", status: 500}
+	errNotOnAll          = wire{code: "InternalFailure", namespace: coral, query: "InternalError", status: 500}
 	errUnknownOutcome    = wire{code: "InternalFailure", namespace: coral, query: "InternalError", status: 500, message: msgUnknownOutcome}
 )
 
@@ -71,6 +72,7 @@ var wireErrors = map[model.ErrorKind]wire{
 	model.ErrUnavailable:     errUnavailable,
 	model.ErrUnknownOutcome:  errUnknownOutcome,
 	model.ErrNotAbroad:       errNotAbroad,
+	model.ErrNotOnAll:        errNotOnAll,
 	model.ErrValidation:      errInvalidParameter,
 	model.ErrNotFound:        errQueueDoesNotExist,
 	model.ErrInUse:           errQueueNameExists,

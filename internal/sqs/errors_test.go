@@ -59,6 +59,8 @@ func TestWireErrors(t *testing.T) {
 		{model.Errorf(model.ErrPurgeInProgress, "soon"), awsapi.Query, "PurgeQueueInProgress", "AWS.SimpleQueueService.PurgeQueueInProgress", 403, true, false},
 		{&service.QueueError{Fault: service.FaultMissing, Message: "no"}, awsapi.Query, "MissingRequiredParameterException", "MissingParameter", 400, true, false},
 		{fmt.Errorf("cannot send: %w", model.Errorf(model.ErrUnavailable, "no leader")), awsapi.JSON10, "ServiceUnavailable", "ServiceUnavailable", 503, false, false},
+		{model.Errorf(model.ErrNotOnAll, "carried out, not on all"), awsapi.JSON10, "InternalFailure", "InternalError", 500, false, false},
+		{model.Errorf(model.ErrNotAbroad, "carried out, not abroad"), awsapi.Query, "InternalFailure", "InternalError", 500, false, false},
 		{errors.New("secret"), awsapi.JSON10, "InternalFailure", "InternalError", 500, false, true},
 		{model.Errorf(200, "secret"), awsapi.Query, "InternalFailure", "InternalError", 500, false, true},
 	} {

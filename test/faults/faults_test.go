@@ -35,7 +35,7 @@ func TestFaults(t *testing.T) {
 		name string
 		run  func(t *testing.T, c *cluster)
 	}{
-		{"Story", tellsFailover}, {"KillLeader", killLeader}, {"KillAll", killAll}, {"FreezeLeader", freezeLeader}, {"Restarts", restarts}, {"TwoDown", twoDown},
+		{"Story", tellsFailover}, {"KillLeader", killLeader}, {"KillAll", killAll}, {"FreezeLeader", freezeLeader}, {"Restarts", restarts}, {"LevelAll", levelAll}, {"TwoDown", twoDown},
 	} {
 		t.Run(scenario.name, func(t *testing.T) { scenario.run(t, c) })
 	}
