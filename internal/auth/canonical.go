@@ -82,7 +82,7 @@ func (s *scratch) readQuery(raw []byte) error {
 		if len(s.params) == maxQueryParams {
 			return errTooMany
 		}
-		name, value, _ := bytes.Cut(pair, []byte{'='})
+		name, value, _ := cut(pair, '=')
 		var p param
 		var ok1, ok2 bool
 		p.name, ok1 = s.decode(name)
@@ -151,7 +151,7 @@ func (s *scratch) buildCanonical(r *Request, path, signedHeaders, payload []byte
 	dst = append(dst, '\n')
 	for rest, more := signedHeaders, true; more; {
 		var name []byte
-		name, rest, more = bytes.Cut(rest, []byte{';'})
+		name, rest, more = cut(rest, ';')
 		var ok bool
 		if dst, ok = appendHeader(dst, r, name); !ok {
 			s.canonical = dst
@@ -184,12 +184,17 @@ func appendHeader(dst []byte, r *Request, name []byte) (out []byte, ok bool) {
 	return append(dst, '\n'), ok
 }
 
+var twoSpaces = []byte("  ")
+
 // appendFolded appends a header's value without white space at its ends and
 // with every run of white space inside as one space. Tabs count as white
 // space: Java's, Python's and JavaScript's SDKs treat them so; Go's does not,
 // and its requests with a tab in a signed header are refused.
 func appendFolded(dst, value []byte) []byte {
 	value = trim(value)
+	if bytes.IndexByte(value, '\t') < 0 && !bytes.Contains(value, twoSpaces) {
+		return append(dst, value...)
+	}
 	space := false
 	for _, c := range value {
 		if c == ' ' || c == '\t' {
@@ -212,7 +217,7 @@ func checkSigned(r *Request, list []byte) error {
 	host, count := false, 0
 	for rest, more := list, true; more; {
 		var name []byte
-		name, rest, more = bytes.Cut(rest, []byte{';'})
+		name, rest, more = cut(rest, ';')
 		count++
 		if count > maxSignedHeaders {
 			return errTooMany
@@ -228,7 +233,7 @@ func checkSigned(r *Request, list []byte) error {
 	}
 	for i := range r.Headers {
 		h := &r.Headers[i]
-		if len(h.Name) > 6 && equalFold(h.Name[:6], "x-amz-") && !inList(list, h.Name) {
+		if len(h.Name) > 6 && h.Name[5] == '-' && equalFold(h.Name[:6], "x-amz-") && !inList(list, h.Name) {
 			return invalid("There were headers present in the request which were not signed: %s.", shown(h.Name))
 		}
 	}
@@ -238,7 +243,7 @@ func checkSigned(r *Request, list []byte) error {
 func inList(list, header []byte) bool {
 	for rest, more := list, true; more; {
 		var name []byte
-		name, rest, more = bytes.Cut(rest, []byte{';'})
+		name, rest, more = cut(rest, ';')
 		if equalFold(header, name) {
 			return true
 		}

@@ -21,7 +21,8 @@ type claim struct {
 	expires       []byte // presigned only
 	presigned     bool
 
-	time time.Time // date, parsed; set by check
+	time  time.Time            // date, parsed; set by check
+	stamp [len(basicTime)]byte // time, in the form that is signed
 }
 
 // found counts the header lines that a claim is made from.
@@ -97,14 +98,16 @@ func (s *scratch) read(r *Request) (ok bool, err error) {
 // The parts may come in any order, separated by commas with or without spaces.
 // Unknown parts are ignored, as AWS does; a part that comes twice is refused.
 func (c *claim) readHeader(value []byte) error {
-	name, rest, _ := bytes.Cut(trim(value), []byte{' '})
+	name, rest, _ := cut(trim(value), ' ')
 	c.algorithm = name
-	for part := range bytes.SplitSeq(rest, []byte{','}) {
+	for more := true; more; {
+		var part []byte
+		part, rest, more = cut(rest, ',')
 		part = trim(part)
 		if len(part) == 0 {
 			continue
 		}
-		name, value, ok := bytes.Cut(part, []byte{'='})
+		name, value, ok := cut(part, '=')
 		if !ok {
 			return incomplete("'%s' not a valid key=value pair (missing equal-sign) in Authorization header.", shown(part))
 		}
@@ -236,6 +239,15 @@ func parseTime(b []byte) (time.Time, bool) {
 	return t, ok
 }
 
+// setStamp writes time as it is signed, which is how most clients sent it.
+func (c *claim) setStamp() {
+	if sent := trim(c.date); len(sent) == len(c.stamp) {
+		copy(c.stamp[:], sent)
+		return
+	}
+	c.time.AppendFormat(c.stamp[:0], basicTime)
+}
+
 // shown makes bytes that a client sent fit for an error message: bounded, and
 // visible ASCII only.
 func shown(b []byte) string {
@@ -274,4 +286,21 @@ func equalFold[T []byte | string](name []byte, lower T) bool {
 	return true
 }
 
-func trim(b []byte) []byte { return bytes.Trim(b, " \t") }
+// trim is b without the spaces and tabs around it.
+func trim(b []byte) []byte {
+	for len(b) > 0 && (b[0] == ' ' || b[0] == '\t') {
+		b = b[1:]
+	}
+	for len(b) > 0 && (b[len(b)-1] == ' ' || b[len(b)-1] == '\t') {
+		b = b[:len(b)-1]
+	}
+	return b
+}
+
+// cut is bytes.Cut for a separator of one byte, which is quicker to look for.
+func cut(b []byte, sep byte) (before, after []byte, found bool) {
+	if i := bytes.IndexByte(b, sep); i >= 0 {
+		return b[:i], b[i+1:], true
+	}
+	return b, nil, false
+}

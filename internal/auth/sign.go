@@ -50,7 +50,7 @@ func (g *Signer) Sign(dst []byte, r *Request, now time.Time) []byte {
 	}
 	hex.Encode(g.s.hash[:], signed.BodyHash()[:])
 	_ = g.s.buildCanonical(&signed, r.Path, g.list, g.s.hash[:]) // the list names only headers that are there
-	g.s.claim.time = now
+	copy(g.s.claim.stamp[:], g.date)
 	g.s.buildStringToSign(g.scope)
 	g.scope.sign(g.s.mac[:], g.s.canonical)
 

@@ -95,8 +95,8 @@ func (v *Verifier) check(c *claim, sc *scope, service string) error {
 	if service != "" && sc.service != service {
 		return invalid("Credential should be scoped to correct service: '%s'. ", service)
 	}
-	var day [8]byte
-	if string(c.time.AppendFormat(day[:0], basicTime[:8])) != sc.date {
+	c.setStamp()
+	if string(c.stamp[:8]) != sc.date {
 		return invalid("Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: '%s' != '%s', from '%s'.",
 			shown([]byte(sc.date)), c.time.Format(basicTime[:8]), c.time.Format(basicTime))
 	}
@@ -210,13 +210,13 @@ func (s *scratch) matches(sc *scope) bool {
 // buildStringToSign replaces the canonical request by the string to sign.
 func (s *scratch) buildStringToSign(sc *scope) {
 	sum := sha256.Sum256(s.canonical)
-	s.canonical = appendStringToSign(s.canonical[:0], s.claim.time, sc)
+	s.canonical = appendStringToSign(s.canonical[:0], s.claim.stamp[:], sc)
 	s.canonical = hex.AppendEncode(s.canonical, sum[:])
 }
 
-func appendStringToSign(dst []byte, at time.Time, sc *scope) []byte {
+func appendStringToSign(dst, stamp []byte, sc *scope) []byte {
 	dst = append(dst, algorithm+"\n"...)
-	dst = at.AppendFormat(dst, basicTime)
+	dst = append(dst, stamp...)
 	dst = append(dst, '\n')
 	dst = sc.append(dst)
 	return append(dst, '\n')

@@ -64,7 +64,6 @@ var allowed = map[string]string{
 var onlyHere = map[string]string{
 	"github.com/cockroachdb/pebble/v2": "internal/storage",
 	"go.etcd.io/raft/v3":               "internal/tablet internal/journal",
-	"github.com/valyala/fasthttp":      "internal/front",
 }
 
 // pure rooms ask for no time, randomness, file, socket, lock or context.

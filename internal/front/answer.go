@@ -48,17 +48,17 @@ func (x *exchange) answerError(fault *awsapi.Error) {
 	x.answer(awsapi.ErrorResponse(protocol, awsapi.StyleOf(x.req.Service), x.req.RequestID, fault))
 }
 
-// answerPlain answers what is no AWS call: the health check.
-func (x *exchange) answerPlain() bool {
-	if x.path.text != "/healthz" {
-		return false
-	}
+// healthPath is the path of the health check, which is no AWS call.
+const healthPath = "/healthz"
+
+// answerHealth answers the health check.
+func (x *exchange) answerHealth() {
 	method := string(x.signed.Method)
 	if method != http.MethodGet && method != http.MethodHead {
 		x.begin(http.StatusMethodNotAllowed, "text/plain; charset=utf-8")
 		x.via.addHeader("Allow", "GET, HEAD")
 		x.via.send([]byte("method not allowed\n"), false)
-		return true
+		return
 	}
 	var err error
 	switch {
@@ -69,10 +69,9 @@ func (x *exchange) answerPlain() bool {
 	}
 	if err != nil {
 		x.text(http.StatusServiceUnavailable, err.Error()+"\n")
-		return true
+		return
 	}
 	x.text(http.StatusOK, "ok\n")
-	return true
 }
 
 // authFault is the table from the verifier's refusals to wire errors. SQS

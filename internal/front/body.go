@@ -16,8 +16,7 @@ const (
 	firstBody = 4 << 10
 	// maxPooledBody bounds what the pool keeps.
 	maxPooledBody = 64 << 10
-	// prefetched is how much of a body comes along with the head, under the head's
-	// deadline: fasthttp reads as much.
+	// prefetched is how much of a body must come in the time for the head.
 	prefetched = 8 << 10
 	// bodyStep is how much of a body each BodyTimeout is for.
 	bodyStep = 1 << 20
@@ -47,6 +46,10 @@ func (x *exchange) readBody() *awsapi.Error {
 	limit := x.srv.limits.MaxBodyBytes
 	if declared > limit {
 		return awsapi.ErrTooLarge
+	}
+	if short, fault := x.via.beginBody(); short != nil || fault != nil {
+		x.short = short
+		return fault
 	}
 	x.body = bodies.Get().(*[]byte)
 	b := (*x.body)[:0]
@@ -100,17 +103,19 @@ func (x *exchange) grow(b []byte, declared int) ([]byte, *awsapi.Error) {
 }
 
 func (x *exchange) releaseBody() {
-	x.srv.bodyBytes.Add(-x.reserved)
-	x.reserved = 0
+	if x.reserved > 0 {
+		x.srv.bodyBytes.Add(-x.reserved)
+		x.reserved = 0
+	}
 	if x.body != nil && cap(*x.body) <= maxPooledBody {
 		bodies.Put(x.body)
 	}
-	x.body = nil
+	x.body, x.short = nil, nil
 }
 
 func (x *exchange) bodyBytes() []byte {
 	if x.body == nil {
-		return nil
+		return x.short
 	}
 	return *x.body
 }

@@ -25,7 +25,6 @@ import (
 type exchange struct {
 	srv *Server
 	via carrier
-	one http1 // what via is, unless the request came by HTTP/2
 
 	signed auth.Request
 	head   head
@@ -35,6 +34,9 @@ type exchange struct {
 	status int          // of the answer, once there is one
 	routed bool         // there is a door for it
 
+	begun, ended time.Time // of the work on it
+
+	short    []byte // the body, where it was read
 	body     *[]byte
 	reserved int64 // of Server.bodyBytes
 
@@ -45,6 +47,7 @@ type exchange struct {
 
 	log  *slog.Logger // carries req.RequestID
 	hash []byte       // scratch of invocation
+	out  []byte       // the answer, in HTTP/1
 }
 
 // memo is a string that is made anew only when it changes. Doors may keep the
@@ -72,7 +75,11 @@ type carrier interface {
 	// body returns where the body comes from, nil when there is none, and its
 	// declared length, or -1.
 	body() (io.Reader, int)
-	// setReadDeadline bounds the reading of the body.
+	// beginBody bounds the reading of the body's beginning, up to prefetched. It
+	// may return a body that has no more, in memory that is good as long as the
+	// request.
+	beginBody() (short []byte, fault *awsapi.Error)
+	// setReadDeadline bounds the further reading of the body.
 	setReadDeadline(t time.Time)
 	// begin returns the context of the request while a door works on it: it ends
 	// when the client goes away, or with errTimeout. end must follow.
@@ -96,11 +103,11 @@ type carrier interface {
 	hangUp()
 	// hangUpIfBody is hangUp for answers that are given without reading the body.
 	hangUpIfBody()
-	// client is where the request comes from, and since when.
-	client() (addr net.Addr, since time.Time)
+	// client is where the request comes from.
+	client() net.Addr
 }
 
-// connOf finds our connection under what fasthttp serves.
+// connOf finds our connection under what net/http serves.
 func connOf(c interface{ Close() error }) *conn {
 	if t, ok := c.(*tls.Conn); ok {
 		c = t.NetConn()
@@ -109,31 +116,33 @@ func connOf(c interface{ Close() error }) *conn {
 }
 
 // handle is the way of one request: read its head, find its door, read its
-// body, verify who sent it, call the door, answer.
+// body, verify who sent it, call the door, answer. release must follow.
 func (x *exchange) handle() {
 	s := x.srv
-	begun := time.Now()
 	s.requests.Add(1)
 	x.req.RequestID = s.newRequestID()
 	if fault := x.perform(); fault != nil {
 		x.answerError(fault)
 	}
+	x.ended = time.Now()
+	took := x.ended.Sub(x.begun)
 	if s.log.Enabled(context.Background(), slog.LevelDebug) {
-		addr, since := x.via.client()
 		x.log.Debug("request", "operation", x.req.Operation, "service", x.req.Service, "status", x.status,
-			"principal", x.req.Principal, "duration", time.Since(since), "client", addr.String())
+			"principal", x.req.Principal, "duration", took, "client", x.via.client().String())
 	}
 	if x.routed {
-		s.meter.observe(&x.metered, operationName{x.req.Service, x.req.Operation}, x.status, time.Since(begun))
+		s.meter.observe(&x.metered, operationName{x.req.Service, x.req.Operation}, x.status, took)
 	}
-	x.release()
 }
 
 func (x *exchange) release() {
 	x.releaseBody()
 	x.signed.Reset()
 	x.req, x.head, x.query, x.terms = awsapi.Request{}, head{}, nil, nil
-	x.via, x.one, x.routed = nil, http1{}, false
+	x.via, x.routed = nil, false
+	if cap(x.out) > maxKeptAnswer {
+		x.out = nil
+	}
 	x.srv.exchanges.Put(x)
 }
 
@@ -144,8 +153,9 @@ func (x *exchange) perform() *awsapi.Error {
 		x.via.hangUp()
 		return fault
 	}
-	if x.answerPlain() {
+	if x.path.text == healthPath {
 		x.via.hangUpIfBody()
+		x.answerHealth()
 		return nil
 	}
 	if fault := x.guardLocal(); fault != nil {
@@ -211,7 +221,7 @@ func (x *exchange) readHead() *awsapi.Error {
 	if x.signed.TLS {
 		r.Scheme = "https"
 	}
-	if x.head.wait != nil {
+	if len(x.head.wait) > 0 {
 		r.Wait = string(x.head.wait)
 	}
 	r.Region, r.Account, r.Log = x.srv.opt.Region, x.srv.opt.Account, x.log

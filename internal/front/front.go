@@ -8,7 +8,8 @@
 //
 // docs/http.md says what clients see. Start with Server; exchange.go is the
 // way of one request, http1.go and http2.go how it comes and goes, stream.go
-// what answers in pieces.
+// what answers in pieces. The rest of HTTP/1 is in head_parser.go, http1_body.go,
+// http1_answer.go and input.go.
 package front
 
 import (
@@ -23,8 +24,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/valyala/fasthttp"
 
 	"weir.dev/weir/internal/auth"
 	"weir.dev/weir/internal/awsapi"
@@ -128,7 +127,6 @@ type Server struct {
 	limits Limits
 	doors  map[string]awsapi.Door
 	log    *slog.Logger
-	http   *fasthttp.Server
 	dates  dateCache
 	panics panicLog
 	meter  meter
@@ -187,38 +185,8 @@ func New(opt Options) *Server {
 	s.base, s.cancelBase = context.WithCancelCause(context.Background())
 	s.serving, s.stopServing = context.WithCancel(context.Background())
 	s.exchanges.New = func() any { return newExchange(s) }
-	s.http = s.newHTTP1()
-	s.http.NextProto("h2", s.serveHTTP2)
 	s.http2, s.handOver = s.newHTTP2(), &handOver{conns: make(chan net.Conn), done: s.serving.Done()}
 	return s
-}
-
-func (s *Server) newHTTP1() *fasthttp.Server {
-	return &fasthttp.Server{
-		Handler:        s.handle1,
-		ErrorHandler:   s.handleBroken,
-		HeaderReceived: s.headReceived,
-		Logger:         httpLog{s.log},
-
-		ReadBufferSize: MaxHeadBytes,
-		ReadTimeout:    s.limits.HeaderTimeout,
-		IdleTimeout:    s.limits.IdleTimeout,
-		WriteTimeout:   s.limits.WriteTimeout,
-		Concurrency:    2 * s.limits.MaxConns, // our own limit comes first
-		ConnState:      connState,
-
-		// Bodies are read by us, as they arrive: fasthttp would allocate what the
-		// client declares. Only what fits its first read comes with the head.
-		StreamRequestBody:            true,
-		MaxRequestBodySize:           s.limits.MaxBodyBytes,
-		DisablePreParseMultipartForm: true,
-
-		// Its Date header needs a goroutine that never ends; ours does not.
-		NoDefaultDate:         true,
-		NoDefaultServerHeader: true,
-		NoDefaultContentType:  true,
-		SecureErrorLogMessage: true,
-	}
 }
 
 // Serve serves connections of ln, which it takes over, until Shutdown, which
@@ -248,8 +216,7 @@ func (s *Server) Serve(ln net.Listener) error {
 
 // serveConn serves one connection to its end. The connection is closed then.
 //
-// It takes the place of fasthttp's worker pool, whose goroutines outlive the
-// server. A panic of the HTTP code costs the connection, not the node.
+// A panic of the HTTP code costs the connection, not the node.
 func (s *Server) serveConn(c *conn) {
 	defer s.goroutines.Done()
 	defer c.Close()
@@ -259,18 +226,23 @@ func (s *Server) serveConn(c *conn) {
 			s.panics.report(s.log, "", "", p)
 		}
 	}()
-	var serving net.Conn = c
-	serve := s.http.ServeConn
-	if s.opt.TLS != nil {
-		serving = tls.Server(c, s.opt.TLS) // ServeConn hands those that ask for h2 to serveHTTP2
-	} else if two, used := c.speaksHTTP2(); two {
-		serve = s.serveHTTP2
-	} else if !used {
-		return
-	}
-	if err := serve(serving); err != nil && s.log.Enabled(context.Background(), slog.LevelDebug) {
+	if err := s.speak(c); err != nil && s.log.Enabled(context.Background(), slog.LevelDebug) {
 		s.log.Debug("connection failed", "client", c.RemoteAddr().String(), "error", err)
 	}
+}
+
+// speak serves a connection in the protocol that its client speaks.
+func (s *Server) speak(c *conn) error {
+	if s.opt.TLS != nil {
+		return s.serveTLS(c)
+	}
+	switch two, used := c.speaksHTTP2(); {
+	case two:
+		return s.serveHTTP2(c)
+	case used:
+		return s.serveHTTP1(c, c)
+	}
+	return nil
 }
 
 // sweepInterval is how often Shutdown looks for connections that have become idle.
@@ -341,16 +313,11 @@ func (s *Server) Stats() Stats {
 
 func (s *Server) stopping() bool { return s.serving.Err() != nil }
 
-// httpLog takes what the HTTP servers would print: faults of single connections.
+// httpLog takes what net/http would print: faults of single connections.
 type httpLog struct{ log *slog.Logger }
 
-// Printf implements fasthttp.Logger.
-func (l httpLog) Printf(format string, args ...any) {
-	l.log.Debug("connection failed", "error", fmt.Sprintf(format, args...))
-}
-
-// Write takes what net/http would print.
+// Write implements io.Writer.
 func (l httpLog) Write(line []byte) (int, error) {
-	l.Printf("%s", line)
+	l.log.Debug("connection failed", "error", string(line))
 	return len(line), nil
 }

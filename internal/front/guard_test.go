@@ -344,12 +344,13 @@ func FuzzHead(f *testing.F) {
 	f.Add([]byte("host : h\r\n x: y\n\r\n:\r\n"))
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		var h head
-		lines, fault := parseHead(&h, nil, raw)
-		if fault != "" {
+		p := headParser{head: &h}
+		done, bad := p.parse(append([]byte("POST / HTTP/1.1\r\n"), raw...))
+		if !done || bad != nil {
 			return
 		}
 		hosts := 0
-		for _, line := range lines {
+		for _, line := range p.lines {
 			if line.Is("host") {
 				hosts++
 			}

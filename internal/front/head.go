@@ -7,48 +7,25 @@ import (
 )
 
 // head is what the front itself reads of a request's head. Its slices share
-// memory with the connection's buffers; nil is a header that was not sent.
+// memory with the connection's buffers; nil is a header that was not sent. One
+// that is empty says no more, but may not come again either.
 type head struct {
 	host, contentType, contentEncoding []byte
 	target                             []byte // X-Amz-Target
 	invocation, attempt                []byte // amz-sdk-invocation-id, amz-sdk-request
 	origin, fetchSite                  []byte
 	contentLength, transferEncoding    []byte
+	expect                             []byte
 	wait                               []byte // x-weir-wait-seconds
 	durability, maxLag, session        []byte // x-weir-durability, x-weir-max-lag-ms, x-weir-session
 	regions                            []byte // x-weir-regions
+
+	close, keepAlive bool // what Connection says
 }
 
 // maxHeaderLines bounds the header lines of a request; the verifier has the
 // same bound.
 const maxHeaderLines = 256
-
-// parseHead reads raw header lines, strictly: what two servers could take for
-// different requests is refused (RFC 9112, 11.2). fault is "" or says what is
-// wrong. lines is appended to dst and shares memory with raw.
-func parseHead(h *head, dst []auth.Header, raw []byte) (lines []auth.Header, fault string) {
-	*h = head{}
-	for len(raw) > 0 {
-		end := bytes.IndexByte(raw, '\n')
-		if end < 1 || raw[end-1] != '\r' {
-			return dst, "a header line does not end in CRLF"
-		}
-		line := raw[:end-1]
-		raw = raw[end+1:]
-		if len(line) == 0 {
-			break // the empty line that ends the head
-		}
-		name, value, ok := bytes.Cut(line, []byte{':'})
-		if !ok || !isToken(name) {
-			return dst, "a header line is malformed"
-		}
-		value = bytes.Trim(value, " \t")
-		if dst, fault = h.add(dst, name, value); fault != "" {
-			return dst, fault
-		}
-	}
-	return dst, h.check()
-}
 
 // add appends a header line to dst, and remembers it if the front reads it.
 func (h *head) add(dst []auth.Header, name, value []byte) (lines []auth.Header, fault string) {
@@ -65,12 +42,14 @@ func (h *head) add(dst []auth.Header, name, value []byte) (lines []auth.Header, 
 // check looks at the headers together.
 func (h *head) check() (fault string) {
 	switch {
-	case h.host == nil:
+	case len(h.host) == 0:
 		return "the Host header is missing"
 	case h.contentLength != nil && h.transferEncoding != nil:
 		return "both Content-Length and Transfer-Encoding are given"
 	case h.transferEncoding != nil && !bytes.EqualFold(h.transferEncoding, []byte("chunked")):
 		return "the Transfer-Encoding is not supported"
+	case h.contentLength != nil && !isNumber(h.contentLength):
+		return "the Content-Length is malformed"
 	}
 	return ""
 }
@@ -79,6 +58,9 @@ func (h *head) check() (fault string) {
 func (h *head) note(line *auth.Header) (fault string) {
 	field := h.field(line)
 	if field == nil {
+		if line.Is("connection") { // may come often
+			h.noteConnection(line.Value)
+		}
 		return ""
 	}
 	if *field != nil {
@@ -88,6 +70,18 @@ func (h *head) note(line *auth.Header) (fault string) {
 	return ""
 }
 
+// noteConnection remembers what the client says of the connection.
+func (h *head) noteConnection(value []byte) {
+	for option := range bytes.SplitSeq(value, []byte{','}) {
+		switch option = trimBlanks(option); {
+		case bytes.EqualFold(option, []byte("close")):
+			h.close = true
+		case bytes.EqualFold(option, []byte("keep-alive")):
+			h.keepAlive = true
+		}
+	}
+}
+
 func (h *head) field(line *auth.Header) *[]byte {
 	// The length tells nearly all headers apart before any byte is compared.
 	switch len(line.Name) {
@@ -95,9 +89,12 @@ func (h *head) field(line *auth.Header) *[]byte {
 		if line.Is("host") {
 			return &h.host
 		}
-	case len("origin"):
+	case len("origin"): // and expect
 		if line.Is("origin") {
 			return &h.origin
+		}
+		if line.Is("expect") {
+			return &h.expect
 		}
 	case len("content-type"): // and x-amz-target
 		if line.Is("content-type") {
@@ -147,45 +144,4 @@ func (h *head) field(line *auth.Header) *[]byte {
 		}
 	}
 	return nil
-}
-
-// splitURI takes a request target apart. Only the origin form is taken: a path
-// that begins with a slash. The bytes must be visible ASCII.
-func splitURI(uri []byte) (path, query []byte, ok bool) {
-	if len(uri) == 0 || uri[0] != '/' {
-		return nil, nil, false
-	}
-	for _, c := range uri {
-		if c <= ' ' || c > '~' || c == '#' {
-			return nil, nil, false
-		}
-	}
-	path, query, _ = bytes.Cut(uri, []byte{'?'})
-	return path, query, true
-}
-
-// tokenBytes marks the bytes of a header's name (RFC 9110, 5.6.2).
-var tokenBytes = func() (t [256]bool) {
-	for _, c := range []byte("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") {
-		t[c] = true
-	}
-	return t
-}()
-
-func isToken(b []byte) bool {
-	for _, c := range b {
-		if !tokenBytes[c] {
-			return false
-		}
-	}
-	return len(b) > 0
-}
-
-func hasControl(b []byte) bool {
-	for _, c := range b {
-		if (c < ' ' && c != '\t') || c == 0x7f {
-			return true
-		}
-	}
-	return false
 }

@@ -1,66 +1,186 @@
 package front
 
 import (
-	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"strconv"
-	"sync/atomic"
 	"time"
 
-	"github.com/valyala/fasthttp"
-
 	"weir.dev/weir/internal/awsapi"
-	"weir.dev/weir/internal/base"
 )
 
-// http1 is the carrier of a request of HTTP/1.1 or 1.0. fasthttp reads its head
-// and sends its answer, both on the connection's goroutine.
+// http1 is a connection that speaks HTTP/1.1 or 1.0, and the carrier of its
+// requests, one after the other. All of it runs on the connection's goroutine.
+//
+// http1_body.go reads bodies, http1_answer.go writes answers, input.go holds
+// what was read ahead.
 type http1 struct {
 	srv  *Server
-	ctx  *fasthttp.RequestCtx
 	conn *conn
+	in   input
+
+	// Of the request that is being worked on.
+	x           *exchange
+	began       time.Time // when its first byte was there
+	ended       time.Time // when it was answered
+	headBy      time.Time // when its head, and the beginning of its body, must be there
+	old         bool      // it is of HTTP/1.0
+	mayContinue bool      // its client waits to be told that it may send the body
+	headOnly    bool      // the answer has no body, whatever its head says
+	last        bool      // the connection ends after it
+	request     body
+	reply       reply
 }
 
-// handle1 answers one request of HTTP/1.
-func (s *Server) handle1(ctx *fasthttp.RequestCtx) {
-	x := s.exchanges.Get().(*exchange)
-	x.one = http1{srv: s, ctx: ctx, conn: connOf(ctx.Conn())}
-	x.via = &x.one
+// serveHTTP1 serves a connection that speaks HTTP/1 to its end; nc is ours, or
+// TLS on it.
+func (s *Server) serveHTTP1(c *conn, nc net.Conn) error {
+	h := &http1{srv: s, conn: c, in: input{conn: c, nc: nc}}
+	by := c.firstBy // of a new connection: for the first head, too
+	if c.firstBy = (time.Time{}); by.IsZero() {
+		by = time.Now().Add(s.limits.HeaderTimeout)
+	}
+	h.headBy = by
+	for {
+		if err := h.awaitRequest(by); err != nil {
+			return silence(err)
+		}
+		h.began = time.Now()
+		if h.headBy.IsZero() {
+			h.headBy = h.began.Add(s.limits.HeaderTimeout)
+		}
+		if err := h.serve(); err != nil || h.last {
+			return err
+		}
+		by, h.headBy = h.ended.Add(s.limits.IdleTimeout), time.Time{}
+	}
+}
+
+// silence is what is left of an error while no request is on its way: nothing,
+// when the client has ended the connection, or was quiet for long. It is not
+// told: a client that dialled ahead of need takes an answer that it has not
+// asked for as a fault.
+func silence(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) || isTimeout(err) {
+		return nil
+	}
+	return err
+}
+
+// awaitRequest waits for the first byte of the next request.
+func (h *http1) awaitRequest(by time.Time) error {
+	if len(h.in.waiting()) > 0 {
+		return nil
+	}
+	if len(h.conn.peeked) == 0 {
+		h.conn.rest()
+	}
+	return h.in.await(by)
+}
+
+// serve answers one request, of which something has arrived. An error is that
+// the answer could not be sent, or not to its end.
+func (h *http1) serve() error {
+	x := h.srv.exchanges.Get().(*exchange)
+	x.via, x.begun, h.x = h, h.began, x
 	x.handle()
-	if s.stopping() {
-		ctx.SetConnectionClose()
+	if !h.request.whole {
+		h.last = true // what comes next is not known to be a request
 	}
+	x.releaseBody() // the client may take its time
+	err := h.sendAnswer()
+	stream := h.reply.stream
+	h.ended = x.ended
+	h.forget()
+	if stream != nil {
+		err = h.sendPieces(stream, err)
+		h.ended = time.Now()
+	}
+	return err
 }
 
-func (c *http1) readHead(x *exchange) ([]byte, *awsapi.Error) {
-	header := &c.ctx.Request.Header
-	if p := header.Protocol(); !bytes.Equal(p, []byte("HTTP/1.1")) && !bytes.Equal(p, []byte("HTTP/1.0")) {
-		return nil, badRequest(fasthttp.StatusHTTPVersionNotSupported, "The HTTP version is not supported.")
-	}
-	var fault string
-	if x.signed.Headers, fault = parseHead(&x.head, x.signed.Headers[:0], header.RawHeaders()); fault != "" {
-		return nil, badRequest(400, "The request is not valid HTTP: "+fault+".")
-	}
-	if header.ContentLength() == 0 && c.srv.tooLarge(x.head.contentLength) {
-		return nil, awsapi.ErrTooLarge
-	}
-	x.signed.Method = header.Method()
-	return header.RequestURI(), nil
+// forget gives back what the request was worked on with.
+func (h *http1) forget() {
+	x := h.x
+	h.x, h.request, h.reply = nil, body{}, reply{}
+	h.old, h.mayContinue, h.headOnly = false, false, false
+	x.release()
+	h.in.finish()
 }
 
-// headReceived is told the head of a request before any of its body is read. A
-// body that is declared larger than may be is not waited for, whether or not
-// the client waits to be told to go on: readHead refuses it at once.
-func (s *Server) headReceived(h *fasthttp.RequestHeader) (unchanged fasthttp.RequestConfig) {
-	if h.ContentLength() > s.limits.MaxBodyBytes {
-		h.SetContentLength(0)
-		h.Del(fasthttp.HeaderExpect)
+func (h *http1) readHead(x *exchange) ([]byte, *awsapi.Error) {
+	p := headParser{head: &x.head, lines: x.signed.Headers[:0]}
+	p.reset()
+	for {
+		done, bad := p.parse(h.in.waiting())
+		x.signed.Headers = p.lines
+		if bad != nil {
+			return nil, bad.answer()
+		}
+		if done {
+			break
+		}
+		if h.in.w == inputBytes {
+			if !h.in.makeRoom(len(h.in.waiting()) + 1) {
+				return nil, badRequest(http.StatusRequestHeaderFieldsTooLarge, "The request line and headers are larger than 16 KiB.")
+			}
+			p.reset()
+		}
+		if err := h.in.await(h.headBy); err != nil {
+			return nil, headFault(err)
+		}
 	}
-	return unchanged
+	h.in.take(p.at)
+	h.in.keep()
+	return p.target, h.note(&p)
+}
+
+// answer is what the client is told.
+func (b *badHead) answer() *awsapi.Error {
+	if b.status == http.StatusHTTPVersionNotSupported {
+		return badRequest(b.status, "The HTTP version is not supported.")
+	}
+	return badRequest(b.status, "The request is not valid HTTP: "+b.fault+".")
+}
+
+func headFault(err error) *awsapi.Error {
+	if isTimeout(err) {
+		return badRequest(http.StatusRequestTimeout, "The request did not arrive in time.")
+	}
+	return errGoneMidway
+}
+
+// note takes over what the head says of the request's form.
+func (h *http1) note(p *headParser) *awsapi.Error {
+	x, head := h.x, p.head
+	x.signed.Method = p.method
+	h.old = p.old
+	h.headOnly = string(p.method) == http.MethodHead
+	h.last = head.close || p.old && !head.keepAlive
+	h.mayContinue = !p.old && bytes.EqualFold(head.expect, []byte("100-continue"))
+	switch {
+	case head.transferEncoding != nil && p.old: // its length is anybody's guess
+		return malformed("Transfer-Encoding is not of HTTP/1.0").answer()
+	case head.transferEncoding != nil:
+		h.request = body{length: -1}
+	case h.srv.tooLarge(head.contentLength):
+		return awsapi.ErrTooLarge
+	case head.contentLength != nil:
+		n, err := strconv.Atoi(string(head.contentLength))
+		if err != nil {
+			return awsapi.ErrTooLarge
+		}
+		h.request = body{length: n, left: n, whole: n == 0}
+	default:
+		h.request = body{whole: true}
+	}
+	return nil
 }
 
 // tooLarge reports whether a body is declared to be larger than may be.
@@ -72,117 +192,44 @@ func (s *Server) tooLarge(contentLength []byte) bool {
 	return err != nil || n > uint64(s.limits.MaxBodyBytes)
 }
 
-func (c *http1) body() (io.Reader, int) {
-	return c.ctx.RequestBodyStream(), c.ctx.Request.Header.ContentLength()
-}
+func (h *http1) setReadDeadline(t time.Time) { h.in.arm(t) }
 
-func (c *http1) setReadDeadline(t time.Time) { _ = c.conn.SetReadDeadline(t) } // a failure shows in Read
+func (h *http1) begin() context.Context { return h.conn.begin(h.began) }
 
-func (c *http1) begin() context.Context { return c.conn.begin(c.ctx.Time()) }
-func (c *http1) end()                   { c.conn.end() }
-
-func (c *http1) watch()     { c.conn.watchNow() }
-func (c *http1) gone() bool { return c.conn.gone() }
-
-func (c *http1) client() (net.Addr, time.Time) { return c.ctx.RemoteAddr(), c.ctx.Time() }
-
-func (c *http1) setHead(status int, contentType, requestID string) {
-	h := &c.ctx.Response.Header
-	hangUp := h.ConnectionClose()
-	c.srv.dates.at(c.srv.opt.Clock.Now(), h).CopyTo(h)
-	if hangUp {
-		h.SetConnectionClose()
-	}
-	h.SetStatusCode(status)
-	h.SetContentType(contentType)
-	h.Add("x-amzn-RequestId", requestID)
-}
-
-func (c *http1) addHeader(name, value string) { c.ctx.Response.Header.Add(name, value) }
-
-func (c *http1) send(body []byte, lent bool) {
-	if lent {
-		c.ctx.Response.SetBodyRaw(body)
-		return
-	}
-	c.ctx.Response.SetBody(body)
-}
-
-// stream gives the answer to fasthttp, which reads its body piece by piece
-// after the request has been handled.
-func (c *http1) stream(pieces awsapi.Stream) {
-	c.conn.beginStream()
-	c.ctx.Response.ImmediateHeaderFlush = true
-	c.ctx.Response.SetBodyStream(newStreamReader(c.srv, c.conn, pieces), -1)
-}
-
-func (c *http1) hangUp() {
-	c.ctx.SetConnectionClose()
-	c.conn.linger.Store(true)
-}
-
-func (c *http1) hangUpIfBody() {
-	if c.ctx.Request.Header.ContentLength() != 0 && c.ctx.RequestBodyStream() != nil {
-		c.hangUp()
+func (h *http1) end() {
+	if h.conn.end() {
+		h.in.disarmed()
 	}
 }
 
-// handleBroken answers what fasthttp could not read as a request. The
-// connection is closed afterwards.
-func (s *Server) handleBroken(ctx *fasthttp.RequestCtx, err error) {
-	c := connOf(ctx.Conn())
-	if c.unused() {
-		// A client that dialled ahead of need takes an answer that it has not asked
-		// for as a fault.
-		_ = c.Close()
-		return
-	}
-	s.requests.Add(1)
-	x := s.exchanges.Get().(*exchange)
-	x.one = http1{srv: s, ctx: ctx, conn: c}
-	x.via = &x.one
-	x.req.RequestID = s.newRequestID()
-	c.linger.Store(true)
-	var small *fasthttp.ErrSmallBuffer
-	var timeout net.Error
-	switch {
-	case errors.As(err, &small):
-		x.answerError(badRequest(fasthttp.StatusRequestHeaderFieldsTooLarge, "The request line and headers are larger than 16 KiB."))
-	case errors.As(err, &timeout) && timeout.Timeout():
-		x.answerError(badRequest(fasthttp.StatusRequestTimeout, "The request did not arrive in time."))
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		x.answerError(errGoneMidway)
-	default:
-		x.answerError(badRequest(400, "The request is not valid HTTP."))
-	}
-	x.release()
+func (h *http1) watch()     { h.conn.watchNow() }
+func (h *http1) gone() bool { return h.conn.gone() }
+
+func (h *http1) client() net.Addr { return h.conn.RemoteAddr() }
+
+func (h *http1) hangUp() {
+	h.last = true
+	h.conn.linger.Store(true)
 }
 
-// dateCache holds an empty answer's header with its Date, made once per second.
-// fasthttp takes Date only from the system's clock, with a goroutine that never
-// ends, and ignores it when set on an answer; but it copies what it has parsed.
-type dateCache struct{ last atomic.Pointer[dated] }
-
-type dated struct {
-	second int64
-	header fasthttp.ResponseHeader
+func (h *http1) hangUpIfBody() {
+	if !h.request.whole {
+		h.hangUp()
+	}
 }
 
-// at returns the header for now; empty is an answer's header as the server
-// made it, whose option to have no default Date can only be copied.
-func (c *dateCache) at(now time.Time, empty *fasthttp.ResponseHeader) *fasthttp.ResponseHeader {
-	second := now.Unix()
-	d := c.last.Load()
-	if d == nil || d.second != second {
-		d = &dated{second: second}
-		empty.CopyTo(&d.header)
-		raw := fasthttp.AppendHTTPDate([]byte("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nDate: "), now)
-		err := d.header.Read(bufio.NewReader(bytes.NewReader(append(raw, "\r\n\r\n"...))))
-		base.Check(err == nil, "cannot parse a header of ours: %v", err)
-		d.header.SetStatusMessage(nil)
-		d.header.DisableNormalizing()
-		d.header.SetNoDefaultContentType(true)
-		c.last.Store(d)
+// serveTLS serves a connection on which TLS is spoken, in what the client asks for.
+func (s *Server) serveTLS(c *conn) error {
+	secure := tls.Server(c, s.opt.TLS)
+	_ = c.SetReadDeadline(time.Now().Add(s.limits.HeaderTimeout)) // failures show in the handshake
+	_ = c.SetWriteDeadline(time.Now().Add(s.limits.WriteTimeout))
+	if err := secure.HandshakeContext(s.base); err != nil {
+		return fmt.Errorf("cannot agree on TLS: %w", err)
 	}
-	return &d.header
+	_ = c.SetDeadline(time.Time{})
+	if secure.ConnectionState().NegotiatedProtocol == "h2" {
+		return s.serveHTTP2(secure)
+	}
+	defer secure.Close()
+	return s.serveHTTP1(c, secure)
 }

@@ -136,7 +136,7 @@ func (s *Server) handle2(w http.ResponseWriter, r *http.Request) {
 	defer c.streams.Done()
 	stream := &http2Stream{srv: s, conn: c, w: w, r: r, began: time.Now()}
 	x := s.exchanges.Get().(*exchange)
-	x.via = stream
+	x.via, x.begun = stream, stream.began
 	if s.admitStream(c) {
 		defer s.forgetStream(c)
 		x.handle()
@@ -144,8 +144,8 @@ func (s *Server) handle2(w http.ResponseWriter, r *http.Request) {
 		s.refusedConns.Add(1)
 		x.req.RequestID = s.newRequestID()
 		x.answerError(awsapi.ErrOverloaded)
-		x.release()
 	}
+	x.release()
 	if stream.aborted {
 		panic(http.ErrAbortHandler) // resets the stream, so that it is not taken for ended
 	}
@@ -204,11 +204,15 @@ func (c *http2Stream) readHead(x *exchange) ([]byte, *awsapi.Error) {
 	if c.srv.tooLarge(x.head.contentLength) {
 		return nil, awsapi.ErrTooLarge
 	}
-	c.setReadDeadline(c.began.Add(c.srv.limits.HeaderTimeout)) // for the first of the body
 	return []byte(c.r.RequestURI), nil
 }
 
 func (c *http2Stream) body() (io.Reader, int) { return c.r.Body, int(c.r.ContentLength) }
+
+func (c *http2Stream) beginBody() ([]byte, *awsapi.Error) {
+	c.setReadDeadline(c.began.Add(c.srv.limits.HeaderTimeout))
+	return nil, nil
+}
 
 func (c *http2Stream) setReadDeadline(t time.Time) {
 	_ = http.NewResponseController(c.w).SetReadDeadline(t) // a failure shows in Read
@@ -232,7 +236,7 @@ func (c *http2Stream) gone() bool {
 	return c.r.Context().Err() != nil && !c.srv.stopping()
 }
 
-func (c *http2Stream) client() (net.Addr, time.Time) { return c.conn.RemoteAddr(), c.began }
+func (c *http2Stream) client() net.Addr { return c.conn.RemoteAddr() }
 
 func (c *http2Stream) setHead(status int, contentType, requestID string) {
 	h := c.w.Header()

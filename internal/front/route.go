@@ -38,7 +38,7 @@ func (x *exchange) route() (awsapi.Door, *awsapi.Error) {
 	method := x.signed.Method
 	post, get := bytes.Equal(method, []byte("POST")), bytes.Equal(method, []byte("GET"))
 	switch {
-	case h.target != nil:
+	case len(h.target) > 0:
 		service, operation, ok := bytes.Cut(h.target, []byte{'.'})
 		if !ok || len(operation) == 0 || !post {
 			return nil, awsapi.ErrUnknownOperation

@@ -35,6 +35,7 @@ type streaming struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	unhook func() bool
+	before string // goes before each piece
 	buf    []byte
 }
 
@@ -48,7 +49,7 @@ func (s *Server) newStreaming(parent context.Context, pieces awsapi.Stream) *str
 	return t
 }
 
-// next returns the next piece, which is good until the next call. io.EOF is the
+// next returns the next piece, with before, which is good until the next call. io.EOF is the
 // end, also when it is the server's: the client may then go on elsewhere. Any
 // other error is one that the client must not take for the end.
 func (t *streaming) next() (piece []byte, err error) {
@@ -62,7 +63,7 @@ func (t *streaming) next() (piece []byte, err error) {
 	if cap(t.buf) > maxKeptPiece {
 		t.buf = nil
 	}
-	t.buf, err = t.pieces.Next(t.ctx, t.buf[:0])
+	t.buf, err = t.pieces.Next(t.ctx, append(t.buf[:0], t.before...))
 	if cause := context.Cause(t.ctx); err != nil && (errors.Is(cause, errStopping) || errors.Is(cause, errTimeout)) {
 		return nil, io.EOF
 	}
@@ -78,38 +79,40 @@ func (t *streaming) close() {
 	t.srv.active.Add(-1)
 }
 
-// streamReader is a stream as fasthttp takes a body: it reads it, a few KiB at
-// a time, sends what it got, and closes it.
-type streamReader struct {
-	*streaming
-	conn *conn
-	left []byte // of the last piece
-}
+// chunkHead is the place for a chunk's size, before a piece: 8 hexadecimal
+// digits. A piece, of which nothing has a gigabyte, is sent with it at once.
+const chunkHead = "00000000\r\n"
 
-func newStreamReader(s *Server, c *conn, pieces awsapi.Stream) *streamReader {
-	return &streamReader{streaming: s.newStreaming(c.ctx, pieces), conn: c}
-}
-
-// Read implements io.Reader.
-func (r *streamReader) Read(p []byte) (int, error) {
-	for len(r.left) == 0 {
-		piece, err := r.next()
-		// All of a piece, or the end, must be taken within the time for an answer. A
-		// failure shows when it is written.
-		_ = r.conn.SetWriteDeadline(time.Now().Add(r.srv.limits.WriteTimeout))
-		if err != nil {
-			return 0, err
+// sendPieces sends a stream after an answer's head, or only closes it when
+// sending that has failed.
+func (h *http1) sendPieces(t *streaming, err error) error {
+	defer h.end()
+	defer t.close()
+	for err == nil {
+		var piece []byte
+		piece, err = t.next()
+		switch {
+		case errors.Is(err, io.EOF) && t.before == "":
+			return nil
+		case errors.Is(err, io.EOF):
+			return h.write([]byte("0\r\n\r\n"))
+		case err == nil && len(piece) > len(t.before):
+			err = h.write(t.chunked(piece))
 		}
-		r.left = piece
 	}
-	n := copy(p, r.left)
-	r.left = r.left[n:]
-	return n, nil
+	return err
 }
 
-// Close implements io.Closer.
-func (r *streamReader) Close() error {
-	r.close()
-	r.conn.end()
-	return nil
+// chunked makes a chunk of a piece, where it is.
+func (t *streaming) chunked(piece []byte) []byte {
+	if t.before == "" {
+		return piece
+	}
+	size := len(piece) - len(chunkHead)
+	for i := 7; i >= 0; i-- {
+		piece[i] = "0123456789abcdef"[size&15]
+		size >>= 4
+	}
+	t.buf = append(piece, "\r\n"...)
+	return t.buf
 }

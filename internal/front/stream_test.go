@@ -132,8 +132,8 @@ func TestStreamIsSentInPieces(t *testing.T) {
 		} else if body, err := io.ReadAll(resp.Body); string(body) != "again" || err != nil {
 			t.Errorf("%q, %v", body, err)
 		}
-		if st := s.Stats(); st.Connections != 1 || st.Active != 0 {
-			t.Errorf("%+v", st)
+		if st := s.Stats(); st.Connections != 1 || st.Active != 0 || ln.dialed.Load() != 1 {
+			t.Errorf("%+v after %d dials", st, ln.dialed.Load())
 		}
 	})
 }

@@ -34,24 +34,24 @@ const maxRegions = 100
 // readTerms reads the request's terms from its headers.
 func (x *exchange) readTerms() *awsapi.Error {
 	h := &x.head
-	if h.durability == nil && h.maxLag == nil && h.session == nil && h.regions == nil {
+	if len(h.durability)+len(h.maxLag)+len(h.session)+len(h.regions) == 0 {
 		return nil
 	}
 	t := &terms.Terms{Level: model.LevelAsync}
 	var err error
-	if h.durability != nil {
+	if len(h.durability) > 0 {
 		if t.Level, err = model.ParseLevel(string(h.durability)); err != nil {
 			return badTerms("The header x-weir-durability must be async, quorum, all-if-up or all.")
 		}
 	}
-	if h.regions != nil {
+	if len(h.regions) > 0 {
 		n, err := strconv.ParseUint(string(h.regions), 10, 31)
 		if err != nil || n > maxRegions {
 			return badTerms("The header x-weir-regions must be a whole number from 0 to 100.")
 		}
 		t.Regions = int(n)
 	}
-	if h.maxLag != nil {
+	if len(h.maxLag) > 0 {
 		ms, err := strconv.ParseUint(string(h.maxLag), 10, 31)
 		if err != nil || ms < 1 || ms > maxLagMs {
 			return badTerms("The header x-weir-max-lag-ms must be a whole number from 1 to 86400000.")
@@ -90,7 +90,7 @@ func (x *exchange) tellTerms() {
 		x.via.addHeader(headerRegionLag, strconv.FormatInt(g.RegionLag.Milliseconds(), 10))
 		x.via.addHeader(headerRegionChanges, strconv.FormatUint(g.RegionChanges, 10))
 	}
-	if x.head.session != nil {
+	if len(x.head.session) > 0 {
 		x.via.addHeader(headerSession, g.Token.String())
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,6 +21,7 @@ type memoryListener struct {
 	once  sync.Once
 
 	clients sync.WaitGroup // goroutines of the test that write
+	dialed  atomic.Int32
 }
 
 func newMemoryListener() *memoryListener {
@@ -45,6 +47,7 @@ func (l *memoryListener) Addr() net.Addr { return &net.UnixAddr{Name: "memory", 
 func (l *memoryListener) dial() net.Conn {
 	client, server := net.Pipe()
 	l.conns <- server
+	l.dialed.Add(1)
 	return client
 }
 

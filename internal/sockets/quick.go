@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"sync"
 	"syscall"
+	"time"
 	"unsafe"
 )
 
@@ -26,8 +27,36 @@ func quick(c net.Conn) net.Conn {
 		return c
 	}
 	q := &conn{TCPConn: tcp, raw: raw}
-	q.in.step, q.out.step = q.in.read, q.out.write
+	q.in.step, q.out.step, q.out.try = q.in.read, q.out.write, q.out.tryWrite
 	return q
+}
+
+func readLent(c net.Conn, from Lender) (int, error) {
+	q, ok := c.(*conn)
+	if !ok {
+		return readAtOnce(c, from)
+	}
+	n, err := q.in.lent(from, q.raw.Read)
+	if err == nil && n == 0 {
+		return 0, io.EOF
+	}
+	return n, q.fault("read", err)
+}
+
+func writeWithin(c net.Conn, p []byte, d time.Duration) (int, error) {
+	q, ok := c.(*conn)
+	if !ok || len(p) == 0 {
+		return writeBy(c, p, d)
+	}
+	n, err := q.out.run(p, q.out.try, q.raw.Write)
+	if err != nil || n == len(p) {
+		return n, q.fault("write", err)
+	}
+	more, err := writeBy(q, p[n:], d)
+	if err == nil {
+		err = q.SetWriteDeadline(time.Time{}) // else it would end a later write
+	}
+	return n + more, err
 }
 
 // conn is a TCP connection with its own Read and Write.
@@ -40,8 +69,10 @@ type conn struct {
 // transfer is one direction of a connection.
 type transfer struct {
 	step func(fd uintptr) (done bool) // made once: it would be garbage of every call
+	try  func(fd uintptr) (done bool) // a step that does not wait
 
 	mu    sync.Mutex // guards what follows
+	from  Lender     // of p, or nil
 	p     []byte
 	n     int
 	errno syscall.Errno
@@ -52,7 +83,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return c.TCPConn.Read(p)
 	}
-	n, err := c.in.run(p, c.raw.Read)
+	n, err := c.in.run(p, c.in.step, c.raw.Read)
 	if err == nil && n == 0 {
 		return 0, io.EOF
 	}
@@ -64,7 +95,7 @@ func (c *conn) Write(p []byte) (int, error) {
 	if len(p) == 0 {
 		return c.TCPConn.Write(p)
 	}
-	n, err := c.out.run(p, c.raw.Write)
+	n, err := c.out.run(p, c.out.step, c.raw.Write)
 	return n, c.fault("write", err)
 }
 
@@ -88,12 +119,25 @@ func (c *conn) fault(op string, err error) error {
 
 // run moves p; wait calls the step whenever the socket may be ready, until it
 // is done, and knows of deadlines and of the socket's end.
-func (t *transfer) run(p []byte, wait func(func(uintptr) bool) error) (int, error) {
+func (t *transfer) run(p []byte, step func(uintptr) bool, wait func(func(uintptr) bool) error) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.p, t.n, t.errno = p, 0, 0
-	err := wait(t.step)
+	err := wait(step)
 	t.p = nil
+	if t.errno != 0 {
+		err = t.errno
+	}
+	return t.n, err
+}
+
+// lent is run with memory that is borrowed for each step.
+func (t *transfer) lent(from Lender, wait func(func(uintptr) bool) error) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.from, t.n, t.errno = from, 0, 0
+	err := wait(t.step)
+	t.from = nil
 	if t.errno != 0 {
 		err = t.errno
 	}
@@ -102,9 +146,23 @@ func (t *transfer) run(p []byte, wait func(func(uintptr) bool) error) (int, erro
 
 // read takes what has arrived.
 func (t *transfer) read(fd uintptr) bool {
+	if t.from == nil {
+		n, again := t.call(syscall.SYS_READ, fd)
+		t.n = n
+		return !again
+	}
+	t.p = t.from.Lend()
 	n, again := t.call(syscall.SYS_READ, fd)
-	t.n = n
+	if t.p, t.n = nil, n; n == 0 {
+		t.from.TakeBack()
+	}
 	return !again
+}
+
+// tryWrite is write, but for the waiting.
+func (t *transfer) tryWrite(fd uintptr) bool {
+	t.write(fd)
+	return true
 }
 
 // write gives as much as the socket takes, until it has taken all.

@@ -14,8 +14,43 @@
 // goroutine, as any net.Conn. Start with Quick.
 package sockets
 
-import "net"
+import (
+	"net"
+	"time"
+)
 
 // Quick returns a connection that does what c does, quickly where it can: for
 // TCP, on Linux, with more than one processor. Otherwise it returns c.
 func Quick(c net.Conn) net.Conn { return quick(c) }
+
+// Lender lends the memory that ReadLent reads into.
+type Lender interface {
+	// Lend returns some memory, more than none.
+	Lend() []byte
+	// TakeBack says that nothing was read into what was lent last.
+	TakeBack()
+}
+
+// ReadLent reads once from c. Where c is quick, memory is borrowed only while
+// a read is tried: a connection that waits for its next bytes holds none.
+func ReadLent(c net.Conn, from Lender) (int, error) { return readLent(c, from) }
+
+func readAtOnce(c net.Conn, from Lender) (int, error) {
+	n, err := c.Read(from.Lend())
+	if n == 0 {
+		from.TakeBack()
+	}
+	return n, err
+}
+
+// WriteWithin writes p, and waits no longer than d for the other side to take
+// it. Where c is quick, a deadline is set, which is a timer, only when the
+// socket has no room for all of p. c's write deadline is not what it was before.
+func WriteWithin(c net.Conn, p []byte, d time.Duration) (int, error) { return writeWithin(c, p, d) }
+
+func writeBy(c net.Conn, p []byte, d time.Duration) (int, error) {
+	if err := c.SetWriteDeadline(time.Now().Add(d)); err != nil {
+		return 0, err
+	}
+	return c.Write(p)
+}

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"runtime"
 	"sync"
 	"syscall"
 	"testing"
@@ -133,5 +134,109 @@ func TestOthersStay(t *testing.T) {
 	defer b.Close()
 	if Quick(a) != a {
 		t.Error("a pipe was changed")
+	}
+}
+
+// lender counts what is lent.
+type lender struct {
+	mu         sync.Mutex
+	memory     []byte
+	lent, back int
+}
+
+func (l *lender) Lend() []byte {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lent++
+	return l.memory
+}
+
+func (l *lender) TakeBack() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.back++
+}
+
+// TestReadLent: memory is lent while something is read, and only then where the
+// connection is quick.
+func TestReadLent(t *testing.T) {
+	a, b := pair(t)
+	_, isQuick := a.(*net.TCPConn)
+	isQuick = !isQuick
+	l := &lender{memory: make([]byte, 8)}
+	for _, sent := range []string{"hello", "again, and more", ""} {
+		got := make(chan string)
+		go func() {
+			var text []byte
+			for len(text) < len(sent) || sent == "" {
+				n, err := ReadLent(a, l)
+				text = append(text, l.memory[:n]...)
+				if err != nil {
+					text = append(text, err.Error()...)
+					break
+				}
+			}
+			got <- string(text)
+		}()
+		for deadline := time.Now().Add(10 * time.Second); ; {
+			l.mu.Lock()
+			waits := l.lent > 0 && (!isQuick || l.back == l.lent)
+			l.mu.Unlock()
+			if waits {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatal("memory is held while nothing comes")
+			}
+			runtime.Gosched()
+		}
+		if sent == "" {
+			_ = b.Close()
+			sent = "EOF"
+		} else if _, err := b.Write([]byte(sent)); err != nil {
+			t.Fatal(err)
+		}
+		if text := <-got; text != sent {
+			t.Errorf("read %q, want %q", text, sent)
+		}
+		l.lent, l.back = 0, 0
+	}
+	_ = a.Close()
+	if n, err := ReadLent(a, l); n != 0 || !errors.Is(err, net.ErrClosed) {
+		t.Errorf("%d, %v", n, err)
+	}
+	if l.lent != l.back {
+		t.Errorf("lent %d times, given back %d times", l.lent, l.back)
+	}
+}
+
+// TestWriteWithin: a write waits for a slow reader, but not for ever, and what
+// it leaves does not end the next one.
+func TestWriteWithin(t *testing.T) {
+	a, b := pair(t)
+	large := make([]byte, 64<<20)
+	rand.NewChaCha8([32]byte{2}).Read(large)
+	begun := time.Now()
+	n, err := WriteWithin(a, large, 20*time.Millisecond)
+	if took := time.Since(begun); !errors.Is(err, os.ErrDeadlineExceeded) || n == 0 || n == len(large) || took < 20*time.Millisecond {
+		t.Fatalf("%d bytes, %v after %v", n, err, took)
+	}
+	read := make(chan []byte)
+	go func() {
+		all, _ := io.ReadAll(b)
+		read <- all
+	}()
+	rest := large[n:]
+	for _, part := range [][]byte{nil, rest[:1], rest[1 : len(rest)/2], rest[len(rest)/2:]} {
+		if n, err := WriteWithin(a, part, 10*time.Second); n != len(part) || err != nil {
+			t.Fatalf("%d of %d bytes, %v", n, len(part), err)
+		}
+	}
+	_ = a.Close()
+	if got := <-read; !bytes.Equal(got, large) {
+		t.Errorf("%d bytes arrived, and %d were sent, or they differ", len(got), len(large))
+	}
+	if _, err := WriteWithin(a, []byte("x"), time.Second); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("writing to a closed connection gives %v", err)
 	}
 }
