@@ -159,6 +159,8 @@ func TestReplicationPage(t *testing.T) {
 			e.want("orders", "moved", "7")
 		case strings.HasPrefix(line, "weir region link add jobs-to-west"):
 			units.shipped()
+		case strings.HasPrefix(line, "weir region link alter jobs-to-west --mode sync"):
+			units.synchronous()
 		case strings.HasPrefix(line, "weir region failover jobs-to-west"):
 			units.takenOver()
 		case strings.HasPrefix(line, "weir region drill back-jobs"):

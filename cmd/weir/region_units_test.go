@@ -99,6 +99,26 @@ func (u *regionUnits) shipped() {
 	}
 }
 
+// synchronous puts a record, which the second region has when the answer comes.
+func (u *regionUnits) synchronous() {
+	u.t.Helper()
+	ctx := context.Background()
+	put, err := u.east.kinesis.PutRecord(ctx, &kinesis.PutRecordInput{StreamName: aws.String("clicks"), Data: []byte("at once"), PartitionKey: aws.String("k")})
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	at, err := u.west.kinesis.GetShardIterator(ctx, &kinesis.GetShardIteratorInput{
+		StreamName: aws.String("clicks"), ShardId: &u.shard, ShardIteratorType: ktypes.ShardIteratorTypeAtSequenceNumber, StartingSequenceNumber: put.SequenceNumber,
+	})
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	got, err := u.west.kinesis.GetRecords(ctx, &kinesis.GetRecordsInput{ShardIterator: at.ShardIterator})
+	if err != nil || len(got.Records) != 1 || string(got.Records[0].Data) != "at once" {
+		u.t.Errorf("the other region has %v when the answer comes, %v", got, err)
+	}
+}
+
 // copied waits until the first copy of everything is done.
 func (u *regionUnits) copied() {
 	u.t.Helper()

@@ -35,10 +35,10 @@ type reach struct {
 
 // abroadWait is an answer that is held back.
 type abroadWait struct {
-	table    model.ResourceID
+	resource model.ResourceID
 	at       model.ChangeNumber // the end of the log when it was applied
-	repeated bool               // it may have been applied before the table was watched
-	links    []model.ResourceID // all that ship the table
+	repeated bool               // it may have been applied before the resource was watched
+	links    []model.ResourceID // all that ship the resource
 	needs    []need
 	timer    base.Timer
 	done     func(answer)
@@ -91,7 +91,7 @@ func (n *Node) proposeAbroad(r *replica, cmd *model.Command, level model.Level, 
 		done(answer{err: why})
 		return
 	}
-	w := &abroadWait{table: cmd.Resource, links: links, needs: needs, done: done}
+	w := &abroadWait{resource: cmd.Resource, links: links, needs: needs, done: done}
 	end := n.clock.Now().Add(model.RegionPatience)
 	r.propose(cmd, max(level, model.LevelQuorum), func(a answer) {
 		if a.err != nil || a.result.Status != model.StatusOK {
@@ -105,18 +105,18 @@ func (n *Node) proposeAbroad(r *replica, cmd *model.Command, level model.Level, 
 
 // admit says why a write cannot be answered as it must be, if that is known
 // before it is proposed.
-func (a *abroad) admit(table model.ResourceID, needs []need) error {
+func (a *abroad) admit(resource model.ResourceID, needs []need) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if len(a.waiting) >= maxAbroad {
-		return &refusal{model.Errorf(model.ErrUnavailable, "%d writes wait for other regions already; the request was not carried out", maxAbroad), false}
+		return &refusal{model.Errorf(model.ErrUnavailable, "%d writes wait for other regions already; this try of the request was not carried out", maxAbroad), false}
 	}
 	for i := range needs {
 		w := &needs[i]
 		ships, starting := 0, 0
 		for _, id := range w.links {
 			switch at := a.links[id]; {
-			case at == nil, at.Stopped, !at.ships(table, false):
+			case at == nil, at.Stopped, !at.ships(resource, false):
 				starting++
 			case !at.behind || !w.mode:
 				ships++
@@ -125,17 +125,17 @@ func (a *abroad) admit(table model.ResourceID, needs []need) error {
 		if w.soft || ships >= w.count {
 			continue
 		}
-		why := model.Errorf(model.ErrUnavailable, "the write must be on disk in %d other regions, and links to %d of them are not stopped or behind: weir region status says why; the request was not carried out", w.count, ships)
+		why := model.Errorf(model.ErrUnavailable, "the write must be on disk in %d other regions, and links to %d of them are not stopped, behind or at their first copy: weir region status says why; this try of the request was not carried out", w.count, ships)
 		return &refusal{why, ships+starting >= w.count}
 	}
 	return nil
 }
 
-// ships reports whether the link ships the table's changes, and, when copied is
+// ships reports whether the link ships the resource's changes, and, when copied is
 // asked for, has shipped what was there before.
-func (r *reach) ships(table model.ResourceID, copied bool) bool {
+func (r *reach) ships(resource model.ResourceID, copied bool) bool {
 	for i := range r.Tables {
-		if t := &r.Tables[i]; t.ID == table {
+		if t := &r.Tables[i]; t.ID == resource {
 			return t.Copied || !copied
 		}
 	}
@@ -175,7 +175,7 @@ func (a *abroad) met(w *abroadWait, atEnd bool) (ok bool, lacks int) {
 			at := a.links[id]
 			if a.has(w, id) {
 				has++
-			} else if at != nil && !at.Stopped && !at.behind && at.ships(w.table, false) {
+			} else if at != nil && !at.Stopped && !at.behind && at.ships(w.resource, false) {
 				able++
 			}
 		}
@@ -192,7 +192,7 @@ func (a *abroad) met(w *abroadWait, atEnd bool) (ok bool, lacks int) {
 // has reports whether a link has shipped a write.
 func (a *abroad) has(w *abroadWait, link model.ResourceID) bool {
 	at := a.links[link]
-	return at != nil && at.UpTo >= w.at && at.ships(w.table, w.repeated)
+	return at != nil && at.UpTo >= w.at && at.ships(w.resource, w.repeated)
 }
 
 // answer lets an answer go that has all it must have; the lock is held.

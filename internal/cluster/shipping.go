@@ -81,7 +81,7 @@ func shippedOf(c *model.Catalog) map[model.ResourceID]*shippedBy {
 		sync, ifUp := need{mode: true}, need{mode: true, soft: true}
 		for i := range links {
 			l := &links[i]
-			if !l.spec.Selects(r) {
+			if !l.spec.Ships(r) {
 				continue
 			}
 			s.links = append(s.links, l.id)
@@ -116,7 +116,7 @@ func (x *need) add(link model.ResourceID, required uint64) {
 // ask; nothing, as a rule.
 func (s *shipping) of(cmd *model.Command, regions int) (links []model.ResourceID, needs []need, err error) {
 	noted := s.noted.Load()
-	if regions == 0 && (noted == nil || len(noted.by) == 0) || !machine.WritesForClients(cmd.Kind) {
+	if regions == 0 && (noted == nil || len(noted.by) == 0) || !machine.AwaitsRegions(cmd) {
 		return nil, nil, nil
 	}
 	var by shippedBy

@@ -45,7 +45,32 @@ var refusedWhilePassive = map[model.CommandKind]bool{
 	model.CmdPutRecords: true, model.CmdCloseShard: true, model.CmdTrimShard: true, model.CmdSetPosition: true,
 }
 
-// WritesForClients reports whether commands of this kind are clients' and pipes'
-// writes of what links ship: those that are refused where another region takes
-// the writes, and whose answers wait for links that are synchronous.
-func WritesForClients(k model.CommandKind) bool { return refusedWhilePassive[k] }
+// awaitsRegions are the commands whose answers wait for links that are
+// synchronous: what clients and pipes write, and what they take out for good. Who
+// has a message or a shard for a while, settings and reshardings are nothing that
+// the region which takes over would lack: it gives the messages again.
+var awaitsRegions = map[model.CommandKind]bool{
+	model.CmdPutItem: true, model.CmdUpdateItem: true, model.CmdDeleteItem: true, model.CmdBatchWrite: true,
+	model.CmdPipeApply: true,
+	model.CmdSend:      true, model.CmdDeleteMessages: true, model.CmdPurge: true, model.CmdCancelScheduled: true, model.CmdSettle: true,
+	model.CmdPutRecords: true,
+}
+
+// AwaitsRegions reports whether the answer to a command waits for links that are
+// synchronous.
+func AwaitsRegions(cmd *model.Command) bool {
+	return awaitsRegions[cmd.Kind] || cmd.Kind == model.CmdSetPosition && setsPosition(cmd.Body)
+}
+
+// setsPosition reports whether a CmdSetPosition says more than who has the shard.
+func setsPosition(body []byte) bool {
+	c, err := bodyOf[model.SetPosition](body)
+	switch {
+	case err != nil:
+		return false
+	case c.Op == model.PositionRelease:
+		return c.N != 0
+	default:
+		return c.Op == model.PositionCommit || c.Op == model.PositionSeek || c.Op == model.PositionForget
+	}
+}

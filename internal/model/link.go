@@ -48,13 +48,15 @@ func MatchesName(patterns []string, name string) bool {
 // Shipped is how far a link has come in a tablet, as the worker of the node that
 // leads it knows: what other regions have said that they have on disk.
 type Shipped struct {
-	Worker  uint64 // grows with every worker of a node; what an earlier one says is old
-	UpTo    ChangeNumber
-	Tables  []ShippedTable // whose changes behind UpTo will be shipped, by id
-	Stopped bool           // it ships no more: the link is paused, held or gone, or another node leads
+	Worker uint64 // grows with every worker of a node; what an earlier one says is old
+	UpTo   ChangeNumber
+	// Tables are those whose changes behind UpTo will be shipped, and the queues and
+	// streams that are copied: before that a change of one is no use there. By id.
+	Tables  []ShippedTable
+	Stopped bool // it ships no more: the link is paused, held or gone, or another node leads
 }
 
-// ShippedTable is a table that a link ships.
+// ShippedTable is a table, queue or stream that a link ships.
 type ShippedTable struct {
 	ID     ResourceID
 	Copied bool // what it held before it was watched has arrived, too
@@ -100,13 +102,10 @@ type LinkSpec struct {
 // linkSpecVersion begins every encoded LinkSpec and InboundSpec.
 const linkSpecVersion = 1
 
-// Selects reports whether the link ships what happens to a resource.
-func (s *LinkSpec) Selects(r *Resource) bool {
-	return r.Kind == KindTable && MatchesName(s.Tables, r.Name)
-}
-
 // Ships reports whether the link ships what happens to a table, queue or stream.
-func (s *LinkSpec) Ships(r *Resource) bool { return s.Selects(r) || shipsUnit(r, s.Queues, s.Streams) }
+func (s *LinkSpec) Ships(r *Resource) bool {
+	return r.Kind == KindTable && MatchesName(s.Tables, r.Name) || shipsUnit(r, s.Queues, s.Streams)
+}
 
 // ShipsUnits reports whether the link ships queues or streams.
 func (s *LinkSpec) ShipsUnits() bool { return len(s.Queues)+len(s.Streams) > 0 }

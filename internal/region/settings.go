@@ -146,8 +146,6 @@ func checkLink(s *model.LinkSpec) error {
 		return model.Errorf(model.ErrValidation, "a link requires %d regions at most", maxRegionsRequired)
 	case len(s.Tables)+len(s.Queues)+len(s.Streams) == 0 || len(s.Tables)+len(s.Queues)+len(s.Streams) > 100:
 		return model.Errorf(model.ErrValidation, "a link names 1 to 100 tables, queues and streams; --tables 'orders,user_*' --queues jobs --streams clicks")
-	case s.Mode.Waits() && s.ShipsUnits():
-		return model.Errorf(model.ErrValidation, "links of the modes sync and sync-if-up ship tables only; ship queues and streams over another link, with --mode async")
 	}
 	for _, p := range slices.Concat(s.Tables, s.Queues, s.Streams) {
 		if !validPattern(p) {

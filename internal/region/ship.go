@@ -151,20 +151,40 @@ func (w *worker) call(j *job, op Op, body []byte) ([]byte, error) {
 // After a failure the next call asks at the next address: a node there may be
 // down while the others are well.
 func (e *Engine) call(ctx context.Context, link model.ResourceID, spec *model.LinkSpec, op Op, body []byte) ([]byte, error) {
-	patience := remoteTimeout
-	if op == OpApply && len(body) <= quickBytes {
-		if patience = quickTimeout; spec.Mode.Waits() {
-			patience = syncTimeout
-		}
-	}
-	ctx, cancel := e.within(ctx, patience)
+	patience := patienceWith(spec.Mode, op, len(body))
+	limited, cancel := e.within(ctx, patience)
 	defer cancel()
 	addr := e.addressOf(link, spec.To)
-	answer, err := e.dialer.Call(ctx, &Target{Addr: addr, Authority: spec.Authority, Inbound: spec.Inbound, Key: spec.Key}, op, body)
+	answer, err := e.dialer.Call(limited, &Target{Addr: addr, Authority: spec.Authority, Inbound: spec.Inbound, Key: spec.Key}, op, body)
 	if err != nil {
 		e.avoidAddress(link, spec.To, addr)
 	}
+	if err != nil && limited.Err() != nil && ctx.Err() == nil {
+		err = &silence{model.Errorf(model.ErrUnavailable, "cannot reach the other region: no answer within %v", patience)}
+	}
 	return answer, err
+}
+
+// silence is the error of a request that was not answered in time: nothing is
+// known of it.
+type silence struct{ why *model.Error }
+
+func (s *silence) Error() string { return s.why.Message }
+func (s *silence) Unwrap() error { return s.why }
+
+// patienceWith bounds one request of a link.
+func patienceWith(mode model.LinkMode, op Op, bytes int) time.Duration {
+	applies := op == OpApply || op == OpApplyUnits
+	switch {
+	case applies && bytes <= quickBytes && mode.Waits():
+		return syncTimeout
+	case applies && bytes <= quickBytes:
+		return quickTimeout
+	case op == OpUnits && mode.Waits():
+		return quickTimeout // what was done of it need not be done again
+	default:
+		return remoteTimeout
+	}
 }
 
 // callAnyOf asks at one address after the other until one answers.

@@ -3,6 +3,7 @@ package region
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"path"
 	"slices"
 	"strings"
@@ -38,6 +39,7 @@ type worker struct {
 	// heard of; never ranged over.
 	told   map[model.ResourceID]uint64
 	named  bool // it knows which ones the link selects
+	retell bool // it may know that no longer
 	filter filter
 }
 
@@ -88,6 +90,9 @@ func (w *worker) run() {
 			return
 		case err != nil:
 			w.known = false // what was in memory may be stale
+			if unheard := (*silence)(nil); !errors.As(err, &unheard) {
+				w.retell = true // it may have lost what it was told of
+			}
 			if w.engine.noteProblem(j.place, err) {
 				w.engine.log.Warn("cannot ship to another region; trying again", "link", j.name, "tablet", j.tablet, "error", err)
 			}
@@ -135,10 +140,14 @@ func (w *worker) tell(j *job, upTo model.ChangeNumber) {
 		w.stopped()
 		return
 	}
-	s := model.Shipped{Worker: w.number, UpTo: upTo, Tables: make([]model.ShippedTable, len(w.tables))}
+	s := model.Shipped{Worker: w.number, UpTo: upTo, Tables: make([]model.ShippedTable, 0, len(w.tables))}
 	for i := range w.tables {
 		t := &w.tables[i]
-		s.Tables[i] = model.ShippedTable{ID: t.id, Copied: t.done && t.fits(&w.filter)}
+		units := isUnits(t.kind)
+		copied := t.done && t.fits(&w.filter)
+		if copied || !units { // what happens to a unit before it is copied, its copy brings
+			s.Tables = append(s.Tables, model.ShippedTable{ID: t.id, Copied: copied})
+		}
 	}
 	w.engine.node.Shipped(j.link, j.tablet, s)
 }
@@ -204,7 +213,9 @@ func (w *worker) recall(j *job) error {
 		return err
 	}
 	w.upTo, w.total, w.tables, w.selected = s.UpTo, s.Total, nil, 0
-	w.told, w.named = map[model.ResourceID]uint64{}, false
+	if w.told == nil || w.retell || w.version != j.version {
+		w.told, w.named, w.retell = map[model.ResourceID]uint64{}, false, false
+	}
 	for _, t := range s.Tables {
 		c, err := recallCopy(&t)
 		if err != nil {

@@ -31,9 +31,10 @@ type RegionConfig struct {
 	// Units has the links ship queues and a stream, too, whose writes are in one
 	// region at a time. Planned leaves out failovers by force.
 	Units, Planned bool
-	// Lose has clients write in the first region only, which ships to the second
-	// over a link of the mode sync, and is lost for good in the end, while they
-	// write: the second takes over by force, and must have what was acknowledged.
+	// Lose has clients write, and with Units send and put, in the first region only,
+	// which ships to the second over a link of the mode sync, and is lost for good in
+	// the end, while they do: the second takes over by force, and must have what was
+	// acknowledged.
 	Lose bool
 	// Settle waits at the end until no tombstone is left.
 	Settle bool
@@ -114,6 +115,10 @@ func (r *regionRun) run(seed uint64) error {
 		return err
 	}
 	r.units = newUnitLoad(seed, r.worlds)
+	if r.cfg.Lose {
+		r.units = newUnitLoad(seed, r.worlds[:1])
+		r.units.senders = 10
+	}
 	if r.cfg.Units {
 		if err := r.units.make(); err != nil {
 			return fmt.Errorf("cannot make queues and a stream: %w", err)
@@ -201,7 +206,7 @@ func (r *regionRun) tie() error {
 			return err
 		}
 		if r.cfg.Lose {
-			return nil
+			return r.waitForCopies()
 		}
 	}
 	return nil

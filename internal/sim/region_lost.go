@@ -2,8 +2,23 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
+
+// waitForCopies waits until the link of the first region has copied everything:
+// before that, what is sent to queues and put into streams is refused.
+func (r *regionRun) waitForCopies() error {
+	return retry(func() error {
+		ctx, cancel := contextFor(10 * time.Second)
+		defer cancel()
+		links, err := r.worlds[0].nodes[0].live.regions.List(ctx)
+		if err == nil && (len(links) != 1 || links[0].Copying > 0) {
+			err = fmt.Errorf("the first copy is under way")
+		}
+		return err
+	})
+}
 
 // lose takes the first region away for good, while its clients write.
 func (r *regionRun) lose() error {
@@ -52,5 +67,25 @@ func (r *regionRun) finishLost() error {
 	}
 	r.report.Failures = append(r.report.Failures, checkEnd(end, r.load.ops)...)
 	r.report.Writes, r.report.Unknown, r.report.Reads = r.load.counts()
-	return nil
+	if !r.cfg.Units {
+		return nil
+	}
+	r.report.Messages, r.report.Records = len(r.units.sent), len(r.units.put)
+	failures, err := r.units.finishLost(w)
+	r.report.Failures = append(r.report.Failures, failures...)
+	return err
+}
+
+// finishLost receives all that the region has which took over, and reads its
+// records. It must have every message that was acknowledged, unless a delete of it
+// was sent; none whose delete was acknowledged; and every record under its number.
+func (l *unitLoad) finishLost(w *world) (failures []string, err error) {
+	l.worlds, l.seen, l.got = []*world{w}, map[string]bool{}, nil
+	l.receiveAll()
+	records, err := readRecords(w)
+	if err != nil {
+		return nil, err
+	}
+	kept := slices.DeleteFunc(slices.Clone(l.sent), func(name string) bool { return l.tried[name] && !l.seen[name] })
+	return slices.Concat(l.failures, checkDelivered(kept, l.seen), checkGroupOrder(l.got), checkRecords(records, l.put)), nil
 }

@@ -72,18 +72,18 @@ func TestRegionsFailOver(t *testing.T) {
 	}
 }
 
-// TestRegionLost loses a region for good whose link is synchronous: nothing that
-// was acknowledged is lost with it.
+// TestRegionLost loses a region for good whose link is synchronous: no write,
+// message or record that was acknowledged is lost with it.
 func TestRegionLost(t *testing.T) {
-	writes := 0
-	seedRegions(t, *seeds, RegionConfig{Regions: 2, Nodes: 3, Tablets: 2, Length: *length / 2, Lose: true}, func(seed uint64, r *RegionReport) {
-		writes += r.Writes - r.Unknown
+	writes, sent, put := 0, 0, 0
+	seedRegions(t, *seeds, RegionConfig{Regions: 2, Nodes: 3, Tablets: 2, Length: 2 * *length, Lose: true, Units: true}, func(seed uint64, r *RegionReport) {
+		writes, sent, put = writes+r.Writes-r.Unknown, sent+r.Messages, put+r.Records
 		if r.LostRegions != 1 {
 			t.Errorf("seed %d: the region was not lost: the simulator is broken", seed)
 		}
 	})
-	if !*wantBug && writes < 20**seeds {
-		t.Errorf("%d writes were acknowledged in %d runs: the simulator is broken", writes, *seeds)
+	if !*wantBug && (writes < 20**seeds || sent < 10**seeds || put < 5**seeds) {
+		t.Errorf("%d writes, %d messages and %d records were acknowledged in %d runs: the simulator is broken", writes, sent, put, *seeds)
 	}
 }
 

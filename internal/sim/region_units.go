@@ -17,8 +17,9 @@ import (
 // writes at a time: senders and consumers of all regions try, and those of the
 // others are refused.
 type unitLoad struct {
-	seed   uint64
-	worlds []*world
+	seed    uint64
+	worlds  []*world
+	senders int // in each region
 	// exact is set while nothing was taken over by force: then nothing may be lost,
 	// come twice after its delete, or change its place.
 	exact bool
@@ -27,6 +28,7 @@ type unitLoad struct {
 	sent     []string             // messages that were acknowledged, by queue and body
 	got      []string             // messages in the order in which they were received first
 	seen     map[string]bool      // in got
+	tried    map[string]bool      // by queue and body: a delete was sent
 	deleted  map[string]time.Time // by queue and body: when its delete was acknowledged
 	put      map[string]string    // records that were acknowledged: data, by shard and sequence number
 	failures []string
@@ -39,7 +41,7 @@ const (
 )
 
 func newUnitLoad(seed uint64, worlds []*world) *unitLoad {
-	return &unitLoad{seed: seed, worlds: worlds, exact: true, seen: map[string]bool{}, deleted: map[string]time.Time{}, put: map[string]string{}}
+	return &unitLoad{seed: seed, worlds: worlds, senders: 1, exact: true, seen: map[string]bool{}, tried: map[string]bool{}, deleted: map[string]time.Time{}, put: map[string]string{}}
 }
 
 func unitRef() service.StreamRef {
@@ -67,8 +69,8 @@ func (l *unitLoad) make() error {
 	})
 }
 
-// clients is how many clients there are: a sender and a consumer in each region.
-func (l *unitLoad) clients() int { return 2 * len(l.worlds) }
+// clients is how many clients there are: senders and a consumer in each region.
+func (l *unitLoad) clients() int { return (l.senders + 1) * len(l.worlds) }
 
 func (l *unitLoad) client(id int, stop <-chan struct{}) {
 	w := l.worlds[id%len(l.worlds)]
@@ -79,12 +81,13 @@ func (l *unitLoad) client(id int, stop <-chan struct{}) {
 		if live == nil {
 			continue
 		}
-		if id >= len(l.worlds) {
+		if id >= l.senders*len(l.worlds) {
 			l.consume(live.service, rng, rng.IntN(3) > 0)
 			continue
 		}
 		var known *model.Error
-		if err := l.send(live.service, rng, id, n); err != nil && !(errors.As(err, &known) && known.Kind == model.ErrUnavailable) {
+		err := l.send(live.service, rng, id, n)
+		if err != nil && !(errors.As(err, &known) && (known.Kind == model.ErrUnavailable || known.Kind == model.ErrNotAbroad)) {
 			time.Sleep(20*time.Second + time.Duration(rng.IntN(1000))) // what is under way must be over before the next
 		}
 	}
@@ -153,6 +156,9 @@ func (l *unitLoad) consume(s *service.Service, rng *rand.Rand, remove bool) (n i
 			if !remove {
 				continue
 			}
+			l.mu.Lock()
+			l.tried[name] = true
+			l.mu.Unlock()
 			errs, err := s.DeleteMessages(ctx, &service.DeleteMessagesRequest{Queue: queue, Handles: []string{got[i].Receipt}})
 			if err != nil || errs[0] != nil {
 				continue
@@ -178,9 +184,8 @@ func (l *unitLoad) note(name string, began time.Time) {
 	}
 }
 
-// finish receives what is left where the writes are, and holds everything to
-// what was acknowledged.
-func (l *unitLoad) finish() []string {
+// receiveAll receives and deletes what is left where the writes are.
+func (l *unitLoad) receiveAll() {
 	rng := rand.New(rand.NewPCG(l.seed, 899))
 	for empty := 0; empty < 30; {
 		taken := 0
@@ -194,6 +199,11 @@ func (l *unitLoad) finish() []string {
 		}
 		time.Sleep(500 * time.Millisecond)
 	}
+}
+
+// finish receives what is left, and holds everything to what was acknowledged.
+func (l *unitLoad) finish() []string {
+	l.receiveAll()
 	failures := slices.Concat(l.failures, checkDelivered(l.sent, l.seen))
 	var all []map[string]string
 	for _, w := range l.worlds {
