@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"weir.dev/weir/internal/keys"
@@ -51,6 +52,9 @@ const (
 	maxDrain = 2 * time.Minute
 	// drainPause is between two looks.
 	drainPause = 20 * time.Millisecond
+	// verifyWays is how many ranges are compared at a time: between regions that are
+	// far apart a round trip takes much longer than reading a range.
+	verifyWays = 8
 	// verifyPause lets others work between two requests of a comparison.
 	verifyPause = 2 * time.Millisecond
 	// DefaultVerifyEvery is how often a link's sides are compared.
@@ -65,6 +69,8 @@ type verifying struct {
 	filter filter
 	repair bool
 	result *Verification // guarded by the engine's mutex
+
+	settling chan struct{} // full while keys are looked at: those of one range at a time are in memory
 }
 
 // Verify begins to compare the two sides of a link, and with repair to mend what
@@ -75,7 +81,7 @@ func (e *Engine) Verify(ctx context.Context, name string, repair bool) error {
 	if err != nil {
 		return err
 	}
-	v := &verifying{engine: e, link: r, repair: repair, result: &Verification{Started: e.clock.Now()}}
+	v := &verifying{engine: e, link: r, repair: repair, result: &Verification{Started: e.clock.Now()}, settling: make(chan struct{}, 1)}
 	if v.spec, err = decodeLink(r); err != nil {
 		return err
 	}
@@ -156,17 +162,31 @@ func (v *verifying) tables(ctx context.Context) error {
 		if !selects(v.spec.Tables, r.Name) {
 			continue
 		}
-		for lo := uint32(0); lo < model.SlotCount; lo += digestSlots {
-			if !v.engine.sleep(ctx, verifyPause) {
-				return ctx.Err()
-			}
-			if err := v.compare(ctx, r, lo); err != nil {
-				return fmt.Errorf("cannot compare %s: %w", r.Name, err)
-			}
+		if err := v.table(ctx, r); err != nil {
+			return fmt.Errorf("cannot compare %s: %w", r.Name, err)
 		}
 		v.note(func(r *Verification) { r.Tables++ })
 	}
 	return nil
+}
+
+// table compares all slots of a table, in several ways: each takes every
+// verifyWays-th range. The first error ends all.
+func (v *verifying) table(ctx context.Context, table *model.Resource) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var ways sync.WaitGroup
+	for way := range uint32(verifyWays) {
+		ways.Go(func() {
+			for lo := way * digestSlots; lo < model.SlotCount && v.engine.sleep(ctx, verifyPause); lo += verifyWays * digestSlots {
+				if err := v.compare(ctx, table, lo); err != nil {
+					cancel(err)
+				}
+			}
+		})
+	}
+	ways.Wait()
+	return context.Cause(ctx)
 }
 
 // compare compares the slots from lo on.
@@ -349,6 +369,12 @@ func (p *pair) newest() (s model.Stamp) {
 // settle looks at keys that seem to differ until it is known of each whether it
 // does.
 func (v *verifying) settle(ctx context.Context, table *model.Resource, keys [][]byte) error {
+	select {
+	case v.settling <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-v.settling }()
 	before, err := v.look(ctx, table, keys)
 	if err != nil {
 		return err

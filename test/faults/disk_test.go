@@ -33,11 +33,17 @@ func notHere(t *testing.T, what string, err error) {
 
 // run runs a command of the machine.
 func run(args ...string) error {
+	_, err := output(args...)
+	return err
+}
+
+// output is what a command of the machine prints.
+func output(args ...string) (string, error) {
 	out, err := exec.Command(args[0], args[1:]...).CombinedOutput()
 	if err != nil {
-		return fmt.Errorf("%s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(string(out)))
+		return "", fmt.Errorf("%s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(string(out)))
 	}
-	return nil
+	return string(out), nil
 }
 
 // diary writes items one after the other and remembers those that were
@@ -121,15 +127,38 @@ func (d *diary) writesAgain(when string) {
 	}
 }
 
+// smallDisk is a disk of that size in memory. It also takes away those of test
+// processes that died before they could do so.
+func smallDisk(t *testing.T, size string) (dir string) {
+	t.Helper()
+	const source = "weir-test-%d"
+	mounts, err := os.ReadFile("/proc/mounts")
+	if err != nil {
+		notHere(t, "a full disk", err)
+	}
+	for line := range strings.Lines(string(mounts)) {
+		var pid int
+		var at string
+		if _, err := fmt.Sscanf(line, source+" %s tmpfs", &pid, &at); err != nil {
+			continue
+		}
+		if _, err := os.Stat(fmt.Sprintf("/proc/%d", pid)); os.IsNotExist(err) {
+			_ = run("umount", "-l", at) // or another test process did
+		}
+	}
+	dir = t.TempDir()
+	if err := run("mount", "-t", "tmpfs", "-o", "size="+size, fmt.Sprintf(source, os.Getpid()), dir); err != nil {
+		notHere(t, "a full disk", err)
+	}
+	t.Cleanup(func() { _ = run("umount", "-l", dir) }) // a node that still runs is killed by its own cleanup
+	return dir
+}
+
 // TestDiskFull fills the disk under a node: first to its reserve, then to the
 // last byte. It refuses what adds data with an error that says why, serves reads
 // and deletes while it can, loses nothing, and goes on when there is room.
 func TestDiskFull(t *testing.T) {
-	disk := t.TempDir()
-	if err := run("mount", "-t", "tmpfs", "-o", "size=400m", "weir-test", disk); err != nil {
-		notHere(t, "a full disk", err)
-	}
-	t.Cleanup(func() { _ = run("umount", "-l", disk) }) // a node that still runs is killed by its own cleanup
+	disk := smallDisk(t, "400m")
 	n := process.Start(t, process.Options{Dir: filepath.Join(disk, "data")})
 	d := newDiary(t, n, "diary")
 	for i := range 200 {

@@ -172,7 +172,7 @@ func twoDown(t *testing.T, c *cluster) {
 
 // TestPartition cuts the leader off from the others, but not from the clients.
 func TestPartition(t *testing.T) {
-	net, err := newNetwork(t)
+	net, err := newNetwork(t, nodeCount, (*network).bridged)
 	if err != nil {
 		if os.Getenv("CI") != "" {
 			t.Fatalf("CI must test partitions: %v", err)

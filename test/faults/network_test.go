@@ -3,13 +3,14 @@ package faults
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"os"
-	"os/exec"
 	"strings"
 	"testing"
 
 	"weir.dev/weir/internal/base"
 	"weir.dev/weir/internal/faultnet"
+	"weir.dev/weir/internal/faultnet/mesh"
 	"weir.dev/weir/test/process"
 )
 
@@ -17,55 +18,110 @@ import (
 // clients, one to the other nodes. The second can be cut without anybody being
 // told: packets vanish, as they do when a switch fails.
 type network struct {
-	t    *testing.T
-	tag  string // in the names of everything: whose it is
-	last int    // third byte of the addresses
+	t     *testing.T
+	tag   string // in the names of everything: whose it is
+	last  int    // third byte of the addresses
+	nodes int
+	mesh  *mesh.Mesh // between the nodes; nil when a bridge is
 }
 
-// newNetwork makes the namespaces, or says why that is not possible.
-func newNetwork(t *testing.T) (*network, error) {
+// newNetwork makes the namespaces, or says why that is not possible. wire
+// connects the nodes with each other.
+func newNetwork(t *testing.T, nodes int, wire func(*network) error) (*network, error) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		return nil, fmt.Errorf("network namespaces need root")
 	}
 	removeStale()
-	n := &network{t: t, tag: fmt.Sprintf("weir%d", os.Getpid()), last: rand.IntN(256)}
+	n := &network{t: t, tag: fmt.Sprintf("weir%d", os.Getpid()), last: rand.IntN(256), nodes: nodes}
 	t.Cleanup(n.remove)
-	commands := []string{"ip link add TAGc type bridge", "ip link add TAGp type bridge", "ip addr add 198.18.LAST.254/24 dev TAGc", "ip link set TAGc up", "ip link set TAGp up"}
-	for i := range nodeCount {
-		for _, kind := range []string{"c", "p"} {
-			cable, end := fmt.Sprintf("TAG%s%d", kind, i), fmt.Sprintf("TAG%s%dn", kind, i)
-			net := map[string]string{"c": "198.18", "p": "198.19"}[kind]
-			if kind == "c" {
-				commands = append(commands, fmt.Sprintf("ip netns add TAGn%d", i), fmt.Sprintf("ip -n TAGn%d link set lo up", i))
-			}
-			commands = append(commands,
-				fmt.Sprintf("ip link add %s type veth peer name %s", cable, end), fmt.Sprintf("ip link set %s netns TAGn%d", end, i),
-				fmt.Sprintf("ip link set %s master TAG%s", cable, kind), fmt.Sprintf("ip link set %s up", cable),
-				fmt.Sprintf("ip -n TAGn%d addr add %s.LAST.%d/24 dev %s", i, net, i+1, end), fmt.Sprintf("ip -n TAGn%d link set %s up", i, end),
-			)
-		}
+	if err := n.do("ip link add TAGc type bridge", "ip addr add 198.18.LAST.254/24 dev TAGc", "ip link set TAGc up"); err != nil {
+		return nil, err
 	}
-	for _, command := range commands {
-		if err := n.do(command); err != nil {
+	for i := range nodes {
+		if err := n.do(fmt.Sprintf("ip netns add TAGn%d", i), fmt.Sprintf("ip -n TAGn%d link set lo up", i)); err != nil {
+			return nil, err
+		}
+		if err := n.cable("c", i, "198.18"); err != nil {
 			return nil, err
 		}
 	}
-	return n, nil
+	return n, wire(n)
 }
 
-// do runs a command with the names of this network.
-func (n *network) do(command string) error {
-	args := strings.Fields(strings.NewReplacer("TAG", n.tag, "LAST", fmt.Sprint(n.last)).Replace(command))
-	if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
-		return fmt.Errorf("%s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(string(out)))
+// bridged connects the nodes by a bridge that carries everything or nothing.
+func (n *network) bridged() error {
+	if err := n.do("ip link add TAGp type bridge", "ip link set TAGp up"); err != nil {
+		return err
+	}
+	for i := range n.nodes {
+		if err := n.cable("p", i, "198.19"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// meshed connects the nodes by a mesh, which sets what happens from each node
+// to each other one.
+func (n *network) meshed() error {
+	n.mesh = mesh.New(meshSeed)
+	n.t.Cleanup(func() { _ = n.mesh.Close() }) // the nodes have ended
+	for i := range n.nodes {
+		end := fmt.Sprintf("%sp%dn", n.tag, i)
+		device, err := mesh.OpenTUN(end)
+		if err != nil {
+			return err
+		}
+		if err := n.mesh.Attach(n.peer(i), device); err != nil {
+			return err
+		}
+		if err := n.plug(i, end, "198.19"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// meshSeed decides which packets are lost.
+const meshSeed = 1
+
+// peer is the address at which other nodes reach node i.
+func (n *network) peer(i int) netip.Addr {
+	return netip.AddrFrom4([4]byte{198, 19, byte(n.last), byte(i + 1)})
+}
+
+// cable connects node i to the bridge of a kind.
+func (n *network) cable(kind string, i int, net string) error {
+	cable, end := fmt.Sprintf("TAG%s%d", kind, i), fmt.Sprintf("TAG%s%dn", kind, i)
+	err := n.do(fmt.Sprintf("ip link add %s type veth peer name %s", cable, end), fmt.Sprintf("ip link set %s master TAG%s", cable, kind), fmt.Sprintf("ip link set %s up", cable))
+	if err != nil {
+		return err
+	}
+	return n.plug(i, end, net)
+}
+
+// plug gives node i a device with its address in a net.
+func (n *network) plug(i int, device, net string) error {
+	return n.do(
+		fmt.Sprintf("ip link set %s netns TAGn%d", device, i),
+		fmt.Sprintf("ip -n TAGn%d addr add %s.LAST.%d/24 dev %s", i, net, i+1, device), fmt.Sprintf("ip -n TAGn%d link set %s up", i, device),
+	)
+}
+
+// do runs commands with the names of this network, until one fails.
+func (n *network) do(commands ...string) error {
+	for _, command := range commands {
+		if err := run(strings.Fields(strings.NewReplacer("TAG", n.tag, "LAST", fmt.Sprint(n.last)).Replace(command))...); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
 // remove takes everything away again; what was never made is no matter.
 func (n *network) remove() {
-	for i := range nodeCount {
+	for i := range n.nodes {
 		_ = n.do(fmt.Sprintf("ip link del TAGc%d", i))
 		_ = n.do(fmt.Sprintf("ip link del TAGp%d", i))
 		_ = n.do(fmt.Sprintf("ip netns del TAGn%d", i))
@@ -73,6 +129,9 @@ func (n *network) remove() {
 	_ = n.do("ip link del TAGc")
 	_ = n.do("ip link del TAGp")
 }
+
+// maxNetwork is the most nodes that a network of these tests has.
+const maxNetwork = 4
 
 // removeStale removes the networks of test processes that died before they
 // could do so.
@@ -87,7 +146,7 @@ func removeStale() {
 			continue
 		}
 		if _, err := os.Stat(fmt.Sprintf("/proc/%d", pid)); os.IsNotExist(err) {
-			(&network{tag: fmt.Sprintf("weir%d", pid)}).remove()
+			(&network{tag: fmt.Sprintf("weir%d", pid), nodes: maxNetwork}).remove()
 		}
 	}
 }

@@ -1,18 +1,11 @@
 package faults
 
 import (
-	"encoding/json"
-	"fmt"
 	"maps"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
-
-	"weir.dev/weir/internal/base"
-	"weir.dev/weir/internal/faultnet"
-	"weir.dev/weir/test/process"
 )
 
 const (
@@ -22,119 +15,6 @@ const (
 	// well.
 	regionTimeout = 60 * time.Second
 )
-
-// regions is a cluster of three nodes, east, and one of one node, west, with
-// links both ways over proxies that delay, stall and cut.
-type regions struct {
-	t          *testing.T
-	east, west *cluster
-	toWest     *faultnet.Proxy
-	toEast     []*faultnet.Proxy
-}
-
-func newRegions(t *testing.T) *regions {
-	r := &regions{t: t, east: newCluster(t, nil)}
-	keys := r.east.keys
-	west := process.Start(t, process.Options{Name: "west", AccessKey: accessKey, Secret: secret, Args: []string{"--keys", keys, "--tablets", "4"}})
-	r.west = &cluster{nodes: []*process.Node{west}, keys: keys}
-	r.toWest = r.proxy(west)
-	var addresses []string
-	for _, n := range r.east.nodes {
-		p := r.proxy(n)
-		r.toEast = append(r.toEast, p)
-		addresses = append(addresses, p.Addr())
-	}
-	r.heal()
-	r.weir(r.east, "region", "name", "east")
-	r.weir(r.west, "region", "name", "west")
-	token := strings.TrimSpace(r.weir(r.west, "region", "token", "from-east"))
-	r.weir(r.east, "region", "link", "add", "to-west", "--to", r.toWest.Addr(), "--token", token, "--tables", "orders")
-	token = strings.TrimSpace(r.weir(r.east, "region", "token", "from-west"))
-	r.weir(r.west, "region", "link", "add", "to-east", "--to", strings.Join(addresses, ","), "--token", token, "--tables", "orders")
-	return r
-}
-
-func (r *regions) proxy(n *process.Node) *faultnet.Proxy {
-	r.t.Helper()
-	p, err := faultnet.Listen(n.PeerListener(), base.SystemClock{})
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	r.t.Cleanup(func() { _ = p.Close() }) // the nodes have ended
-	return p
-}
-
-// wan sets the network between the regions: what of east's and of west's
-// requests and answers passes.
-func (r *regions) wan(fromEast, fromWest bool) {
-	sound, stalled := faultnet.Fault{Delay: wanDelay}, faultnet.Fault{Stall: true}
-	fault := func(passes bool) faultnet.Fault {
-		if passes {
-			return sound
-		}
-		return stalled
-	}
-	r.toWest.Set(faultnet.ToTarget, fault(fromEast))
-	r.toWest.Set(faultnet.ToClient, fault(fromWest))
-	for _, p := range r.toEast {
-		p.Set(faultnet.ToTarget, fault(fromWest))
-		p.Set(faultnet.ToClient, fault(fromEast))
-	}
-}
-
-func (r *regions) heal() { r.wan(true, true) }
-
-// weir runs a command at a region's first node that runs.
-func (r *regions) weir(c *cluster, args ...string) string {
-	r.t.Helper()
-	for _, n := range c.nodes {
-		if !n.Running() {
-			continue
-		}
-		out := n.Weir(args...)
-		if out.Code != 0 {
-			r.t.Fatalf("weir %s: status %d: %s%s", strings.Join(args, " "), out.Code, out.Stdout, out.Stderr)
-		}
-		return out.Stdout
-	}
-	r.t.Fatal("no node runs")
-	return ""
-}
-
-// equal waits until a comparison of both sides finds no difference.
-func (r *regions) equal(when string) {
-	r.t.Helper()
-	begun := time.Now()
-	for {
-		out := r.east.nodes[0].Weir("region", "verify", "to-west")
-		if out.Code == 0 && strings.Contains(out.Stdout, " 0 differences") {
-			r.t.Logf("%s: both regions are equal, seen after %v: %s", when, since(begun), strings.TrimSpace(out.Stdout))
-			return
-		}
-		if time.Since(begun) > regionTimeout {
-			r.t.Fatalf("%s: the regions are not equal after %v: %s%s", when, regionTimeout, out.Stdout, out.Stderr)
-		}
-	}
-}
-
-// held is what a region has kept back: the last number of each key.
-func (r *regions) held(c *cluster, link string) (last map[string]int, changes int) {
-	r.t.Helper()
-	var list []struct{ Item map[string]any }
-	if err := json.Unmarshal([]byte(r.weir(c, "region", "held", link, "--json")), &list); err != nil {
-		r.t.Fatal(err)
-	}
-	last = map[string]int{}
-	for _, h := range list {
-		n, err := strconv.Atoi(fmt.Sprint(h.Item["n"]))
-		if err != nil {
-			r.t.Fatalf("a held change has no number: %v", h.Item)
-		}
-		key := fmt.Sprint(h.Item["pk"])
-		last[key] = max(last[key], n)
-	}
-	return last, len(list)
-}
 
 // TestRegions breaks two regions and what is between them while clients write,
 // moves the writes as planned and by force, and holds what is lost to what the
@@ -210,7 +90,7 @@ func (o *orders) planned(link string, from, to *cluster) {
 	if o.active() != to {
 		o.t.Error("the other region takes no writes after a planned failover")
 	}
-	o.gap.report(o.t, "a planned failover; it says: "+strings.TrimSpace(text), time.Second)
+	o.gap.report(o.t, "a planned failover; it says: "+strings.TrimSpace(text), o.r.pause)
 }
 
 // forced cuts the regions off from each other, has west take over, and holds
@@ -229,7 +109,7 @@ func (o *orders) forced() {
 	o.hold(time.Second)
 	r.heal()
 	deadline := time.Now().Add(regionTimeout)
-	for !strings.Contains(r.weir(r.east, "region", "status"), "taken over") {
+	for !r.passedOver("to-west") {
 		if time.Now().After(deadline) {
 			o.t.Fatal("the old primary does not hear that it was passed over")
 		}
