@@ -38,6 +38,7 @@ type bench struct {
 	appendRate            float64  // records a second that binaries are compared at; 0: puts and the like, as fast as they can
 	clients, nodes        []int
 	kills                 int      // of a leader, in replication
+	soakClusters          int      // that the soak's leaders are of
 	rows                  []string // of replication
 	quick                 bool
 	warmUp, measureTime   time.Duration
@@ -89,9 +90,10 @@ func parse(args []string) (*bench, error) {
 	fs.StringVar(&b.weirBinary, "weir", "", "measure this `BINARY` of Weir instead of building one")
 	against := fs.String("against", "", "only compare Weir with these other `BINARIES` of it, by turns")
 	fs.Float64Var(&b.appendRate, "append-rate", 0, "with --against: compare pushed appends at this `RATE`, records a second")
-	fs.IntVar(&b.turns, "turns", 0, "`TURNS` of each in queues and streams (3; quick: 1); odd numbers have a median")
+	fs.IntVar(&b.turns, "turns", 0, "`TURNS` of each in queues, streams, and the rows lag and catchup of replication (3; quick: 1); odd numbers have a median")
 	fs.IntVar(&b.rounds, "rounds", 5, "`TURNS` of each with --against; odd numbers have a median")
 	fs.IntVar(&b.kills, "kills", 10, "`NUMBER` of leaders that replication kills, of Weir and of etcd each")
+	fs.IntVar(&b.soakClusters, "soak-clusters", 4, "`NUMBER` of clusters side by side whose leaders the soak kills")
 	rows := fs.String("rows", "failover,reads,lag,catchup", "comma-separated `ROWS` of replication")
 	if err := fs.Parse(args); err != nil {
 		return nil, err
@@ -119,6 +121,9 @@ func parse(args []string) (*bench, error) {
 	}
 	b.only, b.operations, b.peers = strings.Split(*only, ","), splitOperations(*operations), strings.Split(*peers, ",")
 	b.rows = strings.Split(*rows, ",")
+	if b.soakClusters < 1 || b.kills < 1 {
+		return nil, fmt.Errorf("--soak-clusters and --kills: at least 1")
+	}
 	if *against != "" {
 		b.against = strings.Split(*against, ",")
 	}

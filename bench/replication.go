@@ -33,6 +33,9 @@ func (r *Report) replication(w *strings.Builder) {
 	for _, x := range r.Replication {
 		fmt.Fprintf(w, "| %s | %s |\n", x.What, x.Figures)
 	}
+	for _, story := range r.Stories {
+		fmt.Fprintf(w, "\n```\n%s\n```\n", strings.TrimSpace(story))
+	}
 }
 
 // replication measures the rows that were asked for; what fails is noted and the
@@ -41,7 +44,7 @@ func (b *bench) replication() {
 	for _, row := range []struct {
 		name string
 		run  func() error
-	}{{"failover", b.failovers}, {"soak", b.soak}, {"reads", b.replicaReads}, {"lag", b.regionLag}, {"catchup", b.catchUp}} {
+	}{{"failover", b.failovers}, {"soak", b.soak}, {"reads", b.replicaReads}, {"lag", b.regionLag}, {"catchup", b.catchUp}, {"grow", b.grow}} {
 		if !slices.Contains(b.rows, row.name) {
 			continue
 		}
@@ -59,6 +62,7 @@ type victim struct {
 	leader func() (int, error)                                    // which of procs
 	put    func(key uint64) func(client int) (load.Client, error) // clients are addresses
 	whole  func() bool                                            // all three are up and have caught up
+	pace   time.Duration                                          // between two writes of a key
 }
 
 // probes is how many keys are written all the time: enough to meet every tablet.
@@ -71,19 +75,12 @@ const betweenKills = time.Second
 // the slowest of the keys is not written.
 func (b *bench) failovers() error { return b.killLeaders(b.weirVictim, b.etcdVictim) }
 
-// soak kills leaders of Weir only, which takes half the time.
-func (b *bench) soak() error { return b.killLeaders(b.weirVictim) }
-
 func (b *bench) killLeaders(starts ...func() (*victim, error)) error {
 	var victims []*victim
 	for _, start := range starts {
 		v, err := start()
 		if v != nil {
-			defer func() {
-				for _, p := range v.procs {
-					p.Stop()
-				}
-			}()
+			defer func() { stopAllOf(v.procs) }()
 		}
 		if err != nil {
 			return err
@@ -93,7 +90,11 @@ func (b *bench) killLeaders(starts ...func() (*victim, error)) error {
 	pauses := make([][]time.Duration, len(victims))
 	for range b.kills {
 		for i, v := range victims {
-			pause, err := v.kill()
+			err := v.procs[0].WaitFor("three nodes", weirWait, v.whole)
+			var pause time.Duration
+			if err == nil {
+				pause, _, err = v.kill()
+			}
 			if err != nil {
 				return fmt.Errorf("%s: %w", v.name, err)
 			}
@@ -113,16 +114,14 @@ func at(of []time.Duration, q float64) time.Duration {
 	return sorted[int(q*float64(len(sorted)-1)+0.5)].Round(time.Millisecond)
 }
 
-// kill kills the leader under load and starts it again. It returns the time from
-// the kill to the first success of the slowest key that was begun after it.
-func (v *victim) kill() (pause time.Duration, err error) {
-	if err := v.procs[0].WaitFor("three nodes", weirWait, v.whole); err != nil {
-		return 0, err
-	}
+// kill kills the leader of a whole cluster under load and starts it again. It
+// returns the time from the kill to the first success of the slowest key that was
+// begun after it, at least probePatience when there was none, and who was killed,
+// -1 for nobody.
+func (v *victim) kill() (pause time.Duration, leader int, err error) {
 	time.Sleep(betweenKills)
-	leader, err := v.leader()
-	if err != nil {
-		return 0, err
+	if leader, err = v.leader(); err != nil {
+		return 0, -1, err
 	}
 	var killed time.Time
 	begin, first := make(chan struct{}), make([]time.Time, probes)
@@ -137,12 +136,18 @@ func (v *victim) kill() (pause time.Duration, err error) {
 	running.Wait()
 	for _, f := range first {
 		if f.IsZero() {
-			return 0, fmt.Errorf("no write in %v", probePatience)
+			f, err = killed.Add(probePatience), fmt.Errorf("no write in %v", probePatience)
 		}
 		pause = max(pause, f.Sub(killed))
 	}
-	v.procs[leader], err = v.procs[leader].Again()
-	return pause, err
+	if err != nil {
+		return pause, leader, err
+	}
+	again, err := v.procs[leader].Again()
+	if err == nil {
+		v.procs[leader] = again
+	}
+	return pause, leader, err
 }
 
 // probePatience bounds a probe.
@@ -169,6 +174,7 @@ func (v *victim) probe(key uint64, begin <-chan struct{}) time.Time {
 				_ = c.Close() // it has done what it was for
 				return time.Now()
 			}
+			time.Sleep(v.pace)
 		}
 		_ = c.Close() // it has failed
 	}
@@ -176,23 +182,10 @@ func (v *victim) probe(key uint64, begin <-chan struct{}) time.Time {
 }
 
 func (b *bench) weirVictim() (*victim, error) {
-	s := weir(b)
-	if err := s.install(); err != nil {
+	if err := weir(b).install(); err != nil {
 		return nil, err
 	}
-	r, nodes, err := startWeirAt(b.weirBinary, filepath.Join(b.dir, "failover-weir"), 3, "", "")
-	v := &victim{name: "weir", procs: r}
-	if err != nil {
-		return v, err
-	}
-	aws := load.AWS{Credentials: credentials, Invocation: true}
-	for _, n := range nodes {
-		aws.Addrs = append(aws.Addrs, n.aws)
-	}
-	v.put = func(key uint64) func(int) (load.Client, error) { return aws.PutOne("bench", key) }
-	v.leader = func() (int, error) { return mostLeading(b.weirBinary, nodes) }
-	v.whole = func() bool { return hasVoters(b.weirBinary, nodes[0], 3) || hasVoters(b.weirBinary, nodes[1], 3) }
-	return v, aws.CreateTable("bench")
+	return b.weirVictimAt(filepath.Join(b.dir, "failover-weir"), "warn")
 }
 
 // mostLeading is which node leads most tablets.
@@ -221,46 +214,6 @@ func mostLeading(binary string, nodes []*weirNode) (int, error) {
 		return 0, fmt.Errorf("no node leads: %s", out)
 	}
 	return best, nil
-}
-
-// startWeirAt starts nodes on ports that stay theirs. The last one's peer
-// listener is at lastPeer and reached at lastVia, if these are given.
-func startWeirAt(binary, dir string, count int, lastPeer, lastVia string) (procs []*proc.Process, nodes []*weirNode, err error) {
-	keys, err := keyFile(dir)
-	if err != nil {
-		return nil, nil, err
-	}
-	for i := range count {
-		addrs, err := proc.FreePorts(3)
-		if err != nil {
-			return procs, nodes, err
-		}
-		n := &weirNode{aws: addrs[0], console: addrs[1], peer: addrs[2]}
-		args := []string{"serve", "--data", filepath.Join(dir, fmt.Sprint("data", i)), "--keys", keys, "--log", "warn", "--aws", n.aws, "--console", n.console, "--peer", n.peer}
-		if i == count-1 && lastPeer != "" {
-			n.peer = lastPeer
-			args = append(args, "--peer", n.peer, "--advertise", lastVia)
-		}
-		if i > 0 {
-			var token []byte
-			err := nodes[0].WaitFor("token", weirWait, func() bool { // its tablets may not have leaders yet
-				token, err = ask(binary, nodes[0], "token", "create")
-				return err == nil
-			})
-			if err != nil {
-				return procs, nodes, err
-			}
-			args = append(args, "--join", nodes[0].peer, "--token", strings.TrimSpace(string(token)))
-		}
-		if n.Process, err = proc.Start(fmt.Sprint("weir-", i+1), filepath.Join(dir, fmt.Sprint("node", i)), nil, binary, args...); err != nil {
-			return procs, nodes, err
-		}
-		procs, nodes = append(procs, n.Process), append(nodes, n)
-		if err := n.WaitPort(n.aws); err != nil {
-			return procs, nodes, err
-		}
-	}
-	return procs, nodes, procs[0].WaitFor("three voters of every tablet", weirWait, func() bool { return hasVoters(binary, nodes[0], count) })
 }
 
 func (b *bench) etcdVictim() (*victim, error) {

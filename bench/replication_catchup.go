@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -23,20 +24,23 @@ const (
 	bulkBatch = 25
 )
 
+// catchUpTurn is one way back.
+type catchUpTurn struct {
+	took      time.Duration
+	rate, raw float64 // MiB a second
+}
+
 // catchUp has a node of three miss much, and measures how fast it catches up
 // over a line of 10 MiB a second for each connection, beside the bare bytes over
-// the same line, on two connections: that many nodes send to it.
+// the same line, on two connections: that many nodes send to it. Several times:
+// it is away, the bytes, it comes back.
 func (b *bench) catchUp() error {
 	if err := weir(b).install(); err != nil {
 		return err
 	}
 	dir := filepath.Join(b.dir, "catchup")
 	procs, nodes, err := b.startBehindLine(dir)
-	defer func() {
-		for _, p := range procs {
-			p.Stop()
-		}
-	}()
+	defer func() { stopAllOf(procs) }()
 	if err != nil {
 		return err
 	}
@@ -44,26 +48,43 @@ func (b *bench) catchUp() error {
 	if err := aws.CreateTable("bench"); err != nil {
 		return err
 	}
-	away := nodes[2].Process
-	away.Kill()
-	if err := bulk(&aws); err != nil {
-		return err
+	var turns []catchUpTurn
+	for range b.turns {
+		t := catchUpTurn{}
+		nodes[2].Kill()
+		if err := bulk(&aws, "b", catchUpBytes); err != nil {
+			return err
+		}
+		if t.raw, err = b.rawCopy(dir); err != nil {
+			return err
+		}
+		began := time.Now()
+		again, err := nodes[2].Again()
+		if err != nil {
+			return err
+		}
+		nodes[2].Process, procs = again, append(procs, again)
+		if err := nodes[0].WaitFor("a node that has caught up", 2*weirWait, func() bool { return hasCaughtUp(b.weirBinary, nodes[0]) }); err != nil {
+			return err
+		}
+		t.took = time.Since(began)
+		t.rate = float64(catchUpBytes) / t.took.Seconds() / (1 << 20)
+		b.say("catchup: %v, %.1f MiB/s, raw %.1f MiB/s", t.took.Round(10*time.Millisecond), t.rate, t.raw)
+		turns = append(turns, t)
 	}
-	raw, err := b.rawCopy(dir)
-	if err != nil {
-		return err
+	of := func(f func(*catchUpTurn) float64) string {
+		var all []float64
+		for i := range turns {
+			all = append(all, f(&turns[i]))
+		}
+		slices.Sort(all)
+		return fmt.Sprintf("%.2f (%.2f to %.2f)", all[len(all)/2], all[0], all[len(all)-1])
 	}
-	began := time.Now()
-	if nodes[2].Process, err = away.Again(); err != nil {
-		return err
-	}
-	procs = append(procs, nodes[2].Process)
-	err = nodes[0].WaitFor("a node that has caught up", 2*weirWait, func() bool { return hasCaughtUp(b.weirBinary, nodes[0]) })
-	took := time.Since(began)
-	rate := float64(catchUpBytes) / took.Seconds() / (1 << 20)
 	b.told("a node that missed 48 MiB, over a line of 10 MiB/s a connection, 50 ms there and back",
-		"caught up %s after its start: %.1f MiB/s of what was written; the bare bytes on two such connections: %.1f MiB/s; ratio %.2f (wanted 0.5)", took.Round(10*time.Millisecond), rate, raw, rate/raw)
-	return err
+		"%d turns, medians and ranges: caught up %s after its start: %s MiB/s of what was written; the bare bytes on two such connections: %s MiB/s; ratio of the turns %s (wanted 0.5)",
+		len(turns), ranged(turns, func(t *catchUpTurn) time.Duration { return t.took }), of(func(t *catchUpTurn) float64 { return t.rate }),
+		of(func(t *catchUpTurn) float64 { return t.raw }), of(func(t *catchUpTurn) float64 { return t.rate / t.raw }))
+	return nil
 }
 
 // startBehindLine starts three nodes, the third of which is reached over a line.
@@ -79,22 +100,22 @@ func (b *bench) startBehindLine(dir string) (procs []*proc.Process, nodes []*wei
 	if err != nil {
 		return procs, nil, err
 	}
-	started, nodes, err := startWeirAt(b.weirBinary, dir, 3, addrs[0], line.peer)
+	started, nodes, err := startWeirAt(b.weirBinary, dir, "warn", 3, addrs[0], line.peer)
 	return append(procs, started...), nodes, err
 }
 
-// bulk writes what the node misses.
-func bulk(aws *load.AWS) error {
+// bulk writes so many bytes into the table, under keys that begin with a name.
+func bulk(aws *load.AWS, name string, size int) error {
 	value := strings.Repeat("weir", bulkValue/4)
 	const writers = 8
 	errs := make([]error, writers)
 	var all sync.WaitGroup
 	for w := range writers {
 		all.Go(func() {
-			for i := w; i < catchUpBytes/bulkValue/bulkBatch && errs[w] == nil; i += writers {
+			for i := w; i < size/bulkValue/bulkBatch && errs[w] == nil; i += writers {
 				var puts []string
 				for k := range bulkBatch {
-					puts = append(puts, fmt.Sprintf(`{"PutRequest":{"Item":{"id":{"S":"b%d-%d"},"v":{"S":"%s"}}}}`, i, k, value))
+					puts = append(puts, fmt.Sprintf(`{"PutRequest":{"Item":{"id":{"S":"%s%d-%d"},"v":{"S":"%s"}}}}`, name, i, k, value))
 				}
 				_, errs[w] = aws.Once("dynamodb", "BatchWriteItem", `{"RequestItems":{"bench":[`+strings.Join(puts, ",")+`]}}`)
 			}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -73,19 +74,70 @@ func (b *bench) regionLag() error {
 	if err := b.drained(nodes[0]); err != nil {
 		return err
 	}
-	full, err := b.lagAt(nodes[0], procs[:1], "as fast as they can", aws.Put("bench"))
-	if err != nil {
-		return err
+	return b.lagTurns(nodes[0], procs[:1], aws.Put("bench"))
+}
+
+// lagTurn is one measurement of a lag.
+type lagTurn struct {
+	row           *Row
+	p50, most     time.Duration // of the lag
+	looks         int
+	emptyAfterEnd time.Duration
+}
+
+// lagTurns measures by turns: as fast as clients can, at half of that rate, and
+// over a synchronous link.
+func (b *bench) lagTurns(n *weirNode, procs []*proc.Process, put func(int) (load.Client, error)) error {
+	kinds := []string{"as fast as they can", "at half of that rate", "over a link of the mode sync"}
+	turns := make([][]lagTurn, len(kinds))
+	for range b.turns {
+		for i, mode := range []string{"async", "async", "sync"} {
+			if _, err := ask(b.weirBinary, n, "region", "link", "alter", "west", "--mode", mode); err != nil {
+				return err
+			}
+			dial := put
+			if i == 1 {
+				dial = load.Paced(put, targetClients, turns[0][len(turns[0])-1].row.PerSecond/2)
+			}
+			t, err := b.lagAt(n, procs, dial)
+			if err != nil {
+				return err
+			}
+			b.say("lag, puts %s: %.0f/s, lag p50 %v, at most %v", kinds[i], t.row.PerSecond, t.p50, t.most)
+			turns[i] = append(turns[i], *t)
+		}
 	}
-	half := load.Paced(aws.Put("bench"), targetClients, full/2)
-	if _, err := b.lagAt(nodes[0], procs[:1], "at half of that rate", half); err != nil {
-		return err
+	for i, kind := range kinds {
+		of := func(f func(*lagTurn) time.Duration) string { return ranged(turns[i], f) }
+		us := func(f func(*Row) float64) string {
+			return of(func(t *lagTurn) time.Duration { return time.Duration(f(t.row) * 1e3) })
+		}
+		rates, looks, errors := make([]float64, 0, b.turns), 0, uint64(0)
+		for _, t := range turns[i] {
+			rates, looks, errors = append(rates, t.row.PerSecond), looks+t.looks, errors+t.row.Errors
+		}
+		slices.Sort(rates)
+		b.told("puts with 64 clients "+kind+", a region 50 ms away", "%d turns, medians and ranges: %.0f/s (%.0f to %.0f), p50 %s, p99 %s; lag of the link p50 %s, at most %s in %d looks; empty %s after the end; %d errors",
+			len(turns[i]), rates[len(rates)/2], rates[0], rates[len(rates)-1], us(func(r *Row) float64 { return r.P50Micros }), us(func(r *Row) float64 { return r.P99Micros }),
+			of(func(t *lagTurn) time.Duration { return t.p50 }), of(func(t *lagTurn) time.Duration { return t.most }), looks, of(func(t *lagTurn) time.Duration { return t.emptyAfterEnd }), errors)
 	}
-	if _, err := ask(b.weirBinary, nodes[0], "region", "link", "alter", "west", "--mode", "sync"); err != nil {
-		return err
+	return nil
+}
+
+// ranged is the median of turns with the least and the most.
+func ranged[T any](turns []T, of func(*T) time.Duration) string {
+	var all []time.Duration
+	for i := range turns {
+		all = append(all, of(&turns[i]))
 	}
-	_, err = b.lagAt(nodes[0], procs[:1], "over a link of the mode sync", aws.Put("bench"))
-	return err
+	slices.Sort(all)
+	round := func(d time.Duration) time.Duration {
+		if d < 10*time.Millisecond {
+			return d.Round(100 * time.Microsecond)
+		}
+		return d.Round(time.Millisecond)
+	}
+	return fmt.Sprintf("%v (%v to %v)", round(all[len(all)/2]), round(all[0]), round(all[len(all)-1]))
 }
 
 // line stands a proxy that delays before an address.
@@ -135,7 +187,7 @@ func (b *bench) drained(n *weirNode) error {
 }
 
 // lagAt runs puts and looks at the link meanwhile.
-func (b *bench) lagAt(n *weirNode, procs []*proc.Process, what string, dial func(int) (load.Client, error)) (perSecond float64, err error) {
+func (b *bench) lagAt(n *weirNode, procs []*proc.Process, dial func(int) (load.Client, error)) (*lagTurn, error) {
 	stop, done := make(chan struct{}), make(chan struct{})
 	var lags []time.Duration
 	go func() {
@@ -155,16 +207,14 @@ func (b *bench) lagAt(n *weirNode, procs []*proc.Process, what string, dial func
 	close(stop)
 	<-done
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	began := time.Now()
 	if err := b.drained(n); err != nil {
-		return 0, err
+		return nil, err
 	}
 	if len(lags) == 0 {
-		return 0, fmt.Errorf("nobody could tell the lag")
+		return nil, fmt.Errorf("nobody could tell the lag")
 	}
-	b.told("puts with 64 clients "+what+", a region 50 ms away", "%.0f/s, p50 %s, p99 %s; lag of the link p50 %s, at most %s in %d looks; empty %v after the end; %d errors",
-		row.PerSecond, micros(row.P50Micros), micros(row.P99Micros), at(lags, 0.5), at(lags, 1), len(lags), time.Since(began).Round(10*time.Millisecond), row.Errors)
-	return row.PerSecond, nil
+	return &lagTurn{row: row, p50: at(lags, 0.5), most: at(lags, 1), looks: len(lags), emptyAfterEnd: time.Since(began)}, nil
 }

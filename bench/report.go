@@ -24,6 +24,8 @@ type Report struct {
 	Queues      []Turns       `json:"queues"`
 	Streams     []Turns       `json:"streams"`
 	Replication []Replicated  `json:"replication,omitempty"`
+	Stories     []string      `json:"stories,omitempty"` // what nodes logged where something took long
+	Grow        []Window      `json:"grow,omitempty"`
 	Settings    []string      `json:"settings"`
 	Notes       []string      `json:"notes,omitempty"`
 	Skipped     []string      `json:"skipped"`
@@ -126,6 +128,7 @@ func (r *Report) markdown() string {
 	r.queues(&w)
 	r.streams(&w)
 	r.replication(&w)
+	r.grow(&w)
 	r.ratios(&w)
 	if len(r.Disk) > 0 {
 		fmt.Fprint(&w, "\n## The disk\n\nRecords of 256 bytes made durable by one writer that takes all who wait at once.\n\n| callers | records/s | CPU |\n| --- | --- | --- |\n")
