@@ -70,7 +70,8 @@ type verifying struct {
 	repair bool
 	result *Verification // guarded by the engine's mutex
 
-	settling chan struct{} // full while keys are looked at: those of one range at a time are in memory
+	settling chan struct{} // full while somebody uses what follows
+	suspects [][]byte      // keys that seem to differ and were not looked at yet
 }
 
 // Verify begins to compare the two sides of a link, and with repair to mend what
@@ -179,32 +180,59 @@ func (v *verifying) table(ctx context.Context, table *model.Resource) error {
 	for way := range uint32(verifyWays) {
 		ways.Go(func() {
 			for lo := way * digestSlots; lo < model.SlotCount && v.engine.sleep(ctx, verifyPause); lo += verifyWays * digestSlots {
-				if err := v.compare(ctx, table, lo); err != nil {
+				suspects, err := v.compare(ctx, table, lo)
+				if err == nil {
+					err = v.suspect(ctx, table, suspects, maxSuspects)
+				}
+				if err != nil {
 					cancel(err)
 				}
 			}
 		})
 	}
 	ways.Wait()
-	return context.Cause(ctx)
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	return v.suspect(ctx, table, nil, 1)
 }
 
-// compare compares the slots from lo on.
-func (v *verifying) compare(ctx context.Context, table *model.Resource, lo uint32) error {
+// suspect notes keys that seem to differ, and looks at them once there are at
+// least so many.
+func (v *verifying) suspect(ctx context.Context, table *model.Resource, keys [][]byte, least int) error {
+	select {
+	case v.settling <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-v.settling }()
+	v.suspects = append(v.suspects, keys...)
+	for len(v.suspects) >= least {
+		n := min(len(v.suspects), maxSuspects)
+		if err := v.settle(ctx, table, v.suspects[:n:n]); err != nil {
+			return err
+		}
+		v.suspects = v.suspects[n:]
+	}
+	return nil
+}
+
+// compare compares the slots from lo on, and returns the keys that seem to
+// differ.
+func (v *verifying) compare(ctx context.Context, table *model.Resource, lo uint32) (suspects [][]byte, err error) {
 	r := ranged{Table: table.Name, Lo: lo, Hi: lo + digestSlots, Width: digestWidth}
 	here, err := v.engine.sums(ctx, table.ID, &r, v.filter.encoded())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	v.note(func(r *Verification) { r.Items += here.Items })
 	there, err := v.ask(ctx, OpDigest, &r)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if len(there.Sums) != len(here.Sums) {
-		return model.Errorf(model.ErrInternal, "the other region sums otherwise: it may be of another version")
+		return nil, model.Errorf(model.ErrInternal, "the other region sums otherwise: it may be of another version")
 	}
-	var suspects [][]byte
 	for i := range here.Sums {
 		if here.Sums[i] == there.Sums[i] {
 			continue
@@ -212,16 +240,11 @@ func (v *verifying) compare(ctx context.Context, table *model.Resource, lo uint3
 		leaf := ranged{Table: table.Name, Lo: lo + uint32(i)*digestWidth, Hi: lo + uint32(i+1)*digestWidth, Width: digestWidth}
 		differing, err := v.leaf(ctx, table, &leaf)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		suspects = append(suspects, differing...)
 	}
-	for part := range slices.Chunk(suspects, maxSuspects) {
-		if err := v.settle(ctx, table, part); err != nil {
-			return err
-		}
-	}
-	return nil
+	return suspects, nil
 }
 
 func (v *verifying) ask(ctx context.Context, op Op, r *ranged) (res model.DigestResult, err error) {
@@ -369,12 +392,6 @@ func (p *pair) newest() (s model.Stamp) {
 // settle looks at keys that seem to differ until it is known of each whether it
 // does.
 func (v *verifying) settle(ctx context.Context, table *model.Resource, keys [][]byte) error {
-	select {
-	case v.settling <- struct{}{}:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	defer func() { <-v.settling }()
 	before, err := v.look(ctx, table, keys)
 	if err != nil {
 		return err
