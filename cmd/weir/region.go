@@ -35,6 +35,7 @@ HOST:4590 is the peer address of any member there.
     weir region verify to-west --repair  compare both sides, mend what differs
     weir region failover to-west --planned   the other region takes the writes
     weir region failover to-east --forced    this one does, the other one is gone
+    weir region failover to-east --forced --despite-held    although this one holds changes of an earlier one
     weir region drill to-west            there and back, with times
     weir region held to-west             what was not shipped before a forced one
     weir region rejoin to-west           merge it
@@ -62,6 +63,7 @@ values as JSON: --where 'amount > :n' --values '{":n": 100}'.`,
 		fs.DurationVar(&f.verifyEvery, "verify-every", console.DefaultVerifyEvery, "`DURATION` between two comparisons of both sides; 0 is never")
 		fs.BoolVar(&f.planned, "planned", false, "of failover: drain the link, then the other region takes the writes")
 		fs.BoolVar(&f.forced, "forced", false, "of failover: this region takes the writes, the other one cannot be asked")
+		fs.BoolVar(&f.despiteHeld, "despite-held", false, "of failover --forced: take the writes although changes of an earlier takeover are held here; those of tables stay held until weir region rejoin, those of queues and streams are given up where the copy here was replaced")
 		fs.BoolVar(&f.yes, "yes", false, "of failover --forced: ask nothing")
 		fs.BoolVar(&f.repair, "repair", false, "of verify: mend what differs")
 		fs.BoolVar(&f.asJSON, "json", false, "print JSON")
@@ -84,7 +86,7 @@ type regionFlags struct {
 	verifyEvery time.Duration
 	repair      bool
 
-	planned, forced, yes bool
+	planned, forced, despiteHeld, yes bool
 }
 
 func (f *regionFlags) run(args []string) error {

@@ -19,13 +19,16 @@ func (f *regionFlags) failover(name string) error {
 	if f.planned == f.forced {
 		return fmt.Errorf("say --planned, in the region that has the writes, or --forced, in the one that survives")
 	}
+	if f.despiteHeld && !f.forced {
+		return fmt.Errorf("--despite-held belongs to --forced: a planned failover needs weir region rejoin first")
+	}
 	if f.forced {
 		if err := f.warnForced(name); err != nil {
 			return err
 		}
 	}
 	var s console.Switch
-	if err := admin(*f.console, "POST", "/api/region/links/"+name+"/failover", map[string]bool{"forced": f.forced}, &s); err != nil {
+	if err := admin(*f.console, "POST", "/api/region/links/"+name+"/failover", map[string]bool{"forced": f.forced, "despite_held": f.despiteHeld}, &s); err != nil {
 		return err
 	}
 	if f.forced {

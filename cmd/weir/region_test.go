@@ -15,7 +15,7 @@ import (
 
 func TestRegionRefused(t *testing.T) {
 	for _, args := range [][]string{
-		{"conflicts"}, {"conflicts", "list"}, {"conflicts", "policy", "a", "b", "c"}, {"region"}, {"region", "name"}, {"region", "token"}, {"region", "sync"}, {"region", "link", "eat", "x"}, {"region", "link", "add"}, {"region", "role", "x", "king"}, {"region", "failover", "x"}, {"region", "failover", "x", "--planned", "--forced"},
+		{"conflicts"}, {"conflicts", "list"}, {"conflicts", "policy", "a", "b", "c"}, {"region"}, {"region", "name"}, {"region", "token"}, {"region", "sync"}, {"region", "link", "eat", "x"}, {"region", "link", "add"}, {"region", "role", "x", "king"}, {"region", "failover", "x"}, {"region", "failover", "x", "--planned", "--forced"}, {"region", "failover", "x", "--planned", "--despite-held"},
 	} {
 		if err := dispatch(args); err == nil || errors.Is(err, errUsage) || strings.Contains(err.Error(), "cannot ask") {
 			t.Errorf("weir %q: %v", args, err)

@@ -50,16 +50,20 @@ func switchView(s *region.Switch) Switch {
 
 func (c *console) failOver(ctx context.Context, r *http.Request, body []byte) (any, error) {
 	var req struct {
-		Forced bool `json:"forced"`
+		Forced      bool `json:"forced"`
+		DespiteHeld bool `json:"despite_held"` // forced: although changes of an earlier takeover are held here
 	}
 	if err := json.Unmarshal(body, &req); err != nil {
 		return nil, model.Errorf(model.ErrValidation, "malformed JSON: %v", err)
 	}
-	do := c.regions.FailOver
-	if req.Forced {
-		do = c.regions.ForceOver
+	if req.DespiteHeld && !req.Forced {
+		return nil, model.Errorf(model.ErrValidation, "only a failover that is forced may go on despite changes that are held: a planned one needs weir region rejoin first")
 	}
-	s, err := do(ctx, r.PathValue("name"))
+	if req.Forced {
+		s, err := c.regions.ForceOver(ctx, r.PathValue("name"), req.DespiteHeld)
+		return switchView(&s), err
+	}
+	s, err := c.regions.FailOver(ctx, r.PathValue("name"))
 	return switchView(&s), err
 }
 

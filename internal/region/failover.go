@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"slices"
+	"strconv"
 	"time"
 
 	"weir.dev/weir/internal/keys"
@@ -293,11 +294,20 @@ func (e *Engine) shipBack(ctx context.Context, s *sender, body []byte) error {
 
 // ForceOver has this region, of a link or an inbound link, take the writes
 // although the other one cannot be asked. What that one had not shipped is kept
-// there. Errors: ErrNotFound, ErrValidation when nothing is shipped from there.
-func (e *Engine) ForceOver(ctx context.Context, name string) (s Switch, err error) {
+// there. While this region itself still holds back what it had not shipped when
+// the other one took the writes from it, they are not taken, unless despiteHeld is
+// set: then those of tables stay held, and of queues and streams those are given
+// up that are no longer in the copy here. Errors: ErrNotFound, ErrValidation when
+// nothing is shipped from there, ErrInUse when changes are held.
+func (e *Engine) ForceOver(ctx context.Context, name string, despiteHeld bool) (s Switch, err error) {
 	region, err := e.regionOf(ctx, name)
 	if err != nil {
 		return s, err
+	}
+	if !despiteHeld {
+		if err := e.holdsNothing(ctx, region); err != nil {
+			return s, err
+		}
 	}
 	ins, err := e.Inbounds(ctx)
 	if err != nil {
@@ -322,6 +332,39 @@ func (e *Engine) ForceOver(ctx context.Context, name string) (s Switch, err erro
 		return s, model.Errorf(model.ErrValidation, "nothing is shipped here from the region of %s", name)
 	}
 	return s, e.promoted(ctx, e.tiesTo(region))
+}
+
+// maxHeldCounted bounds how many held changes are counted.
+const maxHeldCounted = 1000
+
+// holdsNothing refuses while a link to the region holds changes back.
+func (e *Engine) holdsNothing(ctx context.Context, region model.RegionID) error {
+	for r := range e.cluster.Catalog().Resources.Of(model.KindLink) {
+		spec, err := decodeLink(r)
+		if err != nil || spec.Region != region || !spec.Held {
+			continue
+		}
+		held := 0
+		err = e.EachHeld(ctx, r.Name, maxHeldCounted, func(string, string, *model.LoggedChange) error {
+			held++
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		if held > 0 {
+			return heldError(r.Name, held)
+		}
+	}
+	return nil
+}
+
+func heldError(link string, held int) error {
+	count := strconv.Itoa(held)
+	if held == maxHeldCounted {
+		count += " or more"
+	}
+	return model.Errorf(model.ErrInUse, "the link %[1]s still holds back changes of this region, %[2]s of them, that had not arrived when the other one took the writes: weir region held %[1]s shows them, weir region rejoin %[1]s merges them there. With --despite-held this region takes the writes all the same: those of tables stay held until rejoin, those of queues and streams are given up where the copy here was replaced", link, count)
 }
 
 // regionOf is the other region of a link or an inbound link.

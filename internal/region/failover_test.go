@@ -2,6 +2,7 @@ package region
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -147,10 +148,10 @@ func TestForcedFailover(t *testing.T) {
 		time.Sleep(100 * time.Millisecond)
 		east.put("orders", "both", "unshipped")
 		east.put("orders", "new", "unshipped")
-		if _, err := west.engine().ForceOver(ctx, "nobody"); err == nil {
+		if _, err := west.engine().ForceOver(ctx, "nobody", false); err == nil {
 			t.Error("nobody fails over")
 		}
-		s, err := west.engine().ForceOver(ctx, "to-east")
+		s, err := west.engine().ForceOver(ctx, "to-east", false)
 		if err != nil || s.Epoch != 1 || s.Lost.At.IsZero() {
 			t.Fatalf("%+v %v", s, err)
 		}
@@ -203,5 +204,59 @@ func TestForcedFailover(t *testing.T) {
 			t.Errorf("failback: %v", err)
 		}
 		east.put("orders", "home", "again")
+	})
+}
+
+// TestForcedWhileHeld forces the writes back to a region that still holds what it
+// had not shipped when they were taken from it: it is refused with what to do, and
+// done when that is asked for, with nothing of tables lost.
+func TestForcedWhileHeld(t *testing.T) {
+	inTowns(t, func(t *testing.T, wire *fakeWire, east, west *town) {
+		ctx := context.Background()
+		pairUp(east, west)
+		east.put("orders", "k", "1")
+		east.caughtUp("to-west")
+		wire.set(func() { wire.cut = true })
+		time.Sleep(100 * time.Millisecond)
+		east.put("orders", "held", "unshipped")
+		if _, err := west.engine().ForceOver(ctx, "to-east", false); err != nil {
+			t.Fatal(err)
+		}
+		wire.set(func() { wire.cut = false })
+		east.await("the old primary is fenced", func() bool { return refused(east.tryPut("orders", "probe", "x")) })
+		west.put("orders", "k", "2")
+		east.await("it follows the new one", func() bool { return east.get("orders", "k") == "2" })
+		wire.set(func() { wire.cut = true })
+		_, err := east.engine().ForceOver(ctx, "to-west", false)
+		var known *model.Error
+		if !errors.As(err, &known) || known.Kind != model.ErrInUse || !strings.Contains(known.Message, "weir region rejoin to-west") || !strings.Contains(known.Message, "--despite-held") || strings.Contains(known.Message, "\n") {
+			t.Errorf("forced while changes are held: %v", err)
+		}
+		if err := east.tryPut("orders", "k", "x"); !refused(err) {
+			t.Errorf("a refused takeover took the writes: %v", err)
+		}
+		if s, err := east.engine().ForceOver(ctx, "to-west", true); err != nil || s.Epoch != 1 {
+			t.Fatalf("%+v %v", s, err)
+		}
+		east.put("orders", "k", "3")
+		held := 0
+		if err := east.engine().EachHeld(ctx, "to-west", 100, func(string, string, *model.LoggedChange) error { held++; return nil }); err != nil || held < 2 {
+			t.Errorf("%d are held: %v", held, err)
+		}
+		wire.set(func() { wire.cut = false })
+		west.await("the other one is fenced", func() bool { return refused(west.tryPut("orders", "probe", "x")) })
+		for at, link := range map[*town]string{east: "to-west", west: "to-east"} {
+			if err := at.engine().Rejoin(ctx, link); err != nil {
+				t.Fatal(err)
+			}
+		}
+		east.caughtUp("to-west")
+		west.caughtUp("to-east")
+		if a, b := east.content("orders"), west.content("orders"); a != b || east.get("orders", "k") != "3" || west.get("orders", "held") != "unshipped" {
+			t.Errorf("after both have rejoined:\n%s\n%s", a, b)
+		}
+		if err := east.engine().holdsNothing(ctx, west.Catalog().Region()); err != nil {
+			t.Errorf("after rejoin: %v", err)
+		}
 	})
 }

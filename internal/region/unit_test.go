@@ -324,7 +324,7 @@ func testForcedOver(t *testing.T, reshard bool) {
 		for i := range got {
 			east.remove("jobs.fifo", &got[i]) // west does not hear of it
 		}
-		if _, err := west.engine().ForceOver(ctx, "to-east"); err != nil {
+		if _, err := west.engine().ForceOver(ctx, "to-east", false); err != nil {
 			t.Fatal(err)
 		}
 		west.send("jobs.fifo", "g", "new")

@@ -368,7 +368,7 @@ func (r *regionRun) failOver(w *world) {
 		return
 	}
 	if forced {
-		if _, err := live.regions.ForceOver(ctx, name); err == nil {
+		if _, err := live.regions.ForceOver(ctx, name, true); err == nil {
 			r.report.Forced++
 		}
 		return

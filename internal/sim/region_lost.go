@@ -51,7 +51,7 @@ func (r *regionRun) finishLost() error {
 		}
 		for i := range ins {
 			if ins[i].Spec.Region != 0 {
-				_, err = engine.ForceOver(ctx, ins[i].Name)
+				_, err = engine.ForceOver(ctx, ins[i].Name, false)
 				return err
 			}
 		}

@@ -30,7 +30,7 @@ func (r *regionRun) forceUnits(ctx context.Context, engine *region.Engine, name 
 	r.units.mu.Lock()
 	r.units.exact = false
 	r.units.mu.Unlock()
-	if _, err := engine.ForceOver(ctx, name); err != nil {
+	if _, err := engine.ForceOver(ctx, name, false); err != nil {
 		return
 	}
 	r.report.Forced++
