@@ -33,6 +33,9 @@ func (b *bench) compareStreams(binaries []string, nodes int) error {
 	for range b.rounds {
 		for i, c := range all {
 			t, err := b.quietTurn(all, func() (*Turns, error) {
+				if err := b.indebt(c); err != nil {
+					return nil, err
+				}
 				return b.turn(c, peak, streamClients, load.Paced(c.dial(peak), streamClients, b.appendRate/halfBatch))
 			})
 			if err != nil {
@@ -49,7 +52,41 @@ func (b *bench) compareStreams(binaries []string, nodes int) error {
 	return nil
 }
 
+// indebt appends at the full rate.
+func (b *bench) indebt(c *contestant) error {
+	if b.debt == 0 {
+		return nil
+	}
+	_, err := load.Run(load.Options{Clients: streamClients, Measure: b.debt}, c.dial(opAppend(halfBatch, 0, "")))
+	return err
+}
+
+// settle waits until the sides have nothing left to do, or for settleLimit.
+func settle(all []*contestant) error {
+	for start := time.Now(); time.Since(start) < settleLimit; {
+		var used [2]time.Duration
+		for i := range used {
+			for _, c := range all {
+				n, err := cpu(c.procs)
+				if err != nil {
+					return err
+				}
+				used[i] += n
+			}
+			if i == 0 {
+				time.Sleep(quietLook)
+			}
+		}
+		if (used[1] - used[0]).Seconds() < quietOthers*quietLook.Seconds() {
+			return nil
+		}
+	}
+	return nil
+}
+
 const (
+	// settleLimit bounds the waiting for what turns before left to do.
+	settleLimit = 20 * time.Second
 	// quietLook is how long one looks whether the machine is quiet.
 	quietLook = 200 * time.Millisecond
 	// quietTries is how often a turn is tried again that others disturbed, and
@@ -66,6 +103,9 @@ const (
 func (b *bench) quietTurn(all []*contestant, turn func() (*Turns, error)) (best *Turns, err error) {
 	least := math.Inf(1)
 	for range quietTries {
+		if err := settle(all); err != nil {
+			return nil, err
+		}
 		for range quietLooks {
 			others, err := b.others(all, func() error { time.Sleep(quietLook); return nil })
 			if err != nil {
@@ -124,13 +164,14 @@ func (b *bench) sayStreams(mine, first []Turns) {
 		return fmt.Sprintf("  %-16s %8.2f (%.2f to %.2f) %s, %.2fx (%.2f to %.2f)\n", name, values[1]/scale, values[0]/scale, values[2]/scale, unit, ratios[1], ratios[0], ratios[2])
 	}
 	t := &mine[0]
-	fmt.Printf("%s nodes=%d %s, %d turns\n%s%s%s%s%s%s", t.System, t.Nodes, t.Operation, len(mine),
+	fmt.Printf("%s nodes=%d %s, %d turns\n%s%s%s%s%s%s%s", t.System, t.Nodes, t.Operation, len(mine),
 		show("records", "a second", 1, func(t *Turns) float64 { return t.PerSecond }),
 		show("append p50", "ms", 1e3, func(t *Turns) float64 { return t.P50Micros }),
 		show("append p99", "ms", 1e3, func(t *Turns) float64 { return t.P99Micros }),
 		show("age p50", "ms", 1e3, func(t *Turns) float64 { return t.PushP50Micros }),
 		show("age p99", "ms", 1e3, func(t *Turns) float64 { return t.PushP99Micros }),
-		show("server CPU", "us a record", 1, func(t *Turns) float64 { return t.CPUMicros }))
+		show("server CPU", "us a record", 1, func(t *Turns) float64 { return t.CPUMicros }),
+		show("written", "bytes a record", 1, func(t *Turns) float64 { return t.Written }))
 }
 
 // spread is the least, the middle and the largest of a figure, or of its ratio

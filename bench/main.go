@@ -33,9 +33,10 @@ type bench struct {
 	against               []string // binaries to compare it with
 	rounds, turns         int
 	only, operations      []string
-	peers                 []string // beside Weir in queues and streams
-	backlog               int64    // messages in the rows with a backlog
-	appendRate            float64  // records a second that binaries are compared at; 0: puts and the like, as fast as they can
+	peers                 []string      // beside Weir in queues and streams
+	backlog               int64         // messages in the rows with a backlog
+	appendRate            float64       // records a second that binaries are compared at; 0: puts and the like, as fast as they can
+	debt                  time.Duration // of appends at the full rate before each of these turns
 	clients, nodes        []int
 	kills                 int      // of a leader, in replication
 	soakClusters          int      // that the soak's leaders are of
@@ -90,6 +91,7 @@ func parse(args []string) (*bench, error) {
 	fs.StringVar(&b.weirBinary, "weir", "", "measure this `BINARY` of Weir instead of building one")
 	against := fs.String("against", "", "only compare Weir with these other `BINARIES` of it, by turns")
 	fs.Float64Var(&b.appendRate, "append-rate", 0, "with --against: compare pushed appends at this `RATE`, records a second")
+	fs.DurationVar(&b.debt, "debt", 0, "with --append-rate: append at the full rate for this `TIME` before each turn")
 	fs.IntVar(&b.turns, "turns", 0, "`TURNS` of each in queues, streams, and the rows lag and catchup of replication (3; quick: 1); odd numbers have a median")
 	fs.IntVar(&b.rounds, "rounds", 5, "`TURNS` of each with --against; odd numbers have a median")
 	fs.IntVar(&b.kills, "kills", 10, "`NUMBER` of leaders that replication kills, of Weir and of etcd each")

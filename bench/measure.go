@@ -63,6 +63,7 @@ type Row struct {
 	P99Micros  float64 `json:"p99_us"`
 	P999Micros float64 `json:"p999_us"`
 	CPUMicros  float64 `json:"server_cpu_us_per_op"`
+	Written    float64 `json:"written_bytes_per_op"` // to files, by all servers
 	RSSMiB     float64 `json:"rss_mib_of_largest_node"`
 	Errors     uint64  `json:"errors"`
 	FirstError string  `json:"first_error,omitempty"`
@@ -154,6 +155,7 @@ func (b *bench) measure(procs []*proc.Process, clients int, dial func(int) (load
 // measureTailed is measure with subscribers, who count meanwhile.
 func (b *bench) measureTailed(procs []*proc.Process, clients int, dial func(int) (load.Client, error), tails *load.Tails) (*Row, error) {
 	var used []time.Duration
+	var bytes []int64
 	var edgeErr error
 	res, err := load.Run(load.Options{Clients: clients, WarmUp: b.warmUp, Measure: b.measureTime, Edge: func() {
 		switch {
@@ -168,6 +170,11 @@ func (b *bench) measureTailed(procs []*proc.Process, clients int, dial func(int)
 			edgeErr = err
 		}
 		used = append(used, c)
+		n, err := written(procs)
+		if err != nil {
+			edgeErr = err
+		}
+		bytes = append(bytes, n)
 	}}, dial)
 	if err == nil {
 		err = edgeErr
@@ -183,7 +190,8 @@ func (b *bench) measureTailed(procs []*proc.Process, clients int, dial func(int)
 	return &Row{
 		Clients: clients, PerSecond: res.PerSecond(), P50Micros: us(0.5), P99Micros: us(0.99), P999Micros: us(0.999),
 		CPUMicros: (used[1] - used[0]).Seconds() * 1e6 / float64(max(res.Ops, 1)), RSSMiB: rss,
-		Errors: res.Errors, FirstError: res.FirstError,
+		Written: float64(bytes[1]-bytes[0]) / float64(max(res.Ops, 1)),
+		Errors:  res.Errors, FirstError: res.FirstError,
 	}, nil
 }
 
@@ -194,6 +202,17 @@ func cpu(procs []*proc.Process) (sum time.Duration, err error) {
 			return 0, fmt.Errorf("%s is gone: %w\n%s", p.Name, err, p.Tail())
 		}
 		sum += c
+	}
+	return sum, nil
+}
+
+func written(procs []*proc.Process) (sum int64, err error) {
+	for _, p := range procs {
+		n, err := p.Written()
+		if err != nil {
+			return 0, fmt.Errorf("cannot see what %s writes: %w", p.Name, err)
+		}
+		sum += n
 	}
 	return sum, nil
 }

@@ -23,7 +23,7 @@ import (
 func (r *room) open(t *testing.T) (*storage.DB, *journal.Journal) {
 	t.Helper()
 	fatal := func(err error) { t.Error(err) }
-	db, err := storage.Open(storage.Options{FS: r.disk, Dir: "data", CacheBytes: 1 << 20, MemTableBytes: 256 << 10, CheckNew: true, Fatal: fatal})
+	db, err := storage.Open(storage.Options{FS: r.disk, Dir: "data", CacheBytes: 1 << 20, MemTableBytes: 256 << 10, Sequence: keys.Sequence, CheckNew: true, Fatal: fatal})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -99,7 +99,7 @@ func (w *world) boot(r *room, tablets int) {
 		w.fatal = append(w.fatal, err)
 	}
 	var err error
-	if r.db, err = storage.Open(storage.Options{FS: r.disk, Dir: "data", CacheBytes: 1 << 20, MemTableBytes: 256 << 10, CheckNew: true, Fatal: fatal}); err != nil {
+	if r.db, err = storage.Open(storage.Options{FS: r.disk, Dir: "data", CacheBytes: 1 << 20, MemTableBytes: 256 << 10, Sequence: keys.Sequence, CheckNew: true, Fatal: fatal}); err != nil {
 		w.t.Fatal(err)
 	}
 	if r.journal, err = journal.Open(journal.Options{FS: r.disk, Dir: "data/journal", SegmentBytes: 16 << 10, CacheBytes: 64 << 10, Rand: random, Fatal: fatal}); err != nil {

@@ -153,6 +153,9 @@ func (s *Server) storageMetrics() []metric {
 		{"weir_state_bytes", "gauge", "size of the state on disk", one(m.DiskBytes)},
 		{"weir_state_cache_hits_total", "counter", "blocks found in the cache", one(m.CacheHits)},
 		{"weir_state_cache_misses_total", "counter", "blocks read from disk", one(m.CacheMisses)},
+		{"weir_state_tables", "gauge", "tables that the state is in", one(m.Tables)},
+		{"weir_state_flushed_bytes_total", "counter", "bytes of tables that flushes wrote", one(m.BytesFlushed)},
+		{"weir_state_compacted_bytes_total", "counter", "bytes of tables that compactions wrote", one(m.BytesCompacted)},
 		{"weir_state_compaction_debt_bytes", "gauge", "bytes still to be compacted", one(m.CompactionDebt)},
 		{"weir_state_read_amplification", "gauge", "places to look for a key", one(m.ReadAmplification)},
 	}

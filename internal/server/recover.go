@@ -15,6 +15,7 @@ import (
 	"weir.dev/weir/internal/base"
 	"weir.dev/weir/internal/cluster"
 	"weir.dev/weir/internal/journal"
+	"weir.dev/weir/internal/keys"
 	"weir.dev/weir/internal/model"
 	"weir.dev/weir/internal/storage"
 )
@@ -104,7 +105,7 @@ func (r *recovering) broken() error {
 func (r *recovering) open() (err error) {
 	r.rand = base.NewSystemRand()
 	disk := storage.DiskFS()
-	if r.db, err = storage.Open(storage.Options{FS: disk, Dir: r.dir.path, CacheBytes: minCacheBytes, Logger: r.cfg.Logger, Fatal: r.fatal}); err != nil {
+	if r.db, err = storage.Open(storage.Options{FS: disk, Dir: r.dir.path, CacheBytes: minCacheBytes, Sequence: keys.Sequence, Logger: r.cfg.Logger, Fatal: r.fatal}); err != nil {
 		return err
 	}
 	r.journal, err = journal.Open(journal.Options{FS: disk, Dir: r.dir.sub(storage.JournalDir), BallastBytes: journal.DefaultBallastBytes, Rand: r.rand, Fatal: r.fatal})

@@ -26,6 +26,7 @@ import (
 	"weir.dev/weir/internal/base"
 	"weir.dev/weir/internal/cluster"
 	"weir.dev/weir/internal/journal"
+	"weir.dev/weir/internal/keys"
 	"weir.dev/weir/internal/lost"
 	"weir.dev/weir/internal/model"
 	"weir.dev/weir/internal/pipe"
@@ -243,7 +244,7 @@ func (s *Server) peerAddress() string {
 // openState opens what the node has stored.
 func (s *Server) openState(context.Context) (err error) {
 	disk := storage.DiskFS()
-	s.db, err = storage.Open(storage.Options{FS: disk, Dir: s.dir.path, CacheBytes: s.cfg.CacheBytes, Logger: s.cfg.Logger, Fatal: s.cfg.Fatal})
+	s.db, err = storage.Open(storage.Options{FS: disk, Dir: s.dir.path, CacheBytes: s.cfg.CacheBytes, Sequence: keys.Sequence, Logger: s.cfg.Logger, Fatal: s.cfg.Fatal})
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"weir.dev/weir/internal/base"
 	"weir.dev/weir/internal/cluster"
 	"weir.dev/weir/internal/journal"
+	"weir.dev/weir/internal/keys"
 	"weir.dev/weir/internal/model"
 	"weir.dev/weir/internal/pipe"
 	"weir.dev/weir/internal/region"
@@ -111,7 +112,7 @@ func (w *world) start(live *liveNode) (err error) {
 	}
 	// The memtable never fills: Pebble's skiplists are random, and when one is
 	// full would differ from run to run. Housekeeping flushes all the same.
-	live.db, err = storage.Open(storage.Options{FS: room.disk, Dir: "storage", CacheBytes: 1 << 20, MemTableBytes: 8 << 20, CheckNew: true, Fatal: fatal})
+	live.db, err = storage.Open(storage.Options{FS: room.disk, Dir: "storage", CacheBytes: 1 << 20, MemTableBytes: 8 << 20, Sequence: keys.Sequence, SequenceBytes: 512, CheckNew: true, Fatal: fatal})
 	if err != nil {
 		return err
 	}

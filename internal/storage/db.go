@@ -54,6 +54,9 @@ func Open(o Options) (*DB, error) {
 	if o.MemTableBytes == 0 {
 		o.MemTableBytes = defaultMemTableBytes
 	}
+	if o.SequenceBytes == 0 {
+		o.SequenceBytes = o.MemTableBytes / longShare
+	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -127,6 +130,7 @@ func pebbleOptions(o *Options) *pebble.Options {
 	// An ingestion put on top of the memtables would be durable only with a
 	// write-ahead log.
 	p.Experimental.DisableIngestAsFlushable = func() bool { return true }
+	p.Experimental.IngestSplit = func() bool { return true }
 	p.TargetFileSizes[0] = 4 << 20
 	for i := range p.Levels {
 		p.Levels[i].BlockSize = 16 << 10

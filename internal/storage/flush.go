@@ -167,32 +167,51 @@ func (db *DB) flushTable(m *memtable) (bytes uint64, err error) {
 	for i := range m.ranges {
 		spans = append(spans, m.ranges[i].Span)
 	}
-	b := &tableBuilder{db: db, spans: mergeSpans(spans, nil), limit: flushTableBytes}
+	b := &tableBuilder{db: db, spans: mergeSpans(spans, nil), limit: flushTableBytes, apart: true}
 	defer b.removeFiles()
-	if err := errors.Join(b.addAll(m), b.closeTable()); err != nil {
+	if err := errors.Join(b.addAll(m, db.runsOf(m)), b.closeTable()); err != nil {
 		return 0, err
 	}
 	return b.bytes, db.ingest(b.files)
 }
 
 // addAll adds the newest versions of all keys, and the deleted ranges.
-func (b *tableBuilder) addAll(m *memtable) error {
+func (b *tableBuilder) addAll(m *memtable, r runs) error {
 	var p place
 	for m.edge(false, &p); p.leaf != nil; m.next(&p) {
 		v := m.version(p.leaf.version[p.at])
-		key := m.key(p.leaf.key[p.at])
-		var err error
+		if v.flags&(flagDeleted|flagFresh) == flagDeleted|flagFresh {
+			continue
+		}
+		key, deleted := m.key(p.leaf.key[p.at]), v.flags&flagDeleted != 0
+		err := b.partAt(&r, p, key, deleted)
 		switch {
-		case v.flags&flagDeleted == 0:
-			err = b.set(key, v.value)
-		case v.flags&flagFresh == 0:
+		case err != nil:
+		case deleted:
 			err = b.delete(key)
+		default:
+			err = b.set(key, v.value)
 		}
 		if err != nil {
 			return err
 		}
 	}
 	return b.deleteBefore(nil)
+}
+
+// partAt ends the table where a long part of a sequence ends or begins.
+func (b *tableBuilder) partAt(r *runs, p place, key []byte, deleted bool) error {
+	if r.ends(key, deleted) {
+		b.limit = flushTableBytes
+		if err := b.endBefore(key); err != nil {
+			return err
+		}
+	}
+	if deleted || r.in != nil || !r.starts(p, key) {
+		return nil
+	}
+	b.limit = tableBytes
+	return b.endBefore(key)
 }
 
 // mustBeAbsent fails when a key that was promised to be new is there.

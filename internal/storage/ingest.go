@@ -18,6 +18,10 @@ var compression = sstable.FastestCompression
 // tableBytes is the size at which an import begins another table.
 const tableBytes = 32 << 20
 
+// syncedBytes is after how many bytes of a table the system is asked to begin
+// writing them: the journal's syncs would wait for all of it at once.
+const syncedBytes = 512 << 10
+
 // tableBuilder writes tables that delete the spans and set keys. Within one
 // ingestion all changes have the same age, and a deletion affects older ones
 // only, so what the tables set stays. Tables must not overlap: a span that is
@@ -26,6 +30,8 @@ type tableBuilder struct {
 	db    *DB
 	spans []Span // sorted and apart; those still to be deleted
 	limit uint64 // the size at which another table begins
+	apart bool   // spans without keys in them have tables of their own
+	inner bool   // the first span has keys in it
 	table *sstable.Writer
 	files []string
 	bytes uint64 // of finished tables
@@ -91,32 +97,57 @@ func (b *tableBuilder) begin(key []byte) error {
 		return err
 	}
 	if b.table != nil && b.table.Raw().EstimatedSize() > b.limit {
-		if len(b.spans) > 0 && bytes.Compare(b.spans[0][0], key) < 0 {
-			if err := b.table.DeleteRange(b.spans[0][0], key); err != nil {
-				return err
-			}
-			b.spans[0][0] = bytes.Clone(key)
-		}
-		if err := b.closeTable(); err != nil {
+		if err := b.endBefore(key); err != nil {
 			return err
 		}
 	}
+	b.inner = b.inner || len(b.spans) > 0 && bytes.Compare(b.spans[0][0], key) <= 0
 	return b.openTable()
+}
+
+// endBefore ends the table, if there is one, after deleting what of the spans
+// lies before key.
+func (b *tableBuilder) endBefore(key []byte) error {
+	if err := b.deleteBefore(key); err != nil {
+		return err
+	}
+	if len(b.spans) > 0 && bytes.Compare(b.spans[0][0], key) < 0 {
+		if err := b.deleteSpan(Span{b.spans[0][0], key}); err != nil {
+			return err
+		}
+		b.spans[0][0] = bytes.Clone(key)
+	}
+	return b.closeTable()
 }
 
 // deleteBefore deletes the spans that end at or before key, all when it is nil.
 func (b *tableBuilder) deleteBefore(key []byte) error {
 	for len(b.spans) > 0 && (key == nil || bytes.Compare(b.spans[0][1], key) <= 0) {
-		if err := b.openTable(); err != nil {
-			return err
-		}
 		s := b.spans[0]
 		b.spans = b.spans[1:]
-		if err := b.table.DeleteRange(s[0], s[1]); err != nil {
+		if err := b.deleteSpan(s); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// deleteSpan deletes the first span, or the beginning of it.
+func (b *tableBuilder) deleteSpan(s Span) error {
+	alone := b.apart && !b.inner
+	b.inner = false
+	if alone {
+		if err := b.closeTable(); err != nil {
+			return err
+		}
+	}
+	if err := b.openTable(); err != nil {
+		return err
+	}
+	if err := b.table.DeleteRange(s[0], s[1]); err != nil || !alone {
+		return err
+	}
+	return b.closeTable()
 }
 
 func (b *tableBuilder) openTable() error {
@@ -128,6 +159,7 @@ func (b *tableBuilder) openTable() error {
 	if err != nil {
 		return fmt.Errorf("cannot create a table: %w", err)
 	}
+	f = vfs.NewSyncingFile(f, vfs.SyncingFileOptions{BytesPerSync: syncedBytes})
 	b.files = append(b.files, name)
 	opts := b.db.pebble.MakeWriterOptions(0, b.db.db.TableFormat())
 	b.table = sstable.NewWriter(objstorageprovider.NewFileWritable(f), opts)

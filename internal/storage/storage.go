@@ -8,7 +8,8 @@
 //
 // A commit goes into the first memtable: a tree of nodes (tree, node) over
 // chunks of bytes (arena). When it is full, or Flush asks, it is frozen and
-// written to Pebble as tables that are ingested in one step (flusher). Readers
+// written to Pebble as tables that are ingested in one step (flusher); keys that
+// only grow have tables of their own (runs, docs/adr/0013-sequences.md). Readers
 // merge memtables and Pebble (iterator). docs/adr/0011-memtable.md says why.
 //
 // Concurrency: a DB, its views and snapshots are safe for use by several
@@ -32,6 +33,14 @@ type Options struct {
 	// MemTableBytes is the size at which the memtable is flushed; 32 MiB when
 	// zero. Up to four of them may be in memory.
 	MemTableBytes int64
+	// Sequence returns how many of a key's first bytes say to which sequence it
+	// belongs, one of keys that only grow, and 0 when it belongs to none. It saves
+	// compactions: what of a sequence is set does not have to grow, but
+	// should. Nil: no key belongs to one.
+	Sequence func(key []byte) int
+	// SequenceBytes is the least size of a part of a sequence that a flush writes
+	// to tables of its own; 1/32 of MemTableBytes when zero.
+	SequenceBytes int64
 	// CheckNew makes every commit look whether the keys that it sets as new are
 	// absent indeed. It is for tests.
 	CheckNew bool

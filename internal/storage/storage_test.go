@@ -16,8 +16,11 @@ import (
 )
 
 func testOptions(f FS) Options {
-	return Options{FS: f, Dir: "data", CacheBytes: 1 << 20, MemTableBytes: 256 << 10, Fatal: func(err error) { panic(err) }}
+	return Options{FS: f, Dir: "data", CacheBytes: 1 << 20, MemTableBytes: 256 << 10, Sequence: tens, SequenceBytes: 24, Fatal: func(err error) { panic(err) }}
 }
+
+// tens says of keys that end in a number that those up to the last digit are a sequence.
+func tens(key []byte) int { return max(len(key)-1, 0) }
 
 func openDB(t testing.TB, o Options) *DB {
 	t.Helper()

@@ -151,6 +151,20 @@ func (p *Process) RSS() (int64, error) {
 	return pages * int64(os.Getpagesize()), err
 }
 
+// Written is how many bytes the process has written to files.
+func (p *Process) Written() (n int64, err error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", p.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	_, rest, ok := bytes.Cut(text, []byte("\nwrite_bytes:"))
+	if !ok {
+		return 0, fmt.Errorf("cannot find write_bytes in %q", text)
+	}
+	line, _, _ := bytes.Cut(rest, []byte("\n"))
+	return strconv.ParseInt(string(bytes.TrimSpace(line)), 10, 64)
+}
+
 // FreePorts returns addresses on loopback that were free a moment ago.
 func FreePorts(n int) ([]string, error) {
 	var addrs []string
