@@ -32,7 +32,8 @@ HOST:4590 is the peer address of any member there.
     weir region link remove to-west      what was shipped stays there
     weir region sync to-west             a link with --mode manual ships once
     weir region role from-east passive   clients' writes are refused here; or active
-    weir region verify to-west --repair  compare both sides, mend what differs
+    weir region verify to-west --repair  compare both sides, mend what differs:
+                                         tables, queues and streams
     weir region failover to-west --planned   the other region takes the writes
     weir region failover to-east --forced    this one does, the other one is gone
     weir region failover to-east --forced --despite-held    although this one holds changes of an earlier one
@@ -276,7 +277,7 @@ func linkState(l *console.Link) string {
 	case l.Status.Copying > 0:
 		return "copying"
 	case l.Status.Differences > 0:
-		return fmt.Sprintf("%d items differ", l.Status.Differences)
+		return fmt.Sprintf("%d differences", l.Status.Differences)
 	default:
 		return "shipping"
 	}

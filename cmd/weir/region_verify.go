@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -39,22 +40,29 @@ func (f *regionFlags) verify(name string) error {
 	case v.Error != "":
 		return fmt.Errorf("the comparison did not come to its end: %s", v.Error)
 	case v.Found > v.Repaired:
-		return fmt.Errorf("the two sides differ in %d items; --repair mends what it can", v.Found-v.Repaired)
+		return fmt.Errorf("the two sides differ in %d places; --repair mends what it can", v.Found-v.Repaired)
 	}
 	return nil
 }
 
 func printVerification(v *console.Verification) error {
 	w := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
-	fmt.Fprintf(w, "%d tables, %d items, %d differences, %d repaired, %.1f s\n", v.Tables, v.Items, v.Found, v.Repaired, v.Seconds)
+	what := []string{fmt.Sprintf("%d tables, %d items", v.Tables, v.Items)}
+	if v.Queues > 0 {
+		what = append(what, fmt.Sprintf("%d queues, %d messages", v.Queues, v.Messages))
+	}
+	if v.Streams > 0 {
+		what = append(what, fmt.Sprintf("%d streams, %d records and positions", v.Streams, v.Records))
+	}
+	fmt.Fprintf(w, "%s, %d differences, %d repaired, %.1f s\n", strings.Join(what, ", "), v.Found, v.Repaired, v.Seconds)
 	if v.Unsettled > 0 {
-		fmt.Fprintf(w, "%d keys were written at every look, or come by way of a third region: nothing can be said of them\n", v.Unsettled)
+		fmt.Fprintf(w, "%d were written at every look, or come by way of a third region: nothing can be said of them\n", v.Unsettled)
 	}
 	if len(v.Differences) > 0 {
-		fmt.Fprint(w, "TABLE\tKEY\tWHAT\tWRITTEN HERE\tTHERE\tREPAIRED\n")
+		fmt.Fprint(w, "OF\tNAME\tKEY\tWHAT\tWRITTEN HERE\tTHERE\tREPAIRED\n")
 	}
 	for _, d := range v.Differences {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%v\n", d.Table, d.Key, d.What, writtenAt(d.Here), writtenAt(d.There), d.Repaired)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%v\n", d.Kind, d.Name, d.Key, d.What, writtenAt(d.Here), writtenAt(d.There), d.Repaired)
 	}
 	return w.Flush()
 }

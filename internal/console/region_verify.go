@@ -16,24 +16,32 @@ const DefaultVerifyEvery = region.DefaultVerifyEvery
 // Verification is a comparison of the two sides of a link:
 // GET /api/region/links/NAME/verify.
 type Verification struct {
-	Started     time.Time    `json:"started"`
-	Done        bool         `json:"done"`
-	Seconds     float64      `json:"seconds"`
+	Started time.Time `json:"started"`
+	Done    bool      `json:"done"`
+	Seconds float64   `json:"seconds"`
+	// What was compared so far, and what was read of it here.
 	Tables      int          `json:"tables"`
+	Queues      int          `json:"queues"`
+	Streams     int          `json:"streams"`
 	Items       uint64       `json:"items"`
+	Messages    uint64       `json:"messages"`
+	Records     uint64       `json:"records"`   // consumers' positions count, too
+	Exchanges   int          `json:"exchanges"` // requests to the other region
 	Found       int          `json:"found"`
 	Repaired    int          `json:"repaired"`
-	Unsettled   int          `json:"unsettled,omitempty"` // keys that changed at every look
+	Unsettled   int          `json:"unsettled,omitempty"` // places that changed at every look
 	Differences []Difference `json:"differences"`         // at most 1,000
 	Error       string       `json:"error,omitempty"`
 }
 
-// Difference is a key under which the two sides hold different things.
+// Difference is an item, a message, a record or a position that the two sides do
+// not both have, or have different.
 type Difference struct {
-	Table    string    `json:"table"`
-	Key      string    `json:"key"`
+	Kind     string    `json:"kind"` // table, queue or stream
+	Name     string    `json:"name"`
+	Key      string    `json:"key"`            // the item's key, the message's id, the shard and sequence number or the group
 	What     string    `json:"what"`           // missing there, missing here, differs
-	Here     time.Time `json:"here,omitzero"`  // when what is here was written
+	Here     time.Time `json:"here,omitzero"`  // when what is here of an item was written
 	There    time.Time `json:"there,omitzero"` // when what is there was written
 	Repaired bool      `json:"repaired,omitempty"`
 }
@@ -54,7 +62,8 @@ func (c *console) showVerification(ctx context.Context, r *http.Request, _ []byt
 		return nil, err
 	}
 	view := Verification{
-		Started: v.Started.UTC(), Done: !v.Ended.IsZero(), Seconds: time.Since(v.Started).Seconds(), Tables: v.Tables, Items: v.Items,
+		Started: v.Started.UTC(), Done: !v.Ended.IsZero(), Seconds: time.Since(v.Started).Seconds(),
+		Tables: v.Tables, Queues: v.Queues, Streams: v.Streams, Items: v.Items, Messages: v.Messages, Records: v.Records, Exchanges: v.Exchanges,
 		Found: v.Found, Repaired: v.Repaired, Unsettled: v.Unsettled, Differences: []Difference{}, Error: v.Err,
 	}
 	if view.Done {
@@ -66,8 +75,10 @@ func (c *console) showVerification(ctx context.Context, r *http.Request, _ []byt
 	return view, nil
 }
 
+var kindNames = map[model.ResourceKind]string{model.KindTable: "table", model.KindQueue: "queue", model.KindStream: "stream"}
+
 func differenceView(d *region.Difference) Difference {
-	view := Difference{Table: d.Table, Key: d.Key, What: d.What, Repaired: d.Repaired}
+	view := Difference{Kind: kindNames[d.Kind], Name: d.Name, Key: d.Key, What: d.What, Repaired: d.Repaired}
 	if d.Here.Stamp != 0 {
 		view.Here = d.Here.Stamp.Time().UTC()
 	}

@@ -53,7 +53,8 @@ type UnitRecord struct {
 
 // Knows reports whether the content holds what the version names.
 func (u *UnitRecord) Knows(v model.Version) bool {
-	return v == (model.Version{}) || u.Version.Region == v.Region && u.Version.Stamp >= v.Stamp || u.History.Known(v.Region) >= v.Stamp
+	look := model.UnitLook{Version: u.Version, History: u.History}
+	return look.Knows(v)
 }
 
 const unitRecordVersion = 1

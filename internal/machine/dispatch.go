@@ -37,6 +37,7 @@ var applies = map[model.CommandKind]applyFunc{
 	model.CmdApplyChanges: applyChanges,
 	model.CmdRole:         applyRole,
 	model.CmdRewrite:      applyRewrite,
+	model.CmdRewriteUnit:  applyRewriteUnit,
 	model.CmdApplyUnit:    applyUnit,
 
 	model.CmdTellConflicts: applyTellConflicts,
@@ -64,7 +65,7 @@ var queries = map[model.QueryKind]queryFunc{
 	model.QueryCopy:      queryCopy,
 	model.QueryConflicts: queryConflicts,
 	model.QueryDigest:    queryDigest,
-	model.QuerySums:      querySums,
+	model.QueryLook:      queryLook,
 	model.QueryByKey:     queryByKey,
 	model.QueryUnit:      queryUnit,
 }

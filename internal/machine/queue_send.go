@@ -74,7 +74,7 @@ func (q *queue) send(s *model.QueueSettings, entry *model.SendEntry, moved bool,
 		q.told.Added = append(q.told.Added, model.UnitMessage{Seq: e.Seq, DueMs: dueMs, Scheduled: scheduled, Message: bytes.Clone(q.value)})
 	}
 	if q.head.Unfiled > 0 { // it comes behind those that wait to be filed
-		q.keepUnfiled(e.Seq, m.ID, dueMs, scheduled)
+		q.keepUnfiled(e.Seq, m.ID, dueMs, scheduled, false)
 		return
 	}
 	if dueMs != 0 {

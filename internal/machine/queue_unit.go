@@ -20,7 +20,7 @@ const maxFiled = 256
 // tell writes down what the command did, for other regions.
 func (q *queue) tell() error {
 	c := q.told
-	if c == nil || !c.Purged && len(c.Added)+len(c.Gone) == 0 {
+	if c == nil || !c.Purged && !c.Mends && len(c.Added)+len(c.Gone) == 0 {
 		return nil
 	}
 	u := model.UnitKey{Slot: q.slot}
@@ -36,16 +36,21 @@ func (q *queue) tell() error {
 	return nil
 }
 
-// keepUnfiled stores a message, which is in q.value, under its number only.
-func (q *queue) keepUnfiled(seq uint64, id model.MessageID, dueMs int64, scheduled bool) {
+// keepUnfiled stores a message, which is in q.value, under its number only; again
+// says that one may be there already.
+func (q *queue) keepUnfiled(seq uint64, id model.MessageID, dueMs int64, scheduled, again bool) {
 	if dueMs != 0 {
 		q.value = model.AppendUvarint(q.value, uint64(dueMs))
 	}
-	q.tx.SetNew(keys.Message(q.key[:0], q.id, q.slot, seq), q.value)
+	if key := keys.Message(q.key[:0], q.id, q.slot, seq); again {
+		q.tx.Set(key, q.value)
+	} else {
+		q.tx.SetNew(key, q.value)
+	}
 	if scheduled {
 		q.tx.Set(keys.Timed(nil, q.id, q.slot, id), model.AppendUvarint(model.AppendUvarint(nil, uint64(dueMs)), seq))
 	}
-	if q.head.Unfiled == 0 {
+	if q.head.Unfiled == 0 || seq < q.head.Filed {
 		q.head.Filed = seq
 	}
 	q.head.Unfiled++
@@ -199,8 +204,9 @@ type queueCopy struct {
 
 type freshOne struct {
 	model.UnitMessage
-	id   model.MessageID
-	size uint64
+	mends bool // there may have been another one under its number
+	id    model.MessageID
+	size  uint64
 }
 
 func (m *Machine) openQueueCopy(tx *Tx, s *model.QueueSettings) (*queueCopy, error) {
@@ -259,10 +265,17 @@ func (c *queueCopy) apply(rec *keys.UnitRecord, body []byte) (bool, error) {
 	if change.Purged {
 		c.head.PurgedBelow = c.head.NextSeq
 	}
+	remove := c.remove
+	if change.Mends {
+		remove = c.removeDamaged
+	}
 	for _, seq := range change.Gone {
-		if err := c.remove(seq); err != nil {
+		if err := remove(seq); err != nil {
 			return false, err
 		}
+	}
+	if change.Mends && !rec.Copying {
+		return true, c.mend(&change)
 	}
 	return true, nil
 }
@@ -292,7 +305,7 @@ func (c *queueCopy) add(all []model.UnitMessage) error {
 		if err != nil {
 			return err
 		}
-		c.fresh[u.Seq] = freshOne{*u, m.ID, uint64(m.Size())}
+		c.fresh[u.Seq] = freshOne{UnitMessage: *u, id: m.ID, size: uint64(m.Size())}
 		c.order = append(c.order, u.Seq)
 		c.head.Bytes += uint64(m.Size())
 		c.head.NextSeq = u.Seq + 1
@@ -352,7 +365,7 @@ func (c *queueCopy) flush(rec *keys.UnitRecord) error {
 			continue // it was taken out again
 		}
 		c.value = append(c.value[:0], m.Message...)
-		c.keepUnfiled(seq, m.id, m.DueMs, m.Scheduled)
+		c.keepUnfiled(seq, m.id, m.DueMs, m.Scheduled, m.mends)
 	}
 	if c.told != nil && len(c.told.Added) > 0 {
 		c.unit = rec

@@ -13,7 +13,7 @@ import (
 // tell writes down what the command did to the shard, for other regions.
 func (s *shard) tell() error {
 	c := s.told
-	if c == nil || s.head == s.was && len(c.Positions)+len(c.Forgotten) == 0 {
+	if c == nil || s.head == s.was && !c.Mends && len(c.Positions)+len(c.Forgotten) == 0 {
 		return nil
 	}
 	u := model.UnitKey{Slot: s.slot, Shard: s.number}
@@ -84,6 +84,9 @@ func (c *shardCopy) apply(rec *keys.UnitRecord, body []byte) (bool, error) {
 	}
 	c.put(change.Blocks)
 	c.settle(&change)
+	if change.Mends {
+		return true, c.mend(&change)
+	}
 	return true, nil
 }
 

@@ -11,14 +11,9 @@ func queryUnit(r Reader, q *model.Query) (model.Result, error) {
 	if err != nil {
 		return model.Result{}, err
 	}
-	value, ok, err := r.Get(keys.Since(body.Tablet, q.Resource))
+	since, ok, err := readWatched(r, body.Tablet, q.Resource)
 	if err != nil || !ok {
 		return model.Result{Status: model.StatusNotFound}, err
-	}
-	d := model.NewDecoder(value)
-	since := model.Stamp(d.Uvarint())
-	if err := d.Done(); err != nil {
-		return model.Result{}, err
 	}
 	res := model.UnitChange{Page: &model.UnitPage{After: body.After}}
 	used := false

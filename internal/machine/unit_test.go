@@ -70,6 +70,7 @@ func TestQueueCopiesAgainstOriginal(t *testing.T) {
 				if got, want := passive.messages(), active.messages(); !slices.Equal(got, want) {
 					t.Fatalf("seed %d, step %d: the copy holds\n%s\nthe original\n%s", seed, step, strings.Join(got, "\n"), strings.Join(want, "\n"))
 				}
+				agree(active, passive, uint64(1+rng.IntN(8)))
 			case rng.IntN(60) == 0:
 				switchOver(active, passive)
 				active, passive = passive, active
@@ -231,6 +232,7 @@ func TestStreamCopiesAgainstOriginal(t *testing.T) {
 			if got, want := passive.shards(), active.shards(); !slices.Equal(got, want) {
 				t.Fatalf("seed %d, step %d: the copy holds\n%s\nthe original\n%s", seed, step, strings.Join(got, "\n"), strings.Join(want, "\n"))
 			}
+			agree(active, passive, uint64(1+rng.IntN(8)))
 		}
 		for step := range 300 {
 			shardStep(active, rng)

@@ -26,6 +26,7 @@ func changeBodies() []tableBody {
 		&ApplyChangesResult{Applied: 1, Known: 2, Conflicts: 300},
 		&Conflict{Number: 4, Resource: 7, Policy: PolicyQueue, Winner: Change{Version: Version{3, 2}, Key: []byte("k"), Item: []byte("i")}, Loser: del, At: 9},
 		&Role{Version: 300, Passive: true},
+		&RewriteUnit{Kind: KindQueue, Shard: 3, Places: [][]byte{[]byte("a")}},
 		&Rewrite{Self: 9, Key: []byte("k"), If: Version{300, 7}},
 		&ConflictsHead{Counted: 300, Told: 5},
 		&TellConflicts{UpTo: 300},
@@ -41,8 +42,13 @@ func changeBodies() []tableBody {
 		&CopyResult{Changes: []Change{put, del}, More: true},
 		&ConflictsQuery{Tablet: 3, After: 4, MaxBytes: 9},
 		&ConflictsResult{Head: ConflictsHead{Counted: 300, Told: 5}, Conflicts: []Conflict{{Number: 4, Resource: 7, Winner: put, Loser: del}}},
-		&DigestQuery{LoSlot: 1, HiSlot: 9, Width: 4, After: []byte("a"), Condition: []byte("c"), MaxBytes: 300},
-		&DigestResult{Sums: []Sum{{1}, {2}}, Keys: []KeySum{{[]byte("k"), Sum{3}}}, Items: 4, Last: []byte("l")},
+		&DigestQuery{Kind: KindStream, Shard: 3, Lo: []byte("a"), Hi: []byte("z"), Grain: 64, List: 8, Ends: []DigestEnd{{[]byte("m"), true}}, Condition: []byte("c"), MaxBytes: 300},
+		&DigestResult{Runs: []DigestRun{{Hi: []byte("m"), Items: 300, Sum: Sum{1}}, {Hi: []byte("z"), Items: 1, Sum: Sum{2}, Listed: true, Keys: []KeySum{{[]byte("n"), Sum{2}}}}}, Next: []byte("z"), Bytes: 300},
+		&LookQuery{Kind: KindQueue, Tablet: 3, Shard: 4, Places: [][]byte{[]byte("a"), []byte("b")}, Condition: []byte("c")},
+		&LookResult{
+			Unit:   UnitLook{Version: Version{300, 7}, History: History{{5, 1}}, Copying: true, Sum: Sum{4}},
+			Looked: []Looked{{Held: HeldThing, Sum: Sum{1}, Version: Version{9, 7}, History: History{{5, 1}}, Mark: 300, ID: MessageID{1}}, {}},
+		},
 		&ByKeyQuery{Keys: [][]byte{[]byte("a"), []byte("b")}},
 	}
 }
@@ -116,6 +122,7 @@ func TestChangeGolden(t *testing.T) {
 		"0102ac02",
 		"04070509" + "000302016b000169" + "010102016b",
 		"ac0201",
+		"0203010161",
 		"09016bac0207",
 		"ac0205",
 		"ac02",

@@ -148,7 +148,7 @@ func (b *RecordBatch) Fit(lo, max int) int {
 
 // Record is record i; its slices share the batch's memory.
 func (b *RecordBatch) Record(i int) Record {
-	raw := b.records[b.end(i-1):b.end(i):b.end(i)]
+	raw := b.Stored(i)
 	r := Record{Explicit: raw[0] == recordExplicit}
 	raw = raw[1:]
 	if r.Explicit {
@@ -159,6 +159,9 @@ func (b *RecordBatch) Record(i int) Record {
 	r.PartitionKey, r.Data = raw[size:key:key], raw[key:]
 	return r
 }
+
+// Stored is record i as it is stored; it shares the batch's memory.
+func (b *RecordBatch) Stored(i int) []byte { return b.records[b.end(i-1):b.end(i):b.end(i)] }
 
 // AppendPart appends the records [lo, hi) as a batch.
 func (b *RecordBatch) AppendPart(dst []byte, lo, hi int) []byte {

@@ -88,6 +88,20 @@ type QueueChange struct {
 	Purged  bool
 	Added   []UnitMessage // ascending
 	Gone    []uint64      // numbers of messages
+	// Mends says that the command changed nothing, but tells what a copy may have
+	// wrong: that the messages Gone are not there, what Mended there is, and that
+	// this is what the slot counts.
+	Mends  bool
+	Mended []UnitMessage // ascending
+	Count  QueueCount
+}
+
+// QueueCount is how much a slot of a queue holds.
+type QueueCount struct{ Messages, Bytes uint64 }
+
+// Append appends the stored form.
+func (c *QueueCount) Append(dst []byte) []byte {
+	return AppendUvarint(AppendUvarint(dst, c.Messages), c.Bytes)
 }
 
 // UnitMessage is a message as another region holds it.
@@ -99,24 +113,53 @@ type UnitMessage struct {
 	Message   []byte // a Message, encoded
 }
 
+const (
+	queuePurged = 1
+	queueMends  = 2
+)
+
 // Append appends the stored form. See docs/format/change.md.
 func (c *QueueChange) Append(dst []byte) []byte {
-	dst = AppendUvarint(AppendBool(AppendUvarint(dst, c.NextSeq), c.Purged), uint64(len(c.Added)))
-	for i := range c.Added {
-		m := &c.Added[i]
-		dst = AppendUvarint(AppendUvarint(dst, m.Seq), uint64(m.DueMs))
-		dst = AppendBytes(AppendBool(dst, m.Scheduled), m.Message)
-	}
-	dst = AppendUvarint(dst, uint64(len(c.Gone)))
+	dst = append(AppendUvarint(dst, c.NextSeq), packFlags(c.Purged, c.Mends, false))
+	dst = AppendUvarint(appendUnitMessages(dst, c.Added), uint64(len(c.Gone)))
 	for _, seq := range c.Gone {
 		dst = AppendUvarint(dst, seq)
+	}
+	if c.Mends {
+		dst = c.Count.Append(appendUnitMessages(dst, c.Mended))
+	}
+	return dst
+}
+
+func appendUnitMessages(dst []byte, ms []UnitMessage) []byte {
+	dst = AppendUvarint(dst, uint64(len(ms)))
+	for i := range ms {
+		m := &ms[i]
+		dst = AppendUvarint(AppendUvarint(dst, m.Seq), uint64(m.DueMs))
+		dst = AppendBytes(AppendBool(dst, m.Scheduled), m.Message)
 	}
 	return dst
 }
 
 // Decode reads what Append wrote; messages share memory with d's input.
 func (c *QueueChange) Decode(d *Decoder) {
-	c.NextSeq, c.Purged = d.Uvarint(), d.Bool()
+	c.NextSeq = d.Uvarint()
+	flags := d.Byte()
+	c.Purged, c.Mends = flags&queuePurged != 0, flags&queueMends != 0
+	c.Added = c.decodeMessages(d)
+	for n := d.Count(); n > 0 && d.Err() == nil; n-- {
+		c.Gone = append(c.Gone, d.Uvarint())
+	}
+	if c.Mends {
+		c.Mended = c.decodeMessages(d)
+		c.Count = QueueCount{d.Uvarint(), d.Uvarint()}
+	}
+	if c.NextSeq == 0 || flags > queuePurged|queueMends {
+		d.Fail()
+	}
+}
+
+func (c *QueueChange) decodeMessages(d *Decoder) (ms []UnitMessage) {
 	last := uint64(0)
 	for n := d.Count(); n > 0 && d.Err() == nil; n-- {
 		m := UnitMessage{Seq: d.Uvarint(), DueMs: int64(d.Uvarint()), Scheduled: d.Bool(), Message: d.Bytes()}
@@ -124,14 +167,9 @@ func (c *QueueChange) Decode(d *Decoder) {
 			d.Fail()
 		}
 		last = m.Seq
-		c.Added = append(c.Added, m)
+		ms = append(ms, m)
 	}
-	for n := d.Count(); n > 0 && d.Err() == nil; n-- {
-		c.Gone = append(c.Gone, d.Uvarint())
-	}
-	if c.NextSeq == 0 {
-		d.Fail()
-	}
+	return ms
 }
 
 // ShardChange is what a command did to a shard: the state that it left, and the
@@ -143,6 +181,11 @@ type ShardChange struct {
 	Blocks    []ShardBlock // ascending, without a gap
 	Positions []Position
 	Forgotten []string // groups whose position went
+	// Mends says that the command changed nothing, but tells what a copy may have
+	// wrong: what blocks Mended there are, and that none is outside of what the
+	// state says.
+	Mends  bool
+	Mended []ShardBlock // ascending
 }
 
 // ShardBlock is records that were put together.
@@ -155,19 +198,27 @@ type ShardBlock struct {
 
 // Append appends the stored form. See docs/format/change.md.
 func (c *ShardChange) Append(dst []byte) []byte {
-	dst = AppendUvarint(AppendUvarint(c.State.Append(dst), c.Groups), uint64(len(c.Blocks)))
-	for i := range c.Blocks {
-		b := &c.Blocks[i]
-		dst = AppendUvarint(AppendUvarint(AppendUvarint(dst, b.First), uint64(b.ArrivalMs)), b.Before)
-		dst = AppendBytes(dst, b.Batch)
-	}
-	dst = AppendUvarint(dst, uint64(len(c.Positions)))
+	dst = AppendUvarint(c.State.Append(dst), c.Groups)
+	dst = AppendUvarint(appendBlocks(dst, c.Blocks), uint64(len(c.Positions)))
 	for i := range c.Positions {
 		dst = c.Positions[i].Append(dst)
 	}
 	dst = AppendUvarint(dst, uint64(len(c.Forgotten)))
 	for _, name := range c.Forgotten {
 		dst = AppendString(dst, name)
+	}
+	if dst = AppendBool(dst, c.Mends); c.Mends {
+		dst = appendBlocks(dst, c.Mended)
+	}
+	return dst
+}
+
+func appendBlocks(dst []byte, bs []ShardBlock) []byte {
+	dst = AppendUvarint(dst, uint64(len(bs)))
+	for i := range bs {
+		b := &bs[i]
+		dst = AppendUvarint(AppendUvarint(AppendUvarint(dst, b.First), uint64(b.ArrivalMs)), b.Before)
+		dst = AppendBytes(dst, b.Batch)
 	}
 	return dst
 }
@@ -179,17 +230,7 @@ func (c *ShardChange) Decode(d *Decoder) {
 	if c.State.Low < 1 || c.State.Low > c.State.Next || c.State.Bytes > c.State.TotalBytes {
 		d.Fail()
 	}
-	next := uint64(0)
-	for n := d.Count(); n > 0 && d.Err() == nil; n-- {
-		b := ShardBlock{First: d.Uvarint(), ArrivalMs: int64(d.Uvarint()), Before: d.Uvarint(), Batch: d.Bytes()}
-		batch, err := ParseRecordBatch(b.Batch)
-		if err != nil || batch.Len() == 0 || b.First == 0 || next != 0 && b.First != next || b.First+uint64(batch.Len()) > c.State.Next {
-			d.Fail()
-			return
-		}
-		next = b.First + uint64(batch.Len())
-		c.Blocks = append(c.Blocks, b)
-	}
+	c.Blocks = c.decodeBlocks(d, true)
 	for n := d.Count(); n > 0 && d.Err() == nil; n-- {
 		var p Position
 		if p.Decode(d); p.Group == "" || len(p.Group) > MaxGroupBytes {
@@ -200,4 +241,23 @@ func (c *ShardChange) Decode(d *Decoder) {
 	for n := d.Count(); n > 0 && d.Err() == nil; n-- {
 		c.Forgotten = append(c.Forgotten, d.String())
 	}
+	if c.Mends = d.Bool(); c.Mends {
+		c.Mended = c.decodeBlocks(d, false)
+	}
+}
+
+// decodeBlocks reads blocks in their order; joined ones leave no gap.
+func (c *ShardChange) decodeBlocks(d *Decoder, joined bool) (bs []ShardBlock) {
+	next := uint64(0)
+	for n := d.Count(); n > 0 && d.Err() == nil; n-- {
+		b := ShardBlock{First: d.Uvarint(), ArrivalMs: int64(d.Uvarint()), Before: d.Uvarint(), Batch: d.Bytes()}
+		batch, err := ParseRecordBatch(b.Batch)
+		if err != nil || batch.Len() == 0 || b.First == 0 || b.First < next || joined && next != 0 && b.First != next || b.First+uint64(batch.Len()) > c.State.Next {
+			d.Fail()
+			return nil
+		}
+		next = b.First + uint64(batch.Len())
+		bs = append(bs, b)
+	}
+	return bs
 }

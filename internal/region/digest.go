@@ -3,106 +3,155 @@ package region
 import (
 	"context"
 	"slices"
+	"time"
 
-	"weir.dev/weir/internal/keys"
 	"weir.dev/weir/internal/model"
 )
 
-// Both sides of a comparison are read in the same way: by requests over ranges
-// of slots, since a key has the same slot in every region, whatever its tablets.
+// Both sides of a comparison are read in the same way: by places, which are the
+// same in every region whatever its tablets (model/verify_commands.go). One
+// request asks about many parts at once, and the answer says how far it came.
 
 const (
-	// digestSlots is how many slots one request sums over, and digestWidth how
-	// many go into one sum: a tree of 256 ranges with 64 leaves each.
-	digestSlots = model.SlotCount / 256
-	digestWidth = digestSlots / 64
 	// digestBytes is how much one query of a tablet reads.
 	digestBytes = 4 << 20
+	// digestBudget is how much one request reads, and digestTime how long it may:
+	// what it did not come to is asked for again.
+	digestBudget = 32 << 20
+	digestTime   = 2 * time.Second
+	// digestAnswer is how large an answer becomes, about.
+	digestAnswer = 1 << 20
+	// maxAsked bounds the parts that one request asks about, and maxLooked the
+	// places.
+	maxAsked  = 4096
+	maxLooked = 1024
+	// maxListed is about how many keys are listed on this side at a time.
+	maxListed = 4096
 	// maxFetched bounds the records that one request fetches.
 	maxFetched = 8
 )
 
-// ranged asks for sums over, or the keys of, a range of slots of a table.
-type ranged struct {
-	Table  string
-	Lo, Hi uint32
-	Width  uint32 // for sums
-	After  []byte // for keys
+// compared is what is compared as one: a table, a slot of a queue or a shard.
+type compared struct {
+	kind  model.ResourceKind
+	name  string
+	index uint64 // of the unit, as unit.index
 }
 
-func (r *ranged) Append(dst []byte) []byte {
-	dst = model.AppendUvarint(model.AppendUvarint(model.AppendString(dst, r.Table), uint64(r.Lo)), uint64(r.Hi))
-	return model.AppendBytes(model.AppendUvarint(dst, uint64(r.Width)), r.After)
+func (c *compared) append(dst []byte) []byte {
+	return model.AppendUvarint(model.AppendString(append(dst, byte(c.kind)), c.name), c.index)
 }
 
-func (r *ranged) Decode(d *model.Decoder) {
-	r.Table = d.String()
-	lo, hi, width := d.Uvarint(), d.Uvarint(), d.Uvarint()
-	if lo >= hi || hi > model.SlotCount || width == 0 || width > model.SlotCount {
+func (c *compared) decode(d *model.Decoder) {
+	c.kind, c.name, c.index = model.ResourceKind(d.Byte()), d.String(), d.Uvarint()
+}
+
+// digestRequest asks for sums over ranges of places of some parts.
+type digestRequest struct {
+	Grain, List uint64 // as in model.DigestQuery
+	Asked       []asked
+}
+
+// asked is a range of places of a part.
+type asked struct {
+	of     compared
+	lo, hi []byte
+}
+
+func (r *digestRequest) Append(dst []byte) []byte {
+	dst = model.AppendUvarint(model.AppendUvarint(dst, r.Grain), r.List)
+	dst = model.AppendUvarint(dst, uint64(len(r.Asked)))
+	for i := range r.Asked {
+		a := &r.Asked[i]
+		dst = model.AppendBytes(model.AppendBytes(a.of.append(dst), a.lo), a.hi)
+	}
+	return dst
+}
+
+func (r *digestRequest) Decode(d *model.Decoder) {
+	r.Grain, r.List = d.Uvarint(), d.Uvarint()
+	for n := d.Count(); n > 0 && d.Err() == nil; n-- {
+		var a asked
+		a.of.decode(d)
+		a.lo, a.hi = d.Bytes(), d.Bytes()
+		r.Asked = append(r.Asked, a)
+	}
+	if len(r.Asked) > maxAsked || r.Grain == 0 {
 		d.Fail()
 	}
-	r.Lo, r.Hi, r.Width, r.After = uint32(lo), uint32(hi), uint32(width), d.Bytes()
 }
 
-// sums sums over a range of slots here, whatever tablets they are in.
-func (e *Engine) sums(ctx context.Context, table model.ResourceID, r *ranged, condition []byte) (res model.DigestResult, err error) {
-	all := model.DigestQuery{LoSlot: r.Lo, HiSlot: r.Hi, Width: r.Width}
-	res.Sums = make([]model.Sum, all.Ranges())
-	err = e.eachPart(ctx, model.QueryDigest, table, r, condition, func(lo uint32, part *model.DigestResult) bool {
-		first := all.Range(model.Slot(lo)) // a sum's range may lie in two tablets: each adds its part
-		for i := range part.Sums {
-			res.Sums[first+uint32(i)].Add(&part.Sums[i])
-		}
-		res.Items += part.Items
-		return true
-	})
-	return res, err
+// digests are the answers to the first of what was asked for.
+type digests []model.DigestResult
+
+func (a digests) Append(dst []byte) []byte {
+	dst = model.AppendUvarint(dst, uint64(len(a)))
+	for i := range a {
+		dst = a[i].Append(dst)
+	}
+	return dst
 }
 
-// keySums lists keys of a range of slots here with their sums, as many as one
-// query reads.
-func (e *Engine) keySums(ctx context.Context, table model.ResourceID, r *ranged, condition []byte) (res model.DigestResult, err error) {
-	err = e.eachPart(ctx, model.QuerySums, table, r, condition, func(_ uint32, part *model.DigestResult) bool {
-		res.Keys = append(res.Keys, part.Keys...)
-		res.Last = part.Last
-		return len(part.Last) == 0
-	})
-	return res, err
+func (a *digests) Decode(d *model.Decoder) {
+	for n := d.Count(); n > 0 && d.Err() == nil; n-- {
+		var r model.DigestResult
+		r.Decode(d)
+		*a = append(*a, r)
+	}
 }
 
-// eachPart makes a query in every tablet of a range, page by page, until take
-// says that it is enough. lo is where the part's sums begin.
-func (e *Engine) eachPart(ctx context.Context, kind model.QueryKind, table model.ResourceID, r *ranged, condition []byte, take func(lo uint32, part *model.DigestResult) bool) error {
-	c := e.cluster.Catalog()
-	at, after := r.Lo, r.After
-	if len(after) > 0 {
-		partition, _, ok := keys.SplitPartition(after)
-		if at = uint32(model.SlotOf(partition)); !ok || at < r.Lo || at >= r.Hi {
-			return model.Errorf(model.ErrValidation, "a key to go on behind is malformed")
+// lookRequest asks what there is at places of some parts.
+type lookRequest []lookedAt
+
+type lookedAt struct {
+	of     compared
+	places [][]byte
+}
+
+func (r lookRequest) Append(dst []byte) []byte {
+	dst = model.AppendUvarint(dst, uint64(len(r)))
+	for i := range r {
+		dst = model.AppendUvarint(r[i].of.append(dst), uint64(len(r[i].places)))
+		for _, p := range r[i].places {
+			dst = model.AppendBytes(dst, p)
 		}
 	}
-	for at < r.Hi {
-		t, ok := c.TabletOf(model.Slot(at))
-		if !ok {
-			return model.Errorf(model.ErrUnavailable, "this node has not received the catalog yet")
+	return dst
+}
+
+func (r *lookRequest) Decode(d *model.Decoder) {
+	places := 0
+	for n := d.Count(); n > 0 && d.Err() == nil; n-- {
+		var l lookedAt
+		l.of.decode(d)
+		for m := d.Count(); m > 0 && d.Err() == nil; m-- {
+			l.places = append(l.places, d.Bytes())
 		}
-		q := model.DigestQuery{LoSlot: at, HiSlot: min(t.Hi, r.Hi), Width: r.Width, After: after, Condition: condition, MaxBytes: digestBytes}
-		res, err := e.read(ctx, &model.Query{Kind: kind, Resource: table, Slot: model.Slot(at), Body: q.Append(nil)}, false)
-		if err != nil {
-			return err
-		}
-		var part model.DigestResult
-		if err := decode(res.Body, &part); err != nil {
-			return err
-		}
-		if !take(at, &part) {
-			return nil
-		}
-		if after = part.Last; len(after) == 0 {
-			at = t.Hi
-		}
+		places += len(l.places)
+		*r = append(*r, l)
 	}
-	return nil
+	if len(*r) > maxLooked || places > maxLooked {
+		d.Fail()
+	}
+}
+
+// looks are the answers.
+type looks []model.LookResult
+
+func (a looks) Append(dst []byte) []byte {
+	dst = model.AppendUvarint(dst, uint64(len(a)))
+	for i := range a {
+		dst = a[i].Append(dst)
+	}
+	return dst
+}
+
+func (a *looks) Decode(d *model.Decoder) {
+	for n := d.Count(); n > 0 && d.Err() == nil; n-- {
+		var r model.LookResult
+		r.Decode(d)
+		*a = append(*a, r)
+	}
 }
 
 // fetchRequest asks for records by key.
@@ -131,84 +180,114 @@ type records []model.Change
 func (r records) Append(dst []byte) []byte { return model.AppendChanges(dst, r) }
 func (r *records) Decode(d *model.Decoder) { *r = model.DecodeChanges(d) }
 
-// fetch reads records of a table here, from its leaders, under the names that
-// regions have among each other.
-func (e *Engine) fetch(ctx context.Context, table model.ResourceID, keys [][]byte) (found records, err error) {
-	for _, key := range keys {
-		slot, err := e.service.CheckKey(table, key)
-		if err != nil {
-			return nil, err
-		}
-		q := model.ByKeyQuery{Keys: [][]byte{key}}
-		res, err := e.read(ctx, &model.Query{Kind: model.QueryByKey, Resource: table, Slot: slot, Body: q.Append(nil)}, true)
-		if err != nil {
-			return nil, err
-		}
-		var one model.CopyResult
-		if err := decode(res.Body, &one); err != nil {
-			return nil, err
-		}
-		for i := range one.Changes {
-			one.Changes[i].Rename(0, e.cluster.Catalog().Region())
-			found = append(found, one.Changes[i])
-		}
-	}
-	return found, nil
-}
-
-// tell answers what a comparison asks. Only tables of the link are shown.
+// tell answers what a comparison asks. Only what the link ships is shown.
 func (e *Engine) tell(ctx context.Context, s *sender, op Op, body []byte) ([]byte, error) {
 	if op == OpDrained {
 		return e.drained(ctx, &s.spec, body)
 	}
-	if op == OpFetch {
-		var req fetchRequest
-		if err := decode(body, &req); err != nil {
-			return nil, err
-		}
-		id, err := e.linked(ctx, s, req.Table)
-		if err != nil {
-			return nil, err
-		}
-		found, err := e.fetch(ctx, id, req.Keys)
-		return found.Append(nil), err
+	shipped, err := e.shippedBy(ctx, s)
+	if err != nil {
+		return nil, err
 	}
-	var req ranged
+	switch op {
+	case OpDigest:
+		return e.tellDigests(ctx, shipped, body)
+	case OpLook:
+		return e.tellLooks(ctx, shipped, body)
+	}
+	var req fetchRequest
 	if err := decode(body, &req); err != nil {
 		return nil, err
 	}
-	id, err := e.linked(ctx, s, req.Table)
+	h, err := e.locate(ctx, shipped, &compared{kind: model.KindTable, name: req.Table})
 	if err != nil {
 		return nil, err
 	}
-	ask := e.sums
-	if op == OpSums {
-		ask = e.keySums
-	}
-	res, err := ask(ctx, id, &req, nil)
-	return res.Append(nil), err
+	found, err := e.fetch(ctx, h.id, req.Keys)
+	return found.Append(nil), err
 }
 
-// linked is a table that an inbound link ships.
-func (e *Engine) linked(ctx context.Context, s *sender, name string) (model.ResourceID, error) {
-	id, err := e.service.ResourceID(ctx, model.KindTable, name)
-	if err != nil {
-		return 0, err
+func (e *Engine) tellDigests(ctx context.Context, shipped []model.ResourceID, body []byte) ([]byte, error) {
+	var req digestRequest
+	if err := decode(body, &req); err != nil {
+		return nil, err
 	}
-	t, ok := e.cluster.Catalog().TabletOf(0)
-	if !ok {
-		return 0, model.Errorf(model.ErrUnavailable, "this node has not received the catalog yet")
-	}
-	state, err := e.strongState(ctx, s.id, t)
-	if err != nil {
-		return 0, err
-	}
-	for i := range state.Tables {
-		if state.Tables[i].Table == id {
-			return id, nil
+	var all digests
+	began, size, read := e.clock.Now(), 0, uint64(0)
+	for i := range req.Asked {
+		if i > 0 && (size > digestAnswer || read >= digestBudget || e.clock.Now().Sub(began) > digestTime) {
+			break
+		}
+		a := &req.Asked[i]
+		h, err := e.locate(ctx, shipped, &a.of)
+		if err != nil {
+			return nil, err
+		}
+		q := model.DigestQuery{Lo: a.lo, Hi: a.hi, Grain: req.Grain, List: min(req.List, maxListed)}
+		res, err := e.digest(ctx, h, q, max(digestBudget-read, digestBytes))
+		if err != nil {
+			return nil, err
+		}
+		all, read = append(all, res), read+res.Bytes
+		for k := range res.Runs {
+			size += 64 + 64*len(res.Runs[k].Keys)
 		}
 	}
-	return 0, model.Errorf(model.ErrNotFound, "the link does not ship the table %s", name)
+	return all.Append(nil), nil
+}
+
+func (e *Engine) tellLooks(ctx context.Context, shipped []model.ResourceID, body []byte) ([]byte, error) {
+	var req lookRequest
+	if err := decode(body, &req); err != nil {
+		return nil, err
+	}
+	var all looks
+	for i := range req {
+		h, err := e.locate(ctx, shipped, &req[i].of)
+		if err != nil {
+			return nil, err
+		}
+		res, err := e.look(ctx, h, req[i].places, nil)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, res)
+	}
+	return all.Append(nil), nil
+}
+
+// shippedBy lists what an inbound link ships.
+func (e *Engine) shippedBy(ctx context.Context, s *sender) (ids []model.ResourceID, err error) {
+	t, ok := e.cluster.Catalog().TabletOf(0)
+	if !ok {
+		return nil, model.Errorf(model.ErrUnavailable, "this node has not received the catalog yet")
+	}
+	state, err := e.strongState(ctx, s.id, t)
+	for i := range state.Tables {
+		ids = append(ids, state.Tables[i].Table)
+	}
+	return ids, err
+}
+
+// locate finds a part here, among what a link ships.
+func (e *Engine) locate(ctx context.Context, shipped []model.ResourceID, c *compared) (*located, error) {
+	id, err := e.service.ResourceID(ctx, c.kind, c.name)
+	if err != nil {
+		return nil, err
+	}
+	r, ok := e.cluster.Catalog().ResourceByID(id)
+	if !ok || !slices.Contains(shipped, id) {
+		return nil, model.Errorf(model.ErrNotFound, "the link does not ship %s", c.name)
+	}
+	h := &located{kind: c.kind, id: id}
+	if isUnits(c.kind) {
+		var cmd model.ApplyUnit
+		if h.slot, err = placeUnit(r, c.index, &cmd); err != nil {
+			return nil, err
+		}
+		h.shard = cmd.Shard
+	}
+	return h, nil
 }
 
 // drainedAnswer says how far the link back has come.
@@ -250,18 +329,21 @@ func (e *Engine) drained(ctx context.Context, from *model.InboundSpec, body []by
 	}
 	var err error
 	if asked {
-		if a.Done, err = e.shippedUpTo(ctx, back.ID, a.Marks); err != nil {
-			return nil, err
-		}
-		st, err := e.status(ctx, back)
-		if err != nil {
-			return nil, err
-		}
-		a.Done = a.Done && st.Copying == 0
+		a.Done, err = e.hasShipped(ctx, back, a.Marks)
 	} else {
 		a.Marks, err = e.lastNumbers(ctx, back.ID)
 	}
 	return a.Append(nil), err
+}
+
+// hasShipped reports whether a link has come up to the numbers, and has no first
+// copy under way.
+func (e *Engine) hasShipped(ctx context.Context, link *model.Resource, m marks) (bool, error) {
+	if ok, err := e.shippedUpTo(ctx, link.ID, m); err != nil || !ok {
+		return false, err
+	}
+	st, err := e.status(ctx, link)
+	return st.Copying == 0, err
 }
 
 // linkTo finds the link back to the region that an inbound link comes from: the

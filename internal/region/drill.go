@@ -23,7 +23,7 @@ func (e *Engine) TryFailOver(ctx context.Context, name string) (d Drill, err err
 	if err != nil {
 		return d, err
 	}
-	v := &verifying{engine: e, link: r, spec: spec}
+	v := &verifying{engine: e, link: r, spec: spec, result: &Verification{}}
 	ready, cancel := e.within(ctx, backPatience)
 	defer cancel()
 	there, err := v.drain(ready)

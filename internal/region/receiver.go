@@ -54,7 +54,7 @@ func (e *Engine) answer(ctx context.Context, s *sender, op Op, body []byte) ([]b
 		return nil, e.shipBack(ctx, s, body)
 	case OpFailBack:
 		return e.failBack(ctx, &s.spec)
-	case OpDigest, OpSums, OpFetch, OpDrained:
+	case OpDigest, OpLook, OpFetch, OpDrained:
 		return e.tell(ctx, s, op, body)
 	default:
 		return nil, model.Errorf(model.ErrUnsupported, "this region does not know operation %d; it may be older than the other", op)

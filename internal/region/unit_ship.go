@@ -189,9 +189,9 @@ func (w *worker) nameSources(u *unitChanges, body []byte) {
 	if decode(body, &change) != nil {
 		return
 	}
-	for i := range change.Added {
+	for _, added := range slices.Concat(change.Added, change.Mended) {
 		var m model.Message
-		if decode(change.Added[i].Message, &m) != nil || m.DeadFrom == 0 ||
+		if decode(added.Message, &m) != nil || m.DeadFrom == 0 ||
 			slices.ContainsFunc(u.Sources, func(s deadQueue) bool { return s.ID == m.DeadFrom }) {
 			continue
 		}

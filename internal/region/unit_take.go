@@ -286,16 +286,18 @@ func (e *Engine) checkUnit(u *unitChanges, c *model.UnitChange, now time.Time, f
 	if err := decode(c.Body, &change); err != nil {
 		return err
 	}
-	for i := range change.Added {
-		var m model.Message
-		if err := decode(change.Added[i].Message, &m); err != nil {
-			return err
+	for _, ms := range [][]model.UnitMessage{change.Added, change.Mended} {
+		for i := range ms {
+			var m model.Message
+			if err := decode(ms[i].Message, &m); err != nil {
+				return err
+			}
+			if m.DeadFrom == 0 {
+				continue
+			}
+			m.DeadFrom = e.deadFrom(u, m.DeadFrom)
+			ms[i].Message = m.Append(nil)
 		}
-		if m.DeadFrom == 0 {
-			continue
-		}
-		m.DeadFrom = e.deadFrom(u, m.DeadFrom)
-		change.Added[i].Message = m.Append(nil)
 	}
 	c.Body = change.Append(nil)
 	return nil

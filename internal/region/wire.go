@@ -42,9 +42,9 @@ const (
 	OpReport Op = 7 // this is how far our link is behind
 
 	// Of a comparison.
-	OpDigest  Op = 8  // sums over ranges of slots
-	OpSums    Op = 9  // the keys of a range with their sums
-	OpFetch   Op = 10 // records by key
+	OpDigest  Op = 8  // sums over ranges of places
+	OpLook    Op = 9  // what is at some places
+	OpFetch   Op = 10 // items by key
 	OpDrained Op = 11 // how far has your link to us come?
 
 	// Of a failover.
