@@ -19,6 +19,8 @@ const (
 	// what it did not come to is asked for again.
 	digestBudget = 32 << 20
 	digestTime   = 2 * time.Second
+	// digestTimeout bounds such a request.
+	digestTimeout = 8 * time.Second
 	// digestAnswer is how large an answer becomes, about.
 	digestAnswer = 1 << 20
 	// maxAsked bounds the parts that one request asks about, and maxLooked the

@@ -182,6 +182,10 @@ func patienceWith(mode model.LinkMode, op Op, bytes int) time.Duration {
 		return quickTimeout
 	case op == OpUnits && mode.Waits():
 		return quickTimeout // what was done of it need not be done again
+	case op == OpLook, op == OpDrained:
+		return quickTimeout
+	case op == OpDigest:
+		return digestTimeout
 	default:
 		return remoteTimeout
 	}

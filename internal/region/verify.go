@@ -49,6 +49,9 @@ const (
 	drainPause = 20 * time.Millisecond
 	// verifyPause lets others work between two requests of a comparison.
 	verifyPause = 2 * time.Millisecond
+	// maxTries is how often the other region is asked for one thing: an answer that
+	// is lost shall not end a long comparison.
+	maxTries = 4
 	// DefaultVerifyEvery is how often a link's sides are compared.
 	DefaultVerifyEvery = 24 * time.Hour
 )

@@ -2,6 +2,7 @@ package region
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 
@@ -63,13 +64,13 @@ func (v *verifying) walk(ctx context.Context) error {
 }
 
 // plant fills the level at the top with all that the link ships, and returns the
-// units among it. Those of which this side does not have the writes' copy to
-// ship are left to the other side's link.
+// units among it. Those of which this side holds the copy are left to the other
+// side's link.
 func (v *verifying) plant() (units []*side, err error) {
 	c := v.engine.cluster.Catalog()
 	for _, kind := range shippedKinds {
 		for r := range c.Resources.Of(kind) {
-			if !v.spec.Ships(r) || isUnits(kind) && v.spec.Passive {
+			if !v.spec.Ships(r) || isUnits(kind) && v.follows(r) {
 				continue
 			}
 			var all []*side
@@ -97,6 +98,17 @@ func (v *verifying) plant() (units []*side, err error) {
 		}
 	}
 	return units, nil
+}
+
+// follows reports whether this side holds a copy of what the other one has.
+func (v *verifying) follows(r *model.Resource) bool {
+	for tie := range v.engine.cluster.Catalog().Resources.Of(model.KindInbound) {
+		spec, err := decodeInbound(tie)
+		if err == nil && spec.Region == v.spec.Region && spec.Passive && spec.Ships(r) {
+			return true
+		}
+	}
+	return v.spec.Passive
 }
 
 // next says what to do next: what is deepest if there is much of it, or else
@@ -145,14 +157,19 @@ func (v *verifying) exchange(ctx context.Context, level int) error {
 
 var errOtherSums = model.Errorf(model.ErrInternal, "the other region sums otherwise: it may be of another version")
 
-// call asks the other region.
+// call asks the other region, once more when an answer does not come.
 func (v *verifying) call(ctx context.Context, op Op, body []byte, answer decodable) error {
-	v.note(func(r *Verification) { r.Exchanges++ })
-	raw, err := v.engine.call(ctx, v.link.ID, &v.spec, op, body)
-	if err != nil {
-		return err
+	for try := 1; ; try++ {
+		v.note(func(r *Verification) { r.Exchanges++ })
+		raw, err := v.engine.call(ctx, v.link.ID, &v.spec, op, body)
+		var known *model.Error
+		switch {
+		case err == nil:
+			return decode(raw, answer)
+		case try == maxTries || errors.As(err, &known) && known.Kind != model.ErrUnavailable || !v.engine.sleep(ctx, firstRetry):
+			return err
+		}
 	}
-	return decode(raw, answer)
 }
 
 // compare compares what the other region says of a node with what is here, and

@@ -396,9 +396,6 @@ func (w *worker) table(id model.ResourceID) (*copying, bool) {
 	return nil, false
 }
 
-// selects reports whether a list of names and beginnings takes in a name.
-func selects(patterns []string, name string) bool { return model.MatchesName(patterns, name) }
-
 // validPattern reports whether a pattern is a name, perhaps with a * at its end.
 func validPattern(p string) bool {
 	name := strings.TrimSuffix(p, "*")

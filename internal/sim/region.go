@@ -52,6 +52,8 @@ type RegionReport struct {
 	Swept                                        int // regions that had no tombstone at the end
 	Planned, Forced                              int // failovers that were carried out
 	Compared                                     int // links whose sides were compared at the end
+	Meanwhile                                    int // comparisons that came to their end while everything went on
+	Damaged                                      int // messages and records of copies that were damaged, found and mended
 	LostRegions                                  int
 	Failures                                     []string
 }
@@ -146,6 +148,9 @@ func (r *regionRun) run(seed uint64) error {
 			clients.Go(func() { r.units.client(c, stop) })
 		}
 	}
+	if !r.cfg.Lose && (!r.cfg.FailOver || r.cfg.Planned) { // what is held back by force is a difference
+		clients.Go(func() { r.compareMeanwhile(seed, stop) })
+	}
 	err := r.trouble()
 	if r.cfg.Lose && err == nil {
 		err = r.lose()
@@ -158,7 +163,7 @@ func (r *regionRun) run(seed uint64) error {
 	if r.cfg.Lose {
 		return r.finishLost()
 	}
-	return r.finish()
+	return r.finish(seed)
 }
 
 // makeTables makes the tables in the first region only: links bring them to the

@@ -3,13 +3,11 @@ package sim
 import (
 	"fmt"
 	"time"
-
-	"weir.dev/weir/internal/region"
 )
 
 // finish heals everything, waits until the links have nothing to ship, and
 // checks.
-func (r *regionRun) finish() error {
+func (r *regionRun) finish(seed uint64) error {
 	r.wan.calm()
 	for _, w := range r.worlds {
 		if err := w.healAll(); err != nil {
@@ -27,6 +25,11 @@ func (r *regionRun) finish() error {
 	}
 	if err := r.verify(); err != nil {
 		return err
+	}
+	if r.cfg.Units {
+		if err := r.damage(seed); err != nil {
+			return err
+		}
 	}
 	var ends, merged []map[string]string
 	for _, w := range r.worlds {
@@ -105,16 +108,7 @@ func (r *regionRun) verify() error {
 			return err
 		}
 		for _, l := range links {
-			if err := engine.Verify(ctx, l.Name, false); err != nil {
-				return err
-			}
-			v := region.Verification{}
-			for v.Ended.IsZero() && ctx.Err() == nil {
-				time.Sleep(100 * time.Millisecond)
-				if v, err = engine.Verified(ctx, l.Name); err != nil {
-					return err
-				}
-			}
+			v, _ := verification(ctx, engine, l.Name, false)
 			if v.Err != "" || v.Found > 0 || v.Unsettled > 0 || v.Tables == 0 || v.Ended.IsZero() {
 				return fmt.Errorf("region %d compares %s: %+v", i, l.Name, v)
 			}
