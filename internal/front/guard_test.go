@@ -23,6 +23,7 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
 	"weir.dev/weir/internal/auth"
+	"weir.dev/weir/internal/sockets"
 )
 
 const testSecret = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
@@ -268,6 +269,45 @@ func TestSlowClientsHoldLittle(t *testing.T) {
 	}
 	if status, body, _ := f.send(t, echo("fine")); status != 200 || body != "fine" {
 		t.Errorf("another client gets %d %q", status, body)
+	}
+}
+
+// TestIdleClientsHoldLittle: a connection that waits for its next request holds
+// no buffer, whatever it has sent and been sent.
+func TestIdleClientsHoldLittle(t *testing.T) {
+	f := start(t, nil, open)
+	const clients = 300
+	held := func() int64 {
+		var m runtime.MemStats
+		for range 3 { // what pools keep goes with the second
+			runtime.GC()
+		}
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before, quick := held(), true
+	for range clients {
+		c, r := f.dial(t)
+		quick = sockets.Quick(c) != c
+		if _, err := io.WriteString(c, padded(echo("x"), 10_000)); err != nil {
+			t.Fatal(err)
+		}
+		if got := answers(t, r, 1); got[0] != "x" {
+			t.Fatal(got)
+		}
+	}
+	limit := int64(4 << 10)
+	if !quick {
+		limit += inputBytes
+	}
+	for deadline := time.Now().Add(10 * time.Second); ; runtime.Gosched() {
+		each := (held() - before) / clients
+		if each <= limit {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("an idle connection holds %d bytes", each)
+		}
 	}
 }
 

@@ -49,9 +49,9 @@ func (s *Server) newStreaming(parent context.Context, pieces awsapi.Stream) *str
 	return t
 }
 
-// next returns the next piece, with before, which is good until the next call. io.EOF is the
-// end, also when it is the server's: the client may then go on elsewhere. Any
-// other error is one that the client must not take for the end.
+// next returns before and the next piece, which are good until the next call.
+// io.EOF is the end, also when it is the server's: the client may then go on
+// elsewhere. Any other error is one that the client must not take for the end.
 func (t *streaming) next() (piece []byte, err error) {
 	defer func() {
 		if p := recover(); p != nil {
