@@ -102,6 +102,9 @@ type appliedCommand struct {
 // maxRunBytes is the size of the changes above which a run ends.
 const maxRunBytes = 1 << 20
 
+// usualBatch is how many results an entry is first given room for.
+const usualBatch = 8
+
 // applyEntries applies the entries that the state does not hold yet: in one
 // run, or in several when there is much to change.
 func (a *applier) applyEntries(r *replica, apply *tablet.Apply) (*applyDone, error) {
@@ -160,6 +163,9 @@ func (a *applier) applyBatch(r *replica, e *pb.Entry, done *applyDone) error {
 				return err
 			}
 			res.Repeated = did.out.Repeated
+			if result.Results == nil {
+				result.Results = make([]model.Result, 0, usualBatch)
+			}
 			result.Results = append(result.Results, res)
 		}
 		if full {

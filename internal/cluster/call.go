@@ -124,11 +124,7 @@ const (
 
 func (a *answer) encode() []byte {
 	var code byte
-	var refused *refusal
 	switch {
-	case errors.As(a.err, &refused):
-		b := append(model.AppendBool([]byte{answerRefused}, refused.soon), byte(refused.why.Kind))
-		return model.AppendString(b, refused.why.Message)
 	case a.err == nil:
 		code = answerOK
 	case errors.Is(a.err, tablet.ErrNotLeader):
@@ -140,7 +136,7 @@ func (a *answer) encode() []byte {
 	case errors.Is(a.err, errDiskFull):
 		code = answerDiskFull
 	default:
-		return model.AppendString([]byte{answerFailed}, a.err.Error())
+		return a.encodeFailure()
 	}
 	b := append(make([]byte, 0, 16+len(a.result.Body)), code)
 	if code == answerNotLeader {
@@ -154,6 +150,16 @@ func (a *answer) encode() []byte {
 		b = a.result.Append(b)
 	}
 	return b
+}
+
+// encodeFailure encodes an answer whose error has no code of its own.
+func (a *answer) encodeFailure() []byte {
+	var refused *refusal
+	if errors.As(a.err, &refused) {
+		b := append(model.AppendBool([]byte{answerRefused}, refused.soon), byte(refused.why.Kind))
+		return model.AppendString(b, refused.why.Message)
+	}
+	return model.AppendString([]byte{answerFailed}, a.err.Error())
 }
 
 func decodeAnswer(b []byte) (a answer) {

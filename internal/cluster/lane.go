@@ -23,6 +23,7 @@ type lane struct {
 	wake    chan struct{} // holds one token while the inbox is not empty
 
 	writes  []journal.Write // of this turn
+	sends   []effectsOf     // the same
 	dirty   []*replica      // touched in this turn
 	syncing int             // writes that the journal is making durable
 	synced  bool            // in this turn the journal has made some durable
@@ -191,7 +192,6 @@ func (l *lane) handle(ev *event) {
 // endTurn performs the effects of all tablets touched in this turn. Appends
 // are submitted before messages are sent: the disk is the slower of the two.
 func (l *lane) endTurn() {
-	var sends []effectsOf
 	busy := l.busy()
 	for _, r := range l.dirty {
 		r.dirty = false
@@ -209,7 +209,7 @@ func (l *lane) endTurn() {
 			l.applier.submit(work{replica: r, apply: a})
 		}
 		if len(e.Send) > 0 || len(e.Snapshots) > 0 {
-			sends = append(sends, effectsOf{r, e})
+			l.sends = append(l.sends, effectsOf{r, e})
 		}
 	}
 	l.dirty = l.dirty[:0]
@@ -218,12 +218,14 @@ func (l *lane) endTurn() {
 		clear(l.writes)
 		l.writes = l.writes[:0]
 	}
-	for _, s := range sends {
+	for _, s := range l.sends {
 		l.send(s.replica, s.effects)
 	}
-	if len(sends) > 0 {
+	if len(l.sends) > 0 {
 		l.node.transport.Flush()
 	}
+	clear(l.sends)
+	l.sends = l.sends[:0]
 }
 
 // busy reports whether commands shall gather in this turn because the journal

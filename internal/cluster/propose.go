@@ -102,8 +102,9 @@ func (n *Node) tabletOf(slot model.Slot) (model.TabletID, error) {
 // again while the leader changes. Trying again is safe: the command keeps its
 // request id. The call's wait counts from the beginning.
 func (n *Node) request(ctx context.Context, c *call) (answer, error) {
-	end := n.clock.Now().Add(requestTimeout + c.wait)
-	waitEnd := n.clock.Now().Add(c.wait)
+	begun := n.clock.Now()
+	waitEnd := begun.Add(c.wait)
+	end := waitEnd.Add(requestTimeout)
 	unknown, asked := false, false
 	var refused *refusal
 	var refusedEnd time.Time

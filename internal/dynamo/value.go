@@ -50,12 +50,14 @@ func decodeValue(d *awsapi.Decoder, member string) model.Value {
 	return r.value(0)
 }
 
-// itemHint is how many attributes an item is first given room for.
+// itemHint is how many attributes of an item are gathered on the stack: most
+// items have fewer, and so take no more memory than they need.
 const itemHint = 8
 
 // item reads a map; depth is how many lists and maps are around it.
 func (r *valueReader) item(depth int) model.Item {
-	attrs := make([]model.Attr, 0, itemHint)
+	var room [itemHint]model.Attr
+	attrs := room[:0]
 	for ok := r.d.Object(attributeValues, false); ok; ok = r.d.NextMember() {
 		name := r.d.Name
 		if depth == 0 {
@@ -70,7 +72,7 @@ func (r *valueReader) item(depth int) model.Item {
 		}
 		attrs = append(attrs, model.Attr{Name: name, Value: r.value(depth)})
 	}
-	item, _ := model.NewItem(attrs)
+	item, _ := model.NewItem(slices.Clone(attrs))
 	return item
 }
 

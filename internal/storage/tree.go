@@ -17,6 +17,7 @@ type tree struct {
 	leaves int
 	inners int
 	spare  []*leaf // of a tree that was reset
+	seed   *inner  // the same: empty, to be a root again; may be nil
 }
 
 // place is the way to an entry, or to the place where one would be.
@@ -148,7 +149,10 @@ func (t *tree) insert(p *place, key []byte, k, v ref) {
 
 // plant makes the root and the first leaf.
 func (t *tree) plant(p *place, key []byte, k ref) {
-	t.root, t.height, t.inners = &inner{}, 1, t.inners+1
+	if t.root, t.seed = t.seed, nil; t.root == nil {
+		t.root = &inner{}
+	}
+	t.height, t.inners = 1, t.inners+1
 	p.leaf, p.at = t.newLeaf(), 0
 	p.inner[0], p.kid[0], p.below[0] = t.root, 0, false
 	t.root.insert(&t.arena, 0, key, k)
@@ -267,6 +271,10 @@ const maxSpare = 256
 func (t *tree) reset() {
 	if t.height > 0 {
 		t.discard(t.root, 1)
+		t.seed = t.root
+		clear(t.seed.kids[:t.seed.n])
+		clear(t.seed.leaves[:t.seed.n])
+		t.seed.n = 0
 	}
 	t.root, t.height, t.count, t.leaves, t.inners = nil, 0, 0, 0, 0
 	t.arena.reset()

@@ -58,10 +58,23 @@ type batch struct {
 // newBatch orders proposals so that those which may be answered early come
 // first: none is answered yet, so that one order is as good as another.
 func (t *Tablet) newBatch(ps []Proposal) *batch {
-	b := &batch{}
-	var others []Proposal
+	b := &batch{proposals: make([]Proposal, 0, len(ps))}
+	others := ps
+	if t.async.Known != nil {
+		b.at = t.now()
+		if slices.ContainsFunc(ps, func(p Proposal) bool { return p.Level == model.LevelAsync }) {
+			others = t.takeEarly(b, ps)
+		}
+	}
+	b.proposals = append(b.proposals, others...)
+	return b
+}
+
+// takeEarly adds the proposals that may be answered early, with their results,
+// and returns the others.
+func (t *Tablet) takeEarly(b *batch, ps []Proposal) (others []Proposal) {
 	for _, p := range ps {
-		if p.Level == model.LevelAsync && t.async.Known != nil {
+		if p.Level == model.LevelAsync {
 			if res, ok := t.async.Known(p.Command); ok {
 				b.proposals, b.results = append(b.proposals, p), append(b.results, res)
 				continue
@@ -69,11 +82,7 @@ func (t *Tablet) newBatch(ps []Proposal) *batch {
 		}
 		others = append(others, p)
 	}
-	b.proposals = append(b.proposals, others...)
-	if t.async.Known != nil {
-		b.at = t.now()
-	}
-	return b
+	return others
 }
 
 // proposed notes a batch that is in the log now.

@@ -15,7 +15,7 @@ type Batch struct {
 	// majority had them, by Node; both are zero when none may.
 	Early   uint64
 	Node    model.NodeID
-	decoder *model.Decoder
+	decoder model.Decoder
 }
 
 const batchVersion = 1
@@ -33,11 +33,12 @@ func appendBatchHeader(dst []byte, b Batch) []byte {
 // DecodeBatch reads an entry's data; see docs/format/command.md. Commands share
 // memory with it.
 func DecodeBatch(data []byte) (*Batch, error) {
-	d := model.NewDecoder(data)
+	b := &Batch{decoder: *model.NewDecoder(data)}
+	d := &b.decoder
 	if d.Byte() != batchVersion {
 		d.Fail()
 	}
-	b := &Batch{Nonce: binary.LittleEndian.Uint64(d.Fixed(8)), Number: d.Uvarint(), Early: d.Uvarint(), decoder: d}
+	b.Nonce, b.Number, b.Early = binary.LittleEndian.Uint64(d.Fixed(8)), d.Uvarint(), d.Uvarint()
 	if b.Early > 0 {
 		b.Node = model.NodeID(d.Uvarint())
 	}
@@ -49,7 +50,7 @@ func (b *Batch) Next(c *model.Command) bool {
 	if b.decoder.Len() == 0 {
 		return false
 	}
-	c.Decode(b.decoder)
+	c.Decode(&b.decoder)
 	return b.decoder.Err() == nil
 }
 

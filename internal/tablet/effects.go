@@ -66,9 +66,8 @@ func (t *Tablet) takeMessage(m *pb.Message) {
 	switch m.GetType() {
 	case pb.MsgStorageAppend:
 		a := &Append{Entries: m.GetEntries(), done: m.GetResponses(), MustSync: len(m.GetResponses()) > 0}
-		hs := &pb.HardState{Term: m.Term, Vote: m.Vote, Commit: m.Commit}
-		if !raft.IsEmptyHardState(hs) {
-			a.Hard = hs
+		if m.Term != nil { // raft sets all three fields or none
+			a.Hard = &pb.HardState{Term: m.Term, Vote: m.Vote, Commit: m.Commit}
 		}
 		if !raft.IsEmptySnap(m.GetSnapshot()) {
 			a.Snapshot = m.GetSnapshot()
