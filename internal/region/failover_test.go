@@ -260,3 +260,73 @@ func TestForcedWhileHeld(t *testing.T) {
 		}
 	})
 }
+
+// TestHeldDeletes: what the old primary deleted and had not shipped is deleted by
+// rejoin, unless the new one has written it since: then the later write stays, and
+// what lost is a conflict, which restore carries out in either region's place.
+func TestHeldDeletes(t *testing.T) {
+	inTowns(t, func(t *testing.T, wire *fakeWire, east, west *town) {
+		ctx := context.Background()
+		pairUp(east, west)
+		for _, id := range []string{"gone", "rewritten", "gone-twice", "later"} {
+			east.put("orders", id, "1")
+		}
+		east.caughtUp("to-west")
+		wire.set(func() { wire.cut = true })
+		time.Sleep(100 * time.Millisecond)
+		east.put("orders", "brief", "1") // written and deleted, and neither was shipped
+		for _, id := range []string{"gone", "rewritten", "gone-twice", "brief", "never"} {
+			east.delete("orders", id)
+		}
+		if _, err := west.engine().ForceOver(ctx, "to-east", false); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		west.put("orders", "rewritten", "2")
+		west.delete("orders", "gone-twice")
+		time.Sleep(time.Second)
+		east.delete("orders", "later") // it has not heard of the takeover
+		wire.set(func() { wire.cut = false })
+		east.await("the old primary is fenced", func() bool { return refused(east.tryPut("orders", "probe", "x")) })
+		east.await("it follows", func() bool { return east.get("orders", "rewritten") == "2" })
+		deletes := 0
+		err := east.engine().EachHeld(ctx, "to-west", 100, func(_, _ string, c *model.LoggedChange) error {
+			if c.Delete {
+				deletes++
+			}
+			return nil
+		})
+		if err != nil || deletes < 5 {
+			t.Errorf("%d deletes are held: %v", deletes, err)
+		}
+		for id, want := range map[string]string{"gone": "1", "later": "1", "rewritten": "2", "gone-twice": ""} {
+			if got := west.get("orders", id); got != want {
+				t.Errorf("before rejoin %s is %q", id, got)
+			}
+		}
+		if err := east.engine().Rejoin(ctx, "to-west"); err != nil {
+			t.Fatal(err)
+		}
+		east.caughtUp("to-west")
+		west.caughtUp("to-east")
+		for id, want := range map[string]string{"gone": "", "later": "", "rewritten": "2", "gone-twice": "", "brief": "", "never": ""} {
+			if a, b := east.get("orders", id), west.get("orders", id); a != want || b != want {
+				t.Errorf("after rejoin %s is %q in the old region and %q in the new one, want %q", id, a, b, want)
+			}
+		}
+		lost := ""
+		_, err = west.engine().EachConflict(ctx, func(c *KeptConflict) error {
+			if c.Loser.Delete && strings.Contains(c.Key, "rewritten") {
+				lost = c.ID
+			}
+			return nil
+		})
+		if err != nil || lost == "" {
+			t.Fatalf("the delete that lost is not kept: %v", err)
+		}
+		if err := west.engine().Restore(ctx, lost); err != nil {
+			t.Fatal(err)
+		}
+		east.await("restore carries it out in both", func() bool { return east.get("orders", "rewritten") == "" && west.get("orders", "rewritten") == "" })
+	})
+}

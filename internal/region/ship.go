@@ -52,6 +52,9 @@ func (w *worker) ship(j *job) (did bool, err error) {
 			}
 			continue
 		}
+		if base.Bug("heldgone") && j.spec.Passive && e.Delete && e.Version.Region == 0 {
+			continue
+		}
 		old := e.Old
 		if !e.HasOld {
 			old = nil

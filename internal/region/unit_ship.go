@@ -144,6 +144,11 @@ func (w *worker) addUnit(j *job, out *unitBatch, r *model.Resource, e *model.Log
 		change.Follows = e.History[0]
 	}
 	change.Rename(0, w.engine.cluster.Catalog().Region())
+	if change.Own && r.Kind == model.KindQueue {
+		if err := w.withoutGone(j, r.ID, key.Slot, &change); err != nil {
+			return true, err
+		}
+	}
 	if change.Version.Region != j.spec.Region && (c.begun(index) || change.Own) {
 		w.put(out, r, index, &change)
 	}

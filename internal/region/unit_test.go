@@ -506,3 +506,65 @@ func TestPositionsFollow(t *testing.T) {
 		}
 	})
 }
+
+// TestHeldMessages: of what the old primary sent and had not shipped, rejoin adds
+// what it did not take out again; what it took out of that which had been shipped
+// stays where it is taken.
+func TestHeldMessages(t *testing.T) {
+	inTowns(t, func(t *testing.T, wire *fakeWire, east, west *town) {
+		ctx := context.Background()
+		east.createQueue("jobs")
+		east.createQueue("swept.fifo")
+		east.link(west, Settings{Name: "to-west", Queues: []string{"*"}})
+		east.caughtUp("to-west")
+		west.link(east, Settings{Name: "to-east", Queues: []string{"*"}})
+		west.caughtUp("to-east")
+		east.send("jobs", "", "shipped")
+		east.send("swept.fifo", "g", "shipped")
+		east.caughtUp("to-west")
+		wire.set(func() { wire.cut = true })
+		for i := range 20 {
+			east.send("jobs", "", fmt.Sprint(i))
+		}
+		east.send("swept.fifo", "g", "purged")
+		if err := east.service.PurgeQueue(ctx, model.RequestID{}, "swept.fifo"); err != nil {
+			t.Fatal(err)
+		}
+		east.send("swept.fifo", "g", "after")
+		want := []string{"shipped"}
+		for empty := 0; empty < 20; {
+			got := east.receive("jobs", 10)
+			if empty++; len(got) > 0 {
+				empty = 0
+			}
+			for i := range got {
+				if body := string(got[i].Body); body == "shipped" || len(body) == 1 {
+					east.remove("jobs", &got[i])
+				} else {
+					want = append(want, body)
+				}
+			}
+		}
+		if _, err := west.engine().ForceOver(ctx, "to-east", false); err != nil {
+			t.Fatal(err)
+		}
+		wire.set(func() { wire.cut = false })
+		east.await("the old one hears of it", func() bool {
+			st, err := east.engine().Describe(ctx, "to-west")
+			return err == nil && st.Spec.Held
+		})
+		if err := east.engine().Rejoin(ctx, "to-west"); err != nil {
+			t.Fatal(err)
+		}
+		east.caughtUp("to-west")
+		got := west.drainQueue("jobs")
+		slices.Sort(got)
+		slices.Sort(want)
+		if !slices.Equal(got, want) || len(want) != 11 {
+			t.Errorf("the new region gives %q, want %q", got, want)
+		}
+		if got := west.drainQueue("swept.fifo"); !slices.Equal(got, []string{"shipped", "after"}) {
+			t.Errorf("of a queue that was purged the new region gives %q", got)
+		}
+	})
+}

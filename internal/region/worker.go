@@ -38,8 +38,9 @@ type worker struct {
 	// told is the version of each queue and stream that the other region has
 	// heard of; never ranged over.
 	told   map[model.ResourceID]uint64
-	named  bool // it knows which ones the link selects
-	retell bool // it may know that no longer
+	named  bool                      // it knows which ones the link selects
+	gone   map[heldUnitKey]*heldGone // of what is held; nil: not read
+	retell bool                      // it may know that no longer
 	filter filter
 }
 
@@ -212,7 +213,7 @@ func (w *worker) recall(j *job) error {
 	if err != nil {
 		return err
 	}
-	w.upTo, w.total, w.tables, w.selected = s.UpTo, s.Total, nil, 0
+	w.upTo, w.total, w.tables, w.selected, w.gone = s.UpTo, s.Total, nil, 0, nil
 	if w.told == nil || w.retell || w.version != j.version {
 		w.told, w.named, w.retell = map[model.ResourceID]uint64{}, false, false
 	}
