@@ -110,7 +110,7 @@ func TestUnitsFailOver(t *testing.T) {
 // order it comes.
 func TestUnitsForcedOver(t *testing.T) {
 	moved := 0
-	seedRegions(t, 2, RegionConfig{Regions: 2, Nodes: 2, Tablets: 2, Length: *length, FailOver: true, Units: true}, func(_ uint64, r *RegionReport) {
+	seedRegions(t, 2, RegionConfig{Regions: 2, Nodes: 2, Tablets: 2, Length: 2 * *length, FailOver: true, Units: true}, func(_ uint64, r *RegionReport) {
 		moved += r.Forced + r.Planned
 	})
 	if *seedFrom == 1 && !*wantBug && moved == 0 {
