@@ -51,8 +51,8 @@ clients: build ## real clients against a real node: AWS SDKs for Go, JavaScript 
 readme: build ## the README's examples, as they stand there
 	@scripts/readme
 
-faults: build ## real processes: kill -9, SIGSTOP, cut networks, under load
-	$(GO) test -count=1 -v -timeout 10m ./test/faults
+faults: build ## real processes: kill -9, SIGSTOP, networks that are cut, slow and lossy, under load
+	$(GO) test -count=1 -v -timeout 15m ./test/faults
 	$(BIN) demo --seconds 10 --json --out ''
 
 bench: ## benchmarks beside peers; see bench/README.md

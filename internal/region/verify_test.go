@@ -179,6 +179,45 @@ func TestVerifyOneWay(t *testing.T) {
 	})
 }
 
+// TestVerifyFarAway compares with a region a tenth of a second away, at rest and
+// while clients write everything again and again: round trips are shared.
+func TestVerifyFarAway(t *testing.T) {
+	inTowns(t, func(t *testing.T, wire *fakeWire, east, west *town) {
+		east.createTable("orders")
+		const items = 20
+		write := func(round int) {
+			for i := range items {
+				east.put("orders", fmt.Sprint("k", i), fmt.Sprint(round))
+			}
+		}
+		write(0)
+		east.link(west, Settings{Name: "to-west"})
+		east.caughtUp("to-west")
+		wire.set(func() { wire.delay = 100 * time.Millisecond })
+		if v := east.verify("to-west", false); v.Err != "" || v.Found != 0 || v.Items != items || v.Ended.Sub(v.Started) > 8*time.Second {
+			t.Errorf("at rest, after %v: %+v", v.Ended.Sub(v.Started), v)
+		}
+		stop, done := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(done)
+			for round := 1; ; round++ {
+				select {
+				case <-stop:
+					return
+				case <-time.After(50 * time.Millisecond):
+					write(round)
+				}
+			}
+		}()
+		v := east.verify("to-west", false)
+		close(stop)
+		<-done
+		if v.Err != "" || v.Found != 0 || v.Ended.Sub(v.Started) > 16*time.Second {
+			t.Errorf("under writes, after %v: %+v", v.Ended.Sub(v.Started), v)
+		}
+	})
+}
+
 // TestVerifySchedule has a link compared never, and then every few minutes.
 func TestVerifySchedule(t *testing.T) {
 	inTowns(t, func(t *testing.T, _ *fakeWire, east, west *town) {
