@@ -52,11 +52,20 @@ func (g *growing) idOf(n *weirNode) (string, error) {
 }
 
 // settled reports whether every tablet has a leader and three voters that are up
-// and nearly caught up, and no other replica.
+// and nearly caught up, and no other replica: but for the catalog, which every
+// node has.
 func (s *memberStatus) settled() bool {
 	for _, t := range s.Tablets {
-		if len(t.Replicas) != 3 || !slices.ContainsFunc(t.Replicas, func(r memberReplica) bool { return r.Node == t.Leader }) ||
-			slices.ContainsFunc(t.Replicas, func(r memberReplica) bool { return !r.Voter || !r.Up || r.Lag > growLag }) {
+		voters := 0
+		for _, r := range t.Replicas {
+			switch {
+			case r.Voter && r.Up && r.Lag <= growLag:
+				voters++
+			case r.Voter || t.ID != 0:
+				return false
+			}
+		}
+		if voters != 3 || !slices.ContainsFunc(t.Replicas, func(r memberReplica) bool { return r.Node == t.Leader }) {
 			return false
 		}
 	}
