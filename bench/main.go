@@ -40,6 +40,7 @@ type bench struct {
 	clients, nodes        []int
 	kills                 int      // of a leader, in replication
 	soakClusters          int      // that the soak's leaders are of
+	growRate              float64  // of the load while members change; 0 is half of the peak
 	rows                  []string // of replication
 	quick                 bool
 	warmUp, measureTime   time.Duration
@@ -96,6 +97,7 @@ func parse(args []string) (*bench, error) {
 	fs.IntVar(&b.rounds, "rounds", 5, "`TURNS` of each with --against; odd numbers have a median")
 	fs.IntVar(&b.kills, "kills", 10, "`NUMBER` of leaders that replication kills, of Weir and of etcd each")
 	fs.IntVar(&b.soakClusters, "soak-clusters", 4, "`NUMBER` of clusters side by side whose leaders the soak kills")
+	fs.Float64Var(&b.growRate, "grow-rate", 0, "`RATE` of the load while members change, operations a second, at least 1200 (half of what 64 clients reach)")
 	rows := fs.String("rows", "failover,reads,lag,catchup", "comma-separated `ROWS` of replication")
 	if err := fs.Parse(args); err != nil {
 		return nil, err

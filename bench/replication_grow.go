@@ -103,6 +103,20 @@ func (g *growing) begin() (err error) {
 	if err := bulk(&aws, "grow", growBytes); err != nil {
 		return err
 	}
+	rate := g.growRate
+	if rate == 0 {
+		if rate, err = g.halfOfPeak(&aws); err != nil {
+			return err
+		}
+	}
+	g.told("members change under load", "%.0f operations a second, half of the random ones puts; %d MiB in the table; load average %s", rate, growBytes>>20, loadAverage())
+	g.load = startSteady(aws, rate)
+	time.Sleep(g.warmUp)
+	return nil
+}
+
+// halfOfPeak is half of the rate that 64 clients reach, who put and get.
+func (g *growing) halfOfPeak(aws *load.AWS) (float64, error) {
 	put, get := aws.Put("bench"), aws.Get("bench", true)
 	peak, err := g.measure(g.procs, targetClients, func(client int) (load.Client, error) {
 		if client/len(aws.Addrs)%2 == 0 {
@@ -111,13 +125,10 @@ func (g *growing) begin() (err error) {
 		return get(client)
 	})
 	if err != nil {
-		return err
+		return 0, err
 	}
-	half := peak.PerSecond / 2
-	g.told("members change under load", "peak %.0f/s (half of it puts) with %d clients on three nodes; the load is %.0f/s; %d MiB in the table; load average %s", peak.PerSecond, targetClients, half, growBytes>>20, loadAverage())
-	g.load = startSteady(aws, half)
-	time.Sleep(g.warmUp)
-	return nil
+	g.told("puts and gets with 64 clients on three nodes", "%.0f/s, p50 %s, p99 %s", peak.PerSecond, micros(peak.P50Micros), micros(peak.P99Micros))
+	return peak.PerSecond / 2, nil
 }
 
 func (w *Window) String() string {
