@@ -286,10 +286,11 @@ func (f *freight) content(at *cluster) (have map[string]string, order map[string
 		if err != nil {
 			f.t.Fatal(err)
 		}
+		last := "(none)"
 		for next := from.ShardIterator; ; {
 			page, err := client.GetRecords(f.t.Context(), &kinesis.GetRecordsInput{ShardIterator: next, Limit: aws.Int32(10_000)})
 			if err != nil {
-				f.t.Fatal(err)
+				f.t.Fatalf("cannot read shard %s through %s behind its last record %s: %v", *shard.ShardId, at.nodes[0].Name(), last, err)
 			}
 			if len(page.Records) == 0 {
 				break
@@ -299,7 +300,8 @@ func (f *freight) content(at *cluster) (have map[string]string, order map[string
 				if before := have[data]; before != "" {
 					f.t.Errorf("record %s is there twice, as %s and %s", data, before, *page.Records[i].SequenceNumber)
 				}
-				have[data] = *page.Records[i].SequenceNumber
+				last = *page.Records[i].SequenceNumber
+				have[data] = last
 				key, serial, _ := strings.Cut(data, "/")
 				var number int
 				if _, err := fmt.Sscan(serial, &number); err != nil {
