@@ -31,6 +31,7 @@ type scale struct {
 	gib       []float64
 	recordKiB int
 	limit     time.Duration // of each filling
+	tail      bool          // of a stream, beside laggards
 	keep      string        // the backlog is kept here from run to run; "" is not
 	text      strings.Builder
 }
@@ -61,6 +62,7 @@ func runScale(args []string) error {
 	fs.IntVar(&s.queues, "queues", 10_000, "`QUEUES`")
 	gib := fs.String("gib", "0.25,0.5,1,2", "comma-separated `GIB` of records in a stream, fractions too")
 	fs.IntVar(&s.recordKiB, "record", 1, "`KIB` of each of these records")
+	fs.BoolVar(&s.tail, "tail", true, "read a stream at its end, without and with laggards, after each filling")
 	fs.DurationVar(&s.limit, "limit", 15*time.Minute, "longest `TIME` of each filling")
 	fs.StringVar(&s.keep, "keep", "", "`DIR` in which the data of a backlog is kept from run to run, until it is full")
 	if len(args) == 0 || scaleParts[args[0]].run == nil {
@@ -191,6 +193,12 @@ func (s *scale) stored() float64 {
 		return nil
 	})
 	return float64(blocks) * 512 / (1 << 20)
+}
+
+// tables is the number of tables that the node's state is in.
+func (s *scale) tables() int {
+	names, _ := filepath.Glob(filepath.Join(s.home, "data", "state", "*.sst")) // the pattern is good
+	return len(names)
 }
 
 // room refuses what would not leave half of the free disk.

@@ -18,7 +18,7 @@ const (
 // read it from its beginning.
 func (s *scale) streamPart() error {
 	largest := s.gib[len(s.gib)-1] * (1 << 30)
-	if err := s.room(largest * 2.5); err != nil {
+	if err := s.room(largest*1.1 + 1<<30); err != nil {
 		return err
 	}
 	if err := s.aws.CreateStream(streamName, streamShards); err != nil {
@@ -30,7 +30,7 @@ func (s *scale) streamPart() error {
 	}
 	times := s.recordKiB * 1024 / load.RecordBytes
 	s.printf("\nRecords of about %d KiB in %d shards, PutRecords of 500, %d clients.\n", s.recordKiB, len(shards), streamClients)
-	s.table("GiB of records", "records", "records/s", "MiB/s", "memory", "disk", "restart after SIGKILL", "memory then",
+	s.table("GiB of records", "records", "records/s", "MiB/s", "memory", "disk", "tables", "written", "restart after SIGKILL", "of it until the node is up", "memory then", "restart at rest",
 		"records/s at the tail", "beside laggards", "age of a record at the tail, p50 and p99", "beside laggards", "the laggards read")
 	var have int64
 	for _, gib := range s.gib {
@@ -42,25 +42,49 @@ func (s *scale) streamPart() error {
 		}
 		rate := float64(q.Done()) / time.Since(start).Seconds()
 		have += q.Done()
-		memory, stored := s.memory(), s.stored()
-		took, err := s.restart(true, func() error {
-			_, err := s.aws.Poll(0, streamName, shards[0], "TRIM_HORIZON")
+		wrote, err := s.node.Written()
+		if err != nil {
 			return err
-		})
+		}
+		memory, stored, tables := s.memory(), s.stored(), s.tables()
+		took, up, err := s.restartStream(shards)
 		if err != nil {
 			return err
 		}
 		again := s.memory()
-		tail, err := s.tailBesideLaggard(shards)
+		rested, _, err := s.restartStream(shards)
 		if err != nil {
 			return err
 		}
-		s.printf("| %.2f | %d | %.0f | %.0f | %.0f MiB | %.0f MiB | %.2f s | %.0f MiB | %s | %.0f records/s |\n", float64(have)*float64(s.recordKiB)/(1<<20), have, rate,
-			rate*float64(s.recordKiB)/1024, memory, stored, took.Seconds(), again, tail, tail.lag)
+		tail, lag := "- | - | - | -", 0.0
+		if s.tail {
+			t, err := s.tailBesideLaggard(shards)
+			if err != nil {
+				return err
+			}
+			tail, lag = t.String(), t.lag
+		}
+		s.printf("| %.2f | %d | %.0f | %.0f | %.0f MiB | %.0f MiB | %d | %.2fx | %.2f s | %.2f s | %.0f MiB | %.2f s | %s | %.0f records/s |\n", float64(have)*float64(s.recordKiB)/(1<<20), have, rate,
+			rate*float64(s.recordKiB)/1024, memory, stored, tables, float64(wrote)/max(1, float64(q.Done())*float64(s.recordKiB)*1024),
+			took.Seconds(), up.Seconds(), again, rested.Seconds(), tail, lag)
 	}
-	s.printf("\nRestart: until an iterator is given. At the tail %d records of %d bytes a second are put in batches of %d and pushed to one subscriber; medians of three\n"+
+	s.printf("\nWritten: to files, for each byte of records, from the start of the process that was filled on. Restart: until an iterator is given; at rest: once more, with nothing put since. At the tail %d records of %d bytes a second are put in batches of %d and pushed to one subscriber; medians of three\n"+
 		"turns, and the ratio of the rates. Laggards, one for each shard, read all from the beginning as fast as they can.\n", tailRate, load.RecordBytes, tailBatch)
 	return nil
+}
+
+// restartStream kills the node and starts it; it returns how long that took until
+// an iterator was given, and until the node said that it is up.
+func (s *scale) restartStream(shards []string) (took, up time.Duration, err error) {
+	var first time.Time
+	took, err = s.restart(true, func() error {
+		if first.IsZero() {
+			first = time.Now()
+		}
+		_, err := s.aws.Poll(0, streamName, shards[0], "TRIM_HORIZON")
+		return err
+	})
+	return took, took - time.Since(first), err
 }
 
 // tailed is the tail without and with laggards, by turns.
