@@ -26,7 +26,7 @@ func (r *room) receive(id byte, slot model.Slot, wait time.Duration) got {
 	g := got{proposed: proposed, err: err, after: time.Since(begin)}
 	if proposed && err == nil {
 		var rr model.ReceiveResult
-		d := model.NewDecoder(res.Body)
+		d := model.NewDecoder(res.Bytes())
 		rr.Decode(d)
 		if len(rr.Messages) > 0 {
 			g.body = string(rr.Messages[0].Body)

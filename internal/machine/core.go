@@ -152,7 +152,7 @@ func (o *Outcome) Expand(r Reader, cmd *model.Command) (model.Result, error) {
 	switch cmd.Kind {
 	case model.CmdReceive:
 		full, err := o.expandReceive(r, cmd)
-		return model.Result{Body: full.Append(nil)}, err
+		return model.Result{Received: full}, err
 	case model.CmdClaim, model.CmdClaimRecords:
 		full, err := expandClaim(r, cmd, o.Result.Body)
 		return model.Result{Body: full.Append(nil)}, err

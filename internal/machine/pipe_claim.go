@@ -139,7 +139,8 @@ func readClaimed(r Reader, id model.ResourceID, slot model.Slot, c *keys.ClaimRe
 	ms := make([]model.Received, 0, len(c.Entries))
 	bodies := messageReader{reader: r, id: id, slot: slot}
 	for i := range c.Entries {
-		m, ok, err := bodies.read(&c.Entries[i])
+		var m model.Received
+		ok, err := bodies.read(&c.Entries[i], &m)
 		if err != nil {
 			return nil, err
 		}

@@ -70,7 +70,7 @@ func (t *benchTablet) cycle(n int) {
 func (t *benchTablet) take(n int) {
 	receive := model.Receive{Settings: benchSettings, Max: uint32(n), VisibilityMs: 30_000, Nonce: uint64(t.index)}
 	var got model.ReceiveResult
-	got.Decode(model.NewDecoder(t.do(model.CmdReceive, receive.Append(nil)).Body))
+	got.Decode(model.NewDecoder(t.do(model.CmdReceive, receive.Append(nil)).Bytes()))
 	if len(got.Messages) != n {
 		t.b.Fatalf("received %d messages, want %d", len(got.Messages), n)
 	}
@@ -151,7 +151,7 @@ func (t *benchTablet) groupCycle(settings model.QueueSettings, message func(i in
 	t.fill(10, settings, func(int) model.SendEntry { *at++; return message(*at) })
 	receive := model.Receive{Settings: settings, Max: 10, VisibilityMs: 30_000, Nonce: uint64(t.index)}
 	var got model.ReceiveResult
-	got.Decode(model.NewDecoder(t.do(model.CmdReceive, receive.Append(nil)).Body))
+	got.Decode(model.NewDecoder(t.do(model.CmdReceive, receive.Append(nil)).Bytes()))
 	var del model.DeleteMessages
 	for _, m := range got.Messages {
 		r, err := model.ParseReceipt(5, m.Receipt)

@@ -106,7 +106,7 @@ func TestQueueCost(t *testing.T) {
 				t.Errorf("a receive costs %s, want %s", got, c.receive)
 			}
 			var handles []string
-			for _, m := range decodeAs[model.ReceiveResult](t, res.Body).Messages {
+			for _, m := range decodeAs[model.ReceiveResult](t, res.Bytes()).Messages {
 				handles = append(handles, m.Receipt)
 			}
 			if len(handles) != c.n {

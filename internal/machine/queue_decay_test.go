@@ -91,7 +91,7 @@ func TestQueueDoesNotDecay(t *testing.T) {
 		r.nowMs += 3
 		cmd := model.Send{Entries: []model.SendEntry{r.entry("x", int64(i%3)*20)}}
 		do(model.CmdSend, cmd.Append(nil))
-		got := decodeAs[model.ReceiveResult](t, do(model.CmdReceive, r.receiveCommand(5, 2, 100).Body).Body)
+		got := decodeAs[model.ReceiveResult](t, do(model.CmdReceive, r.receiveCommand(5, 2, 100).Body).Bytes())
 		if i%2 == 0 {
 			if claim := decodeAs[model.ClaimResult](t, do(model.CmdClaim, (&model.Claim{Pipe: 9, Max: 1}).Append(nil)).Body); claim.Taken > 0 {
 				do(model.CmdSettle, (&model.Settle{Pipe: 9, Claim: claim.Seq}).Append(nil))
@@ -175,7 +175,7 @@ func (d *decay) round(i int) {
 	if i%2 == 0 {
 		d.do(model.CmdCancelScheduled, (&model.CancelScheduled{IDs: []model.MessageID{timed.Message.ID}}).Append(nil))
 	}
-	got := decodeAs[model.ReceiveResult](d.t, d.do(model.CmdReceive, d.receiveCommand(5, 4, 100).Body).Body)
+	got := decodeAs[model.ReceiveResult](d.t, d.do(model.CmdReceive, d.receiveCommand(5, 4, 100).Body).Bytes())
 	for j, m := range got.Messages {
 		if (i+j)%5 == 0 {
 			continue // times out and comes again

@@ -292,14 +292,14 @@ func TestQueueRepeatedReceive(t *testing.T) {
 	r.send(5, 0, "a", "b", "c")
 	cmd := r.receiveCommand(5, 3, 1000)
 	cmd.ID = model.RequestID{1}
-	first := decodeAs[model.ReceiveResult](t, r.run(cmd).Body)
+	first := decodeAs[model.ReceiveResult](t, r.run(cmd).Bytes())
 	r.delete(5, first.Messages[0].Receipt)
 	r.changeVisibility(5, 0, first.Messages[1].Receipt)
 	r.receive(5, 1, 1000)
 	again := r.receiveCommand(5, 3, 1000) // with another nonce
 	again.ID = cmd.ID
 	second := r.run(again)
-	got := decodeAs[model.ReceiveResult](t, second.Body)
+	got := decodeAs[model.ReceiveResult](t, second.Bytes())
 	if got.Taken != 3 || !reflect.DeepEqual(got.Messages, first.Messages[2:]) {
 		t.Fatalf("got %+v, want %+v", got, first.Messages[2:])
 	}

@@ -160,6 +160,9 @@ func TookNothing(cmd *model.Command, res model.Result) bool {
 	if cmd.Kind != model.CmdReceive && cmd.Kind != model.CmdClaim && cmd.Kind != model.CmdClaimRecords || res.Status != model.StatusOK {
 		return false
 	}
+	if res.Received != nil {
+		return res.Received.Taken == 0
+	}
 	d := model.NewDecoder(res.Body)
 	return d.Uvarint() == 0 && d.Err() == nil
 }

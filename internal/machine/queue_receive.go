@@ -2,6 +2,7 @@ package machine
 
 import (
 	"encoding/binary"
+	"strings"
 
 	"weir.dev/weir/internal/base"
 	"weir.dev/weir/internal/keys"
@@ -121,14 +122,18 @@ func appendTaken(dst []byte, got []keys.QueueEntry, nonce uint64) []byte {
 
 // expandReceive reads the messages that a receive took. When the command is
 // repeated it leaves out those that have left its hands since.
-func (o *Outcome) expandReceive(r Reader, cmd *model.Command) (model.ReceiveResult, error) {
+func (o *Outcome) expandReceive(r Reader, cmd *model.Command) (*model.ReceiveResult, error) {
 	d := model.NewDecoder(o.Result.Body)
-	res := model.ReceiveResult{Taken: d.Uvarint()}
+	res := &model.ReceiveResult{Taken: d.Uvarint()}
 	if res.Taken == 0 {
 		return res, d.Done()
 	}
 	nonce := binary.BigEndian.Uint64(d.Fixed(8))
-	res.Messages = make([]model.Received, 0, min(res.Taken, model.MaxReceiveMessages))
+	n := int(min(res.Taken, model.MaxReceiveMessages))
+	res.Messages = make([]model.Received, 0, n)
+	var receipts strings.Builder // all in one piece of memory
+	receipts.Grow(n * model.ReceiptLength)
+	var room [model.ReceiptLength]byte
 	bodies := messageReader{reader: r, id: cmd.Resource, slot: cmd.Slot}
 	for i := 0; d.Len() > 0; i++ {
 		seq := d.Uvarint()
@@ -140,15 +145,23 @@ func (o *Outcome) expandReceive(r Reader, cmd *model.Command) (model.ReceiveResu
 		} else if e = again; e == nil {
 			continue
 		}
-		m, ok, err := bodies.read(e)
+		res.Messages = append(res.Messages, model.Received{})
+		m := &res.Messages[len(res.Messages)-1]
+		if len(res.Messages) > 1 {
+			m.Sender = res.Messages[len(res.Messages)-2].Sender // mostly the same
+		}
+		ok, err := bodies.read(e, m)
 		if err != nil {
 			return res, err
 		}
 		if !ok {
+			res.Messages = res.Messages[:len(res.Messages)-1]
 			continue
 		}
-		m.Receipt = model.Receipt{Queue: cmd.Resource, Slot: cmd.Slot, Seq: seq, Receives: e.Receives, Nonce: nonce}.String()
-		res.Messages = append(res.Messages, m)
+		receipt := model.Receipt{Queue: cmd.Resource, Slot: cmd.Slot, Seq: seq, Receives: e.Receives, Nonce: nonce}
+		from := receipts.Len()
+		receipts.Write(receipt.AppendText(room[:0]))
+		m.Receipt = receipts.String()[from:]
 	}
 	return res, d.Done()
 }
@@ -185,14 +198,15 @@ type messageReader struct {
 	block  keys.QueueBlock
 }
 
-func (b *messageReader) read(e *keys.QueueEntry) (m model.Received, ok bool, err error) {
-	m = model.Received{Seq: e.Seq, Receives: e.Receives, FirstReceiveMs: e.FirstReceiveMs}
+// read reads a message into m, of which only the Sender may be set.
+func (b *messageReader) read(e *keys.QueueEntry, m *model.Received) (ok bool, err error) {
+	m.Seq, m.Receives, m.FirstReceiveMs = e.Seq, e.Receives, e.FirstReceiveMs
 	value, ok, err := b.stored(e)
 	if err != nil || !ok {
-		return m, false, err
+		return false, err
 	}
 	_, err = decodeMessage(value, &m.Message)
-	return m, true, err
+	return true, err
 }
 
 func (b *messageReader) stored(e *keys.QueueEntry) (value []byte, ok bool, err error) {

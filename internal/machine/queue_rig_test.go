@@ -89,7 +89,7 @@ func (r *queueRig) receive(id model.ResourceID, n uint32, visibilityMs int64) []
 	if res.Status != model.StatusOK {
 		r.t.Fatalf("receive: status %d", res.Status)
 	}
-	return decodeAs[model.ReceiveResult](r.t, res.Body).Messages
+	return decodeAs[model.ReceiveResult](r.t, res.Bytes()).Messages
 }
 
 func (r *queueRig) receipts(id model.ResourceID, handles []string) (rs []model.Receipt) {

@@ -205,7 +205,7 @@ func (s *queueScript) receiveShown(cmd *model.Command) string {
 	if res.Status != model.StatusOK {
 		return fmt.Sprintf("status %d\n", res.Status)
 	}
-	got := decodeAs[model.ReceiveResult](s.t, res.Body)
+	got := decodeAs[model.ReceiveResult](s.t, res.Bytes())
 	for i := range got.Messages {
 		m := &got.Messages[i]
 		s.handles[fmt.Sprintf("%s#%d", m.Body, m.Receives)] = m.Receipt

@@ -25,6 +25,9 @@ type taking struct {
 func (q *queue) take(s *model.QueueSettings, most int) ([]keys.QueueEntry, error) {
 	q.arrange()
 	t := &taking{queue: q, settings: s, most: int(min(uint64(most), allowed(q.head.FullNs, s.RateMilli, q.nowMs))), sweeps: maxSwept}
+	if n := min(uint64(t.most), q.head.Visible); n > 0 {
+		t.got = make([]keys.QueueEntry, 0, n)
+	}
 	for p := model.MaxPriority; p >= 0 && !t.done(); p-- {
 		if err := t.takePriority(uint8(p)); err != nil {
 			return nil, err

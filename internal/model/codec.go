@@ -117,6 +117,15 @@ func (d *Decoder) Bytes() []byte {
 // String reads a string.
 func (d *Decoder) String() string { return string(d.Bytes()) }
 
+// stringLike reads a string that is mostly the one given: then it needs no memory.
+func (d *Decoder) stringLike(known string) string {
+	b := d.Bytes()
+	if string(b) == known {
+		return known
+	}
+	return string(b)
+}
+
 // Fixed reads n bytes; they share memory with the input.
 func (d *Decoder) Fixed(n int) []byte {
 	if len(d.b) < n {

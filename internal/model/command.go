@@ -160,11 +160,22 @@ type Result struct {
 	// Repeated says that the command's request id had been applied before. It is
 	// for the node that answers, and neither stored nor sent.
 	Repeated bool
+	// Received stands for the body of what a receive took, on the node where it was
+	// applied and nowhere else; nil in every other result.
+	Received *ReceiveResult
+}
+
+// Bytes is the body, whether it is encoded yet or not.
+func (r Result) Bytes() []byte {
+	if r.Received != nil {
+		return r.Received.Append(nil)
+	}
+	return r.Body
 }
 
 // Append appends the result's stored form.
 func (r *Result) Append(dst []byte) []byte {
-	return AppendBytes(append(dst, byte(r.Status)), r.Body)
+	return AppendBytes(append(dst, byte(r.Status)), r.Bytes())
 }
 
 // Decode reads what Append wrote; Body shares memory with d's input.

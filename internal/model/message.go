@@ -57,14 +57,16 @@ func (m *Message) Append(dst []byte) []byte {
 	return AppendBytes(dst, m.Body)
 }
 
-// Decode reads what Append wrote; Body shares memory with d's input.
+// Decode reads what Append wrote; Body shares memory with d's input. The Sender
+// that is there before, mostly that of the message before it, is kept if it is the
+// same.
 func (m *Message) Decode(d *Decoder) {
 	if d.Byte() != messageVersion {
 		d.Fail()
 	}
 	copy(m.ID[:], d.Fixed(len(m.ID)))
 	m.SentMs = int64(d.Uvarint())
-	m.Sender, m.Trace = d.String(), d.String()
+	m.Sender, m.Trace = d.stringLike(m.Sender), d.String()
 	m.Group, m.Dedup = d.String(), d.String()
 	if m.Priority = d.Byte(); m.Priority > MaxPriority {
 		d.Fail()
@@ -110,9 +112,17 @@ func appendReceived(dst []byte, ms []Received) []byte {
 	return dst
 }
 
-func decodeReceived(d *Decoder) (ms []Received) {
-	for n := d.Count(); n > 0; n-- {
+func decodeReceived(d *Decoder) []Received {
+	n := d.Count()
+	if n == 0 {
+		return nil
+	}
+	ms := make([]Received, 0, min(n, 16))
+	for ; n > 0; n-- {
 		var m Received
+		if len(ms) > 0 {
+			m.Sender = ms[len(ms)-1].Sender
+		}
 		m.decode(d)
 		if d.Err() != nil {
 			return nil

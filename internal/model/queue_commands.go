@@ -41,9 +41,12 @@ func (c *Send) Decode(d *Decoder) {
 	n := d.Count()
 	c.Entries = make([]SendEntry, 0, min(n, 16))
 	for ; n > 0 && d.Err() == nil; n-- {
-		var e SendEntry
+		c.Entries = append(c.Entries, SendEntry{})
+		e := &c.Entries[len(c.Entries)-1]
+		if len(c.Entries) > 1 {
+			e.Message.Sender = c.Entries[len(c.Entries)-2].Message.Sender
+		}
 		e.Decode(d)
-		c.Entries = append(c.Entries, e)
 	}
 }
 
@@ -74,6 +77,7 @@ type SendResult struct {
 
 // Append appends the stored form.
 func (r *SendResult) Append(dst []byte) []byte {
+	dst = slices.Grow(dst, 2+len(r.Sent)*(len(MessageID{})+5)) // mostly enough
 	dst = AppendUvarint(dst, uint64(len(r.Sent)))
 	for i := range r.Sent {
 		dst = AppendUvarint(append(dst, r.Sent[i].ID[:]...), r.Sent[i].Seq)
@@ -83,7 +87,9 @@ func (r *SendResult) Append(dst []byte) []byte {
 
 // Decode reads what Append wrote.
 func (r *SendResult) Decode(d *Decoder) {
-	for n := d.Count(); n > 0; n-- {
+	n := d.Count()
+	r.Sent = make([]SentMessage, 0, min(n, 16))
+	for ; n > 0; n-- {
 		r.Sent = append(r.Sent, SentMessage{ID: MessageID(d.Fixed(len(MessageID{}))), Seq: d.Uvarint()})
 	}
 }
@@ -158,6 +164,7 @@ type DeleteMessages struct {
 
 // Append appends the stored form. See docs/format/queue.md.
 func (c *DeleteMessages) Append(dst []byte) []byte {
+	dst = slices.Grow(dst, 2+len(c.Receipts)*18) // mostly enough
 	dst = AppendUvarint(dst, uint64(len(c.Receipts)))
 	for i := range c.Receipts {
 		dst = c.Receipts[i].append(dst)
@@ -167,7 +174,9 @@ func (c *DeleteMessages) Append(dst []byte) []byte {
 
 // Decode reads what Append wrote.
 func (c *DeleteMessages) Decode(d *Decoder) {
-	for n := d.Count(); n > 0; n-- {
+	n := d.Count()
+	c.Receipts = make([]Receipt, 0, min(n, 16))
+	for ; n > 0; n-- {
 		var r Receipt
 		r.decode(d)
 		c.Receipts = append(c.Receipts, r)

@@ -20,14 +20,17 @@ type Receipt struct {
 const (
 	receiptVersion = 1
 	receiptBytes   = 1 + 8 + 2 + 8 + 4 + 8
-	// receiptLength is that of the text: the bytes and their CRC-32.
-	receiptLength = (receiptBytes + 4 + 2) / 3 * 4
+	// ReceiptLength is that of a receipt handle: the bytes and their CRC-32 as text.
+	ReceiptLength = (receiptBytes + 4 + 2) / 3 * 4
 )
 
 var strictBase64 = base64.StdEncoding.Strict()
 
 // String is the receipt handle.
-func (r Receipt) String() string {
+func (r Receipt) String() string { return string(r.AppendText(nil)) }
+
+// AppendText appends the receipt handle.
+func (r Receipt) AppendText(dst []byte) []byte {
 	var room [receiptBytes + 4]byte
 	b := append(room[:0], receiptVersion)
 	b = binary.BigEndian.AppendUint64(b, uint64(r.Queue))
@@ -36,9 +39,7 @@ func (r Receipt) String() string {
 	b = binary.BigEndian.AppendUint32(b, r.Receives)
 	b = binary.BigEndian.AppendUint64(b, r.Nonce)
 	b = binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(b))
-	var text [receiptLength]byte
-	base64.StdEncoding.Encode(text[:], b)
-	return string(text[:])
+	return base64.StdEncoding.AppendEncode(dst, b)
 }
 
 // ParseReceipt reads a receipt handle of the given queue. The error is
@@ -46,16 +47,16 @@ func (r Receipt) String() string {
 func ParseReceipt(queue ResourceID, handle string) (Receipt, error) {
 	r, ok := parseReceipt(handle)
 	if !ok || r.Queue != queue {
-		return Receipt{}, Errorf(ErrReceiptInvalid, "The input receipt handle %q is not a valid receipt handle.", cut(handle, 2*receiptLength))
+		return Receipt{}, Errorf(ErrReceiptInvalid, "The input receipt handle %q is not a valid receipt handle.", cut(handle, 2*ReceiptLength))
 	}
 	return r, nil
 }
 
 func parseReceipt(handle string) (r Receipt, ok bool) {
-	if len(handle) != receiptLength {
+	if len(handle) != ReceiptLength {
 		return r, false
 	}
-	var room [receiptLength]byte
+	var room [ReceiptLength]byte
 	b, err := strictBase64.AppendDecode(room[:0], []byte(handle))
 	if err != nil || len(b) != receiptBytes+4 || b[0] != receiptVersion {
 		return r, false

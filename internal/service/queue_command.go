@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"sync"
 
 	"weir.dev/weir/internal/model"
 )
@@ -61,46 +62,73 @@ type queueCall struct {
 // different requests, by mistake or on purpose, must not be told that the
 // second one was done, nor be given a result that was another command's.
 type requestDigest struct {
-	h hash.Hash // nil when the client names no invocation
+	said *digestRoom // nil when the client names no invocation
 }
+
+// digestRoom is what a digest is made of.
+type digestRoom struct {
+	text []byte    // not hashed yet
+	h    hash.Hash // of what came before it; nil: nothing did
+}
+
+// maxDigestText is how much is gathered before it is hashed: most requests are hashed at once.
+const maxDigestText = 8 << 10
+
+var digestRooms = sync.Pool{New: func() any { return &digestRoom{text: make([]byte, 0, 1<<10)} }}
 
 func newRequestDigest(call queueCall, queue model.ResourceID) (d requestDigest) {
 	if call.invocation.IsZero() {
 		return d
 	}
-	d.h = sha256.New()
-	var head [25]byte
-	copy(head[:], call.invocation[:])
-	head[16] = byte(call.kind)
-	binary.BigEndian.PutUint64(head[17:], uint64(queue))
-	d.h.Write(head[:])
+	d.said = digestRooms.Get().(*digestRoom)
+	d.said.text = append(append(d.said.text, call.invocation[:]...), byte(call.kind))
+	d.said.text = binary.BigEndian.AppendUint64(d.said.text, uint64(queue))
 	return d
 }
 
-// add adds bytes that end where they end: "ab", "c" is not "a", "bc".
-func (d *requestDigest) add(b []byte) {
-	if d.h != nil {
-		d.number(int64(len(b)))
-		d.h.Write(b)
+// addTo adds bytes that end where they end to a digest: "ab", "c" is not "a", "bc".
+func addTo[T string | []byte](d *requestDigest, b T) {
+	if d.said == nil {
+		return
 	}
+	d.number(int64(len(b)))
+	r := d.said
+	if len(r.text)+len(b) > maxDigestText {
+		if r.h == nil {
+			r.h = sha256.New()
+		}
+		r.h.Write(r.text)
+		r.text = r.text[:0]
+		for ; len(b) > maxDigestText; b = b[maxDigestText:] {
+			r.h.Write([]byte(b[:maxDigestText]))
+		}
+	}
+	r.text = append(r.text, b...)
 }
 
 func (d *requestDigest) number(v int64) {
-	if d.h != nil {
-		var b [8]byte
-		binary.BigEndian.PutUint64(b[:], uint64(v))
-		d.h.Write(b[:])
+	if d.said != nil {
+		d.said.text = binary.BigEndian.AppendUint64(d.said.text, uint64(v))
 	}
 }
 
-// sum makes the request's id. Without an invocation it is random: nobody but
+// sum makes the request's id, once. Without an invocation it is random: nobody but
 // the cluster tries the command again.
 func (d *requestDigest) sum(s *Service) (id callID) {
-	if d.h == nil {
+	r := d.said
+	if r == nil {
 		return callID(s.newRequestID())
 	}
 	var sum [sha256.Size]byte
-	copy(id[:], d.h.Sum(sum[:0]))
+	if r.h == nil {
+		sum = sha256.Sum256(r.text)
+	} else {
+		r.h.Write(r.text)
+		r.h.Sum(sum[:0])
+	}
+	copy(id[:], sum[:])
+	d.said, r.text, r.h = nil, r.text[:0], nil
+	digestRooms.Put(r)
 	return id
 }
 

@@ -26,9 +26,9 @@ func (r *receiver) giveBack(ctx context.Context, got []model.Received) {
 	defer cancel()
 	defer s.clock.AfterFunc(giveBackTime, cancel).Stop()
 	if r.doubt >= 0 {
-		ask := *r.cmds[r.doubt]
-		ask.Body = r.probe // takes nothing, and comes after the one in doubt
-		if res, err := s.cluster.Propose(ctx, &ask); err == nil {
+		ask := r.cmd(r.doubt)
+		ask.Body = r.nothing() // comes after the one in doubt
+		if res, err := s.cluster.Propose(ctx, ask); err == nil {
 			got, _ = r.taken(r.doubt, res) // what cannot be read comes back by itself
 		}
 	}

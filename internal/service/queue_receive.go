@@ -62,15 +62,34 @@ type receiver struct {
 	service *Service
 	queue   *Queue
 	wait    time.Duration
-	cmds    []*model.Command // by slot
-	probe   []byte           // the body that takes nothing
-	over    []bool           // by slot: too much is in flight there
-	spent   []bool           // by slot: an earlier try of the call took there what is gone by now
-	client  Client           // nil: it surely stays
-	doubt   int              // the slot that may have been taken from without an answer; -1: none
+	call    callID
+	asks    model.Receive
+	body    []byte      // asks, encoded
+	slots   []slotState // by slot
+	client  Client      // nil: it surely stays
+	doubt   int         // the slot that may have been taken from without an answer; -1: none
 }
 
-// prepare makes the commands, one for each slot.
+// slotState is what a receive knows of a slot.
+type slotState struct {
+	over  bool // too much is in flight there
+	spent bool // an earlier try of the call took there what is gone by now
+}
+
+// cmd is the command for a slot.
+func (r *receiver) cmd(at int) *model.Command {
+	slot := r.queue.slots[at]
+	return &model.Command{Kind: model.CmdReceive, ID: r.call.at(slot, 0), Resource: r.queue.ID, Slot: slot, Body: r.body}
+}
+
+// nothing is the body of commands that take nothing.
+func (r *receiver) nothing() []byte {
+	asks := r.asks
+	asks.Max = 0
+	return asks.Append(nil)
+}
+
+// prepare makes what the commands need, of which there is one for each slot.
 func (r *receiver) prepare(req *ReceiveRequest, nonce uint64) error {
 	q := r.queue
 	d := newRequestDigest(queueCall{model.CmdReceive, req.Invocation}, q.ID)
@@ -87,17 +106,11 @@ func (r *receiver) prepare(req *ReceiveRequest, nonce uint64) error {
 	if err != nil {
 		return err
 	}
-	d.add(attempt[:])
+	addTo(&d, attempt[:])
 	r.wait = time.Duration(waitSeconds) * time.Second
-	body := model.Receive{Settings: q.Spec.Settings(), Max: uint32(req.Max), VisibilityMs: visible * 1000, Nonce: nonce, Attempt: attempt}
-	encoded := body.Append(nil)
-	body.Max = 0
-	r.probe = body.Append(nil)
-	call := d.sum(r.service)
-	r.cmds, r.over, r.spent = make([]*model.Command, len(q.slots)), make([]bool, len(q.slots)), make([]bool, len(q.slots))
-	for i, slot := range q.slots {
-		r.cmds[i] = &model.Command{Kind: model.CmdReceive, ID: call.at(slot, 0), Resource: q.ID, Slot: slot, Body: encoded}
-	}
+	r.asks = model.Receive{Settings: q.Spec.Settings(), Max: uint32(req.Max), VisibilityMs: visible * 1000, Nonce: nonce, Attempt: attempt}
+	r.body = r.asks.Append(make([]byte, 0, 64))
+	r.call, r.slots = d.sum(r.service), make([]slotState, len(q.slots))
 	return nil
 }
 
@@ -108,12 +121,12 @@ func (r *receiver) prepare(req *ReceiveRequest, nonce uint64) error {
 // A first try that arrives after that takes messages that nobody hears of; they
 // come back after their visibility timeout.
 func (r *receiver) again(ctx context.Context) ([]model.Received, error) {
-	for i, cmd := range r.cmds {
-		ask := *cmd
-		if len(r.cmds) > 1 {
-			ask.Body = r.probe
+	for i := range r.slots {
+		ask := r.cmd(i)
+		if len(r.slots) > 1 {
+			ask.Body = r.nothing()
 		}
-		res, err := r.service.cluster.Propose(ctx, &ask)
+		res, err := r.service.cluster.Propose(ctx, ask)
 		if err != nil {
 			return nil, err
 		}
@@ -140,18 +153,18 @@ func (r *receiver) receive(ctx context.Context) ([]model.Received, error) {
 			return got, err
 		}
 	}
-	if failed == len(r.cmds) {
+	if failed == len(r.slots) {
 		return nil, failure
 	}
 	if r.wait > 0 && r.client != nil {
 		r.client.Watch()
 	}
-	if len(r.cmds) == 1 && len(r.waiting()) == 1 && r.wait > 0 {
+	if len(r.slots) == 1 && len(r.waiting()) == 1 && r.wait > 0 {
 		if got, err := r.take(ctx, 0, r.wait); err != nil || len(got) > 0 {
 			return got, err
 		}
 	}
-	for len(r.cmds) > 1 {
+	for len(r.slots) > 1 {
 		left := end.Sub(s.clock.Now())
 		waiting := r.waiting()
 		if left <= 0 || len(waiting) == 0 {
@@ -159,7 +172,7 @@ func (r *receiver) receive(ctx context.Context) ([]model.Received, error) {
 		}
 		cmds := make([]*model.Command, len(waiting))
 		for i, at := range waiting {
-			cmds[i] = r.cmds[at]
+			cmds[i] = r.cmd(at)
 		}
 		i, err := AwaitAny(ctx, s.cluster, cmds, left)
 		if err != nil || i < 0 {
@@ -169,7 +182,7 @@ func (r *receiver) receive(ctx context.Context) ([]model.Received, error) {
 			return got, err
 		}
 	}
-	if r.wait == 0 && !r.queue.Spec.Fifo && slices.Contains(r.over, true) {
+	if r.wait == 0 && !r.queue.Spec.Fifo && slices.ContainsFunc(r.slots, func(s slotState) bool { return s.over }) {
 		return nil, errOverInFlight()
 	}
 	return nil, nil // as SQS: a long poll, and a FIFO queue, ends without an error
@@ -177,8 +190,8 @@ func (r *receiver) receive(ctx context.Context) ([]model.Received, error) {
 
 // waiting are the slots that it makes sense to wait for.
 func (r *receiver) waiting() (at []int) {
-	for i := range r.cmds {
-		if !r.over[i] && !r.spent[i] {
+	for i := range r.slots {
+		if !r.slots[i].over && !r.slots[i].spent {
 			at = append(at, i)
 		}
 	}
@@ -187,7 +200,7 @@ func (r *receiver) waiting() (at []int) {
 
 // take takes messages from one slot, if there are any.
 func (r *receiver) take(ctx context.Context, at int, wait time.Duration) ([]model.Received, error) {
-	res, proposed, err := r.service.cluster.ProposeWhenReady(ctx, r.cmds[at], wait)
+	res, proposed, err := r.service.cluster.ProposeWhenReady(ctx, r.cmd(at), wait)
 	if err != nil {
 		if partly(err) {
 			r.doubt = at
@@ -209,12 +222,15 @@ func (r *receiver) taken(at int, res model.Result) ([]model.Received, error) {
 	case model.StatusGone:
 		return nil, errDropped
 	case model.StatusOverLimit:
-		r.over[at] = true
+		r.slots[at].over = true
 		return nil, nil
 	}
-	var received model.ReceiveResult
-	err := decodeResult(res, &received)
-	r.spent[at] = received.Taken > 0 && len(received.Messages) == 0
+	received, err := res.Received, error(nil)
+	if received == nil { // another node took them
+		received = &model.ReceiveResult{}
+		err = decodeResult(res, received)
+	}
+	r.slots[at].spent = received.Taken > 0 && len(received.Messages) == 0
 	return received.Messages, err
 }
 

@@ -48,14 +48,20 @@ const anySlot = -1
 // why they are not.
 func (s *Service) sendParts(req *SendRequest, q *Queue, sent []SentMessage, d *requestDigest) []sendPart {
 	parts := make([]sendPart, 0, 1)
+	size := 0
+	for i := range req.Messages {
+		size += len(req.Messages[i].Body)
+	}
+	bodies := make([]byte, 0, size) // in one piece of memory
 	for i := range req.Messages {
 		m := &req.Messages[i]
-		entry, err := s.sendEntry(req, m, q)
+		bodies = append(bodies, m.Body...)
+		entry, err := s.sendEntry(req, m, q, bodies[len(bodies)-len(m.Body):len(bodies):len(bodies)])
 		if err != nil {
 			sent[i].Err = err
 			continue
 		}
-		digestMessage(d, m, entry.Message.Body)
+		digestMessage(d, m)
 		at := anySlot
 		if len(q.slots) == 1 {
 			at = 0
@@ -65,7 +71,11 @@ func (s *Service) sendParts(req *SendRequest, q *Queue, sent []SentMessage, d *r
 		k := slices.IndexFunc(parts, func(p sendPart) bool { return p.at == at })
 		if k < 0 {
 			k = len(parts)
-			parts = append(parts, sendPart{at: at, send: model.Send{Settings: q.Spec.Settings()}})
+			p := sendPart{at: at, send: model.Send{Settings: q.Spec.Settings()}}
+			if k == 0 { // most requests have one part
+				p.send.Entries, p.good = make([]model.SendEntry, 0, len(req.Messages)), make([]int, 0, len(req.Messages))
+			}
+			parts = append(parts, p)
 		}
 		p := &parts[k]
 		p.send.Entries, p.good, p.size = append(p.send.Entries, entry), append(p.good, i), p.size+m.size()+sendOverheadBytes
@@ -169,8 +179,8 @@ func checkBatchSize(req *SendRequest) error {
 	return nil
 }
 
-// sendEntry is a message as the queue takes it.
-func (s *Service) sendEntry(req *SendRequest, m *OutgoingMessage, q *Queue) (e model.SendEntry, err error) {
+// sendEntry is a message as the queue takes it. body is a copy of the message's.
+func (s *Service) sendEntry(req *SendRequest, m *OutgoingMessage, q *Queue, body []byte) (e model.SendEntry, err error) {
 	if err := m.check(q.Spec); err != nil {
 		return e, err
 	}
@@ -184,7 +194,7 @@ func (s *Service) sendEntry(req *SendRequest, m *OutgoingMessage, q *Queue) (e m
 	}
 	e = model.SendEntry{DelayMs: delay * 1000, Message: model.Message{
 		ID: s.newMessageID(), Sender: req.Sender, Trace: m.TraceHeader, Group: m.Group, Dedup: m.dedupID(q.Spec),
-		Priority: x.priority, Attrs: m.Attributes, Body: []byte(m.Body),
+		Priority: x.priority, Attrs: m.Attributes, Body: body,
 	}}
 	if x.atMs > s.clock.Now().UnixMilli() {
 		e.DelayMs, e.AtMs = 0, x.atMs
@@ -193,20 +203,17 @@ func (s *Service) sendEntry(req *SendRequest, m *OutgoingMessage, q *Queue) (e m
 }
 
 // digestMessage adds what the client asked to send.
-func digestMessage(d *requestDigest, m *OutgoingMessage, body []byte) {
-	if d.h == nil {
-		return
-	}
-	d.add(body)
-	d.add([]byte(m.TraceHeader))
-	d.add([]byte(m.Group))
-	d.add([]byte(m.Dedup))
+func digestMessage(d *requestDigest, m *OutgoingMessage) {
+	addTo(d, m.Body)
+	addTo(d, m.TraceHeader)
+	addTo(d, m.Group)
+	addTo(d, m.Dedup)
 	d.number(int64(len(m.Attributes)))
 	for i := range m.Attributes {
 		a := &m.Attributes[i]
-		d.add([]byte(a.Name))
-		d.add([]byte(a.DataType))
-		d.add([]byte(a.Value))
+		addTo(d, a.Name)
+		addTo(d, a.DataType)
+		addTo(d, a.Value)
 	}
 	if m.Delay != nil {
 		d.number(*m.Delay)

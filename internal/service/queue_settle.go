@@ -39,7 +39,11 @@ func receiptParts(q *Queue, n int, handle func(i int) string, errs []error) []re
 		k := slices.IndexFunc(parts, func(p receiptPart) bool { return p.at == at })
 		if k < 0 {
 			k = len(parts)
-			parts = append(parts, receiptPart{at: at})
+			p := receiptPart{at: at}
+			if k == 0 { // most requests have one part
+				p.list, p.good = make([]model.Receipt, 0, n), make([]int, 0, n)
+			}
+			parts = append(parts, p)
 		}
 		parts[k].list, parts[k].good = append(parts[k].list, r), append(parts[k].good, i)
 	}
@@ -79,7 +83,7 @@ func (s *Service) DeleteMessages(ctx context.Context, req *DeleteMessagesRequest
 func (s *Service) deletePart(ctx context.Context, q *Queue, req *DeleteMessagesRequest, p *receiptPart, errs []error) error {
 	d := newRequestDigest(queueCall{model.CmdDeleteMessages, req.Invocation}, q.ID)
 	body := (&model.DeleteMessages{Receipts: p.list}).Append(nil)
-	d.add(body)
+	addTo(&d, body)
 	res, err := s.propose(ctx, q, p.at, model.CmdDeleteMessages, d.sum(s).at(q.slots[p.at], 0), body)
 	if err != nil || len(res.Body) == 0 {
 		return err
@@ -135,7 +139,7 @@ func (s *Service) changePart(ctx context.Context, q *Queue, req *ChangeVisibilit
 	}
 	d := newRequestDigest(queueCall{model.CmdChangeVisibility, req.Invocation}, q.ID)
 	body := change.Append(nil)
-	d.add(body)
+	addTo(&d, body)
 	res, err := s.propose(ctx, q, p.at, model.CmdChangeVisibility, d.sum(s).at(q.slots[p.at], 0), body)
 	if err != nil {
 		return err

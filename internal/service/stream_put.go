@@ -85,9 +85,9 @@ func (p *put) prepare(st *Stream) error {
 			r.Explicit, r.HashKey = true, h
 		}
 		p.hashes[i] = r.Hash()
-		d.add(r.PartitionKey)
-		d.add([]byte(in.HashKey))
-		d.add(r.Data)
+		addTo(&d, r.PartitionKey)
+		addTo(&d, in.HashKey)
+		addTo(&d, r.Data)
 		p.open = append(p.open, i)
 	}
 	p.call = model.RequestID(d.sum(p.service))

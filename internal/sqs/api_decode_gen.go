@@ -554,7 +554,7 @@ func decodeBinaryList(d *awsapi.Decoder) [][]byte {
 }
 
 func decodeChangeMessageVisibilityBatchRequestEntryList(d *awsapi.Decoder) []ChangeMessageVisibilityBatchRequestEntry {
-	list := []ChangeMessageVisibilityBatchRequestEntry{}
+	list := make([]ChangeMessageVisibilityBatchRequestEntry, 0, 10)
 	for ok := d.Array(); ok; ok = d.NextElement() {
 		var e ChangeMessageVisibilityBatchRequestEntry
 		if !d.Null() {
@@ -566,7 +566,7 @@ func decodeChangeMessageVisibilityBatchRequestEntryList(d *awsapi.Decoder) []Cha
 }
 
 func decodeDeleteMessageBatchRequestEntryList(d *awsapi.Decoder) []DeleteMessageBatchRequestEntry {
-	list := []DeleteMessageBatchRequestEntry{}
+	list := make([]DeleteMessageBatchRequestEntry, 0, 10)
 	for ok := d.Array(); ok; ok = d.NextElement() {
 		var e DeleteMessageBatchRequestEntry
 		if !d.Null() {
@@ -578,7 +578,7 @@ func decodeDeleteMessageBatchRequestEntryList(d *awsapi.Decoder) []DeleteMessage
 }
 
 func decodeSendMessageBatchRequestEntryList(d *awsapi.Decoder) []SendMessageBatchRequestEntry {
-	list := []SendMessageBatchRequestEntry{}
+	list := make([]SendMessageBatchRequestEntry, 0, 10)
 	for ok := d.Array(); ok; ok = d.NextElement() {
 		var e SendMessageBatchRequestEntry
 		if !d.Null() {

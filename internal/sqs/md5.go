@@ -18,9 +18,9 @@ const (
 )
 
 // bodyMD5 is MD5OfMessageBody.
-func bodyMD5[T string | []byte](body T) awsapi.Opt[string] {
+func (t *texts) bodyMD5(body string) awsapi.Opt[string] {
 	sum := md5.Sum([]byte(body))
-	return awsapi.Some(hex.EncodeToString(sum[:]))
+	return awsapi.Some(t.hex(sum[:]))
 }
 
 // attributesMD5 is MD5OfMessageAttributes, and for system attributes

@@ -59,9 +59,11 @@ func (c *call) peek(queue string, names []string, in *ReceiveMessageRequest) (ou
 		return nil, err
 	}
 	out := &ReceiveMessageResult{}
+	t := newTexts(len(page.Messages))
 	for i := range page.Messages {
 		p := &page.Messages[i]
-		m := c.message(&p.Received, system, in.MessageAttributeNames)
+		var m Message
+		c.message(&m, &p.Received, t, system, in.MessageAttributeNames)
 		m.Attributes = append(slices.Clone(m.Attributes), awsapi.Entry[string]{Key: attrPlace, Val: p.Place.String()})
 		if p.AtMs != 0 {
 			m.Attributes = append(m.Attributes, awsapi.Entry[string]{Key: attrAt, Val: strconv.FormatInt(p.AtMs, 10)})

@@ -1,7 +1,6 @@
 package sqs
 
 import (
-	"encoding/hex"
 	"slices"
 	"strconv"
 	"strings"
@@ -37,18 +36,22 @@ func receiveMessage(c *call, in *ReceiveMessageRequest) (output, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &ReceiveMessageResult{}
+	if len(received) == 0 {
+		return &ReceiveMessageResult{}, nil
+	}
+	out := &ReceiveMessageResult{Messages: make([]Message, len(received))}
+	t := newTexts(len(received))
 	for i := range received {
-		out.Messages = append(out.Messages, c.message(&received[i], system, in.MessageAttributeNames))
+		c.message(&out.Messages[i], &received[i], t, system, in.MessageAttributeNames)
 	}
 	return out, nil
 }
 
-// message is a received message as the client asked to see it.
-func (c *call) message(m *model.Received, system, names []string) Message {
-	out := Message{
-		MessageId: awsapi.Some(uuid(m.ID)), ReceiptHandle: optional(m.Receipt),
-		Body: awsapi.Some(string(m.Body)), MD5OfBody: bodyMD5(m.Body),
+// message makes out a received message as the client asked to see it.
+func (c *call) message(out *Message, m *model.Received, t *texts, system, names []string) {
+	*out = Message{
+		MessageId: awsapi.Some(t.uuid(m.ID)), ReceiptHandle: optional(m.Receipt),
+		Body: awsapi.Some(string(m.Body)), MD5OfBody: t.bodyMD5(string(m.Body)),
 		Attributes: c.systemView(m, system),
 	}
 	var kept []model.MessageAttr
@@ -66,7 +69,6 @@ func (c *call) message(m *model.Received, system, names []string) Message {
 		out.MessageAttributes = append(out.MessageAttributes, awsapi.Entry[MessageAttributeValue]{Key: a.Name, Val: v})
 	}
 	out.MD5OfMessageAttributes = attributesMD5(kept)
-	return out
 }
 
 // byName returns the attributes in the order of their names, which clients'
@@ -77,18 +79,6 @@ func byName(attrs []model.MessageAttr) []model.MessageAttr {
 		return attrs
 	}
 	return slices.SortedStableFunc(slices.Values(attrs), compare)
-}
-
-// uuid is a message's id as clients see it.
-func uuid(id model.MessageID) string {
-	var b [36]byte
-	hex.Encode(b[:], id[:4])
-	hex.Encode(b[9:], id[4:6])
-	hex.Encode(b[14:], id[6:8])
-	hex.Encode(b[19:], id[8:10])
-	hex.Encode(b[24:], id[10:])
-	b[8], b[13], b[18], b[23] = '-', '-', '-', '-'
-	return string(b[:])
 }
 
 // wanted reports whether a receiver asked for a message attribute: by its

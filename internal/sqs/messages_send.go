@@ -33,8 +33,9 @@ func sendMessage(c *call, in *SendMessageRequest) (output, error) {
 	if err := sent[0].Err; err != nil {
 		return nil, err
 	}
+	t := newTexts(1)
 	return &SendMessageResult{
-		MessageId: awsapi.Some(uuid(sent[0].ID)), SequenceNumber: optional(sent[0].Sequence), MD5OfMessageBody: bodyMD5(msg.Body),
+		MessageId: awsapi.Some(t.uuid(sent[0].ID)), SequenceNumber: optional(sent[0].Sequence), MD5OfMessageBody: t.bodyMD5(msg.Body),
 		MD5OfMessageAttributes: attributesMD5(msg.Attributes), MD5OfMessageSystemAttributes: systemMD5(msg.TraceHeader),
 	}, nil
 }
@@ -55,6 +56,7 @@ func sendMessageBatch(c *call, in *SendMessageBatchRequest) (output, error) {
 	errs := make([]error, n)
 	good := make([]int, 0, n) // the entry of each message
 	req := service.SendRequest{Invocation: c.req.Invocation, First: c.req.Attempt == 1, Queue: queue, Sender: c.sender(), Batch: true}
+	req.Messages = make([]service.OutgoingMessage, 0, n)
 	for i := range in.Entries {
 		msg, err := outgoing(&in.Entries[i])
 		if err != nil {
@@ -68,13 +70,17 @@ func sendMessageBatch(c *call, in *SendMessageBatchRequest) (output, error) {
 		return nil, err
 	}
 	out := &SendMessageBatchResult{}
+	t := newTexts(len(good))
 	for k, i := range good {
 		if errs[i] = sent[k].Err; errs[i] != nil {
 			continue
 		}
+		if out.Successful == nil { // an empty list is left out
+			out.Successful = make([]SendMessageBatchResultEntry, 0, len(good))
+		}
 		msg := &req.Messages[k]
 		out.Successful = append(out.Successful, SendMessageBatchResultEntry{
-			Id: in.Entries[i].Id, MessageId: awsapi.Some(uuid(sent[k].ID)), SequenceNumber: optional(sent[k].Sequence), MD5OfMessageBody: bodyMD5(msg.Body),
+			Id: in.Entries[i].Id, MessageId: awsapi.Some(t.uuid(sent[k].ID)), SequenceNumber: optional(sent[k].Sequence), MD5OfMessageBody: t.bodyMD5(msg.Body),
 			MD5OfMessageAttributes: attributesMD5(msg.Attributes), MD5OfMessageSystemAttributes: systemMD5(msg.TraceHeader),
 		})
 	}

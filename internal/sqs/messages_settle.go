@@ -2,6 +2,7 @@ package sqs
 
 import (
 	"encoding/hex"
+	"slices"
 	"strings"
 
 	"weir.dev/weir/internal/awsapi"
@@ -24,6 +25,9 @@ func deleteMessage(c *call, in *DeleteMessageRequest) (output, error) {
 // deleteAll deletes received messages, and takes back scheduled ones. The
 // errors are in the order of the handles.
 func (c *call) deleteAll(queue string, handles []string) ([]error, error) {
+	if !slices.ContainsFunc(handles, func(h string) bool { return strings.HasPrefix(h, scheduledPrefix) }) {
+		return c.door.service.DeleteMessages(c.ctx, &service.DeleteMessagesRequest{Invocation: c.req.Invocation, Queue: queue, Handles: handles})
+	}
 	errs := make([]error, len(handles))
 	received := service.DeleteMessagesRequest{Invocation: c.req.Invocation, Queue: queue}
 	scheduled := service.CancelScheduledRequest{Queue: queue}
@@ -74,7 +78,7 @@ func scheduledID(handle string) (id model.MessageID, ok bool, err error) {
 		return id, false, nil
 	}
 	n, err := hex.Decode(id[:], []byte(strings.ReplaceAll(text[:min(len(text), 36)], "-", "")))
-	if err != nil || n != len(id) || uuid(id) != text {
+	if whole := uuid(id); err != nil || n != len(id) || string(whole[:]) != text {
 		return id, true, errReceiptHandle.error("The input receipt handle \"%s\" is not a valid receipt handle.", shortened(handle))
 	}
 	return id, true, nil
@@ -106,9 +110,12 @@ func deleteMessageBatch(c *call, in *DeleteMessageBatchRequest) (output, error) 
 	for i, err := range errs {
 		if err != nil {
 			out.Failed = append(out.Failed, c.failed(id(i), err))
-		} else {
-			out.Successful = append(out.Successful, DeleteMessageBatchResultEntry{Id: id(i)})
+			continue
 		}
+		if out.Successful == nil { // an empty list is left out
+			out.Successful = make([]DeleteMessageBatchResultEntry, 0, len(errs))
+		}
+		out.Successful = append(out.Successful, DeleteMessageBatchResultEntry{Id: id(i)})
 	}
 	return out, nil
 }

@@ -18,6 +18,9 @@ type service struct {
 	also []string
 	// cbor tells that the service speaks CBOR as well as JSON.
 	cbor bool
+	// room is how many elements most of a list's requests have, by shape: that much
+	// is made at once.
+	room map[string]int
 	// together words a broken constraint of a list's or map's scalars as the
 	// list's or map's, which is how Kinesis does it.
 	together bool
@@ -89,6 +92,7 @@ var services = []service{
 	},
 	{
 		model: "sqs.json", pkg: "sqs", java: "com.amazonaws.sqs", query: sqsQuery, noEnums: true,
+		room: map[string]int{"SendMessageBatchRequestEntryList": 10, "DeleteMessageBatchRequestEntryList": 10, "ChangeMessageVisibilityBatchRequestEntryList": 10},
 		sparse: set(
 			"ChangeMessageVisibilityBatchResult.Successful", "ChangeMessageVisibilityBatchResult.Failed",
 			"DeleteMessageBatchResult.Successful", "DeleteMessageBatchResult.Failed",

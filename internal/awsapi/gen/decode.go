@@ -81,7 +81,12 @@ func (g *generator) decodeList(name string) {
 		return
 	}
 	e := g.shape(name).Member.Shape
-	g.pf("func decode%s(d *awsapi.Decoder) []%s {\nlist := []%s{}\n", name, g.elem(e), g.elem(e))
+	g.pf("func decode%s(d *awsapi.Decoder) []%s {\n", name, g.elem(e))
+	if n := g.svc.room[name]; n > 0 {
+		g.pf("list := make([]%s, 0, %d)\n", g.elem(e), n)
+	} else {
+		g.pf("list := []%s{}\n", g.elem(e))
+	}
 	g.pf("for ok := d.Array(); ok; ok = d.NextElement() {\nvar e %s\n", g.elem(e))
 	g.decodeElement(e, "e", name)
 	g.pf("list = append(list, e)\n}\nreturn list\n}\n\n")
