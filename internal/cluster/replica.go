@@ -51,6 +51,7 @@ type replica struct {
 	refused refusals
 	async   asyncCounts
 	waits   waits
+	heads   machine.Heads // as committed
 	abroad  abroad
 	marks   marks
 	logged  atomic.Uint64 // model.ChangeNumber of the last entry of the change log
@@ -150,6 +151,7 @@ func (n *Node) openReplica(id model.TabletID, applied tablet.Applied) (*replica,
 // loadMachine makes the machine for the state that the storage holds.
 func (r *replica) loadMachine(n *Node) error {
 	r.machine = machine.New(r.id, r.state.Lo, r.state.Hi)
+	r.heads.Forget()
 	if r.state.Index == 0 {
 		return nil
 	}

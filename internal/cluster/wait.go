@@ -34,8 +34,10 @@ func waitKeyOf(q *model.Query) waitKey {
 // waits holds the requests that wait at a leader, in two ways. Those that take
 // what they wait for, as consumers of a queue do, are woken one at a time, and
 // whoever was woken and leaves something passes it on, so that a thousand
-// waiting consumers cost one proposal for each message. Those that only read it,
-// as consumers of a stream do, are woken all together.
+// waiting consumers cost one proposal for each message. One of them at least knows
+// when the next message becomes visible by itself: a command that hides a message
+// wakes one, who looks, and one who knew and leaves wakes the next. Those that only
+// read it, as consumers of a stream do, are woken all together.
 type waits struct {
 	mu     sync.Mutex // guards queues
 	queues map[waitKey][]*waiter
@@ -143,7 +145,7 @@ func (n *Node) proposeWhenReady(ctx context.Context, r *replica, c *call) answer
 func (n *Node) waitReady(ctx context.Context, r *replica, cmd *model.Command, end time.Time) answer {
 	key := waitKey{cmd.Resource, cmd.Slot}
 	look := func(now time.Time) (bool, int64, error) {
-		return machine.Ready(n.view, cmd, max(model.Stamp(r.stamp.Load()), model.StampAt(now)))
+		return machine.Ready(n.view, &r.heads, cmd, max(model.Stamp(r.stamp.Load()), model.StampAt(now)))
 	}
 	shares := cmd.Kind == model.CmdClaimRecords // pipes of one stream take nothing from each other
 	return n.waitFor(ctx, r, key, shares, end, look)
@@ -171,7 +173,7 @@ func (n *Node) wakeIfReady(r *replica, cmd *model.Command) {
 	if n.closed || !r.leads.Load() {
 		return
 	}
-	if ready, _, err := machine.Ready(n.view, cmd, model.Stamp(r.stamp.Load())); err == nil && ready {
+	if ready, nextMs, err := machine.Ready(n.view, &r.heads, cmd, model.Stamp(r.stamp.Load())); err == nil && (ready || nextMs > 0) {
 		r.waits.wake(waitKey{cmd.Resource, cmd.Slot})
 	}
 }
@@ -196,6 +198,7 @@ func (n *Node) readWhenReady(ctx context.Context, r *replica, q *model.Query, wa
 // there, at most until end. look also says when, in Unix milliseconds, that may
 // come about by itself; zero is never.
 func (n *Node) waitFor(ctx context.Context, r *replica, key waitKey, shares bool, end time.Time, look func(now time.Time) (bool, int64, error)) answer {
+	knows := false // of something that comes about by itself
 	for {
 		if !r.leads.Load() || n.isClosed() {
 			return answer{err: tablet.ErrNotLeader}
@@ -209,24 +212,28 @@ func (n *Node) waitFor(ctx context.Context, r *replica, key waitKey, shares bool
 		}
 		pause := end.Sub(now)
 		if pause <= 0 {
-			r.giveUp(key, me)
+			r.giveUp(key, me, knows)
 			return answer{}
 		}
-		if nextMs > 0 {
+		if knows = nextMs > 0; knows {
 			pause = min(pause, max(time.UnixMilli(nextMs).Sub(now), time.Millisecond))
 		}
 		n.waitWoken(ctx, me, pause)
 		if ctx.Err() != nil {
-			r.giveUp(key, me)
+			r.giveUp(key, me, knows)
 			return answer{}
 		}
-		r.waits.leave(key, me)
+		if r.waits.leave(key, me) && !shares {
+			knows = true // or is about to
+		}
 	}
 }
 
-// giveUp ends the waiting of one that will not take what it is woken for.
-func (r *replica) giveUp(key waitKey, me *waiter) {
-	if r.waits.leave(key, me) {
+// giveUp ends the waiting of one that will not take what it is woken for. knows
+// says that it would have looked when something comes about by itself: another one
+// has to know of that now.
+func (r *replica) giveUp(key waitKey, me *waiter, knows bool) {
+	if r.waits.leave(key, me) || knows {
 		r.waits.wake(key)
 	}
 }

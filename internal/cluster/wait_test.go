@@ -124,6 +124,28 @@ func TestWaitForDelayed(t *testing.T) {
 	})
 }
 
+// TestWaitForLaterDelayed: the same when it is sent while others wait already,
+// and those that are told of it leave before it is due.
+func TestWaitForLaterDelayed(t *testing.T) {
+	inWorld(t, 1, 1, func(w *world) {
+		r := w.room(1)
+		late := make(chan got, 1)
+		for i := range byte(3) {
+			go func() { r.receive(10+i, 5, 2*time.Second) }() // first in line, and gone too soon
+		}
+		time.Sleep(time.Second)
+		go func() { late <- r.receive(1, 5, 20*time.Second) }()
+		time.Sleep(500 * time.Millisecond)
+		send := model.Send{Settings: model.QueueSettings{RetentionMs: 3_600_000}, Entries: []model.SendEntry{{Message: model.Message{ID: model.MessageID{1}, Body: []byte("late")}, DelayMs: 2500}}}
+		if err := r.propose(&model.Command{Kind: model.CmdSend, Resource: testQueue, Slot: 5, Body: send.Append(nil)}); err != nil {
+			t.Fatal(err)
+		}
+		if g := <-late; g.err != nil || g.body != "late" || g.after < 2900*time.Millisecond || g.after > 3200*time.Millisecond {
+			t.Errorf("%+v", g)
+		}
+	})
+}
+
 // TestWaitMovesWithTheLeader: those who wait at a leader that dies wait on at
 // the next one, and get what is sent there.
 func TestWaitMovesWithTheLeader(t *testing.T) {

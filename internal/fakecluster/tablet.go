@@ -90,7 +90,7 @@ func (x *Tablet) Apply(cmd *model.Command, now time.Time) (model.Result, error) 
 
 // Ready is machine.Ready at a time.
 func (x *Tablet) Ready(cmd *model.Command, now time.Time) (ready bool, nextMs int64, err error) {
-	return machine.Ready(x, cmd, max(x.stamp, model.StampAt(now)))
+	return machine.Ready(x, nil, cmd, max(x.stamp, model.StampAt(now)))
 }
 
 // Get implements machine.Reader.

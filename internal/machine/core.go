@@ -37,7 +37,7 @@ func (m *Machine) Load(r Reader) error {
 	if err := m.changes.load(r, m.tablet); err != nil {
 		return fmt.Errorf("cannot load the change log of tablet %v: %w", m.tablet, err)
 	}
-	m.heads = nil
+	m.heads.forget()
 	m.dropped = map[model.ResourceID]bool{}
 	lo, hi := keys.DroppedSpan(m.tablet)
 	err := scan(r, lo, hi, func(key, _ []byte) error {
@@ -80,7 +80,8 @@ type Position struct {
 type Outcome struct {
 	Result model.Result
 	// Wake asks the leader to wake those who wait on the command's resource
-	// and slot: something became available.
+	// and slot: something became available, or will by itself, maybe sooner than they
+	// know.
 	Wake bool
 	// Buried says that messages of the command's resource died.
 	Buried bool
@@ -179,7 +180,7 @@ func applyDropResource(m *Machine, tx *Tx) (model.Result, error) {
 	tx.DeleteRange(lo, hi)
 	tx.Set(keys.Dropped(m.tablet, id), binary.BigEndian.AppendUint64(nil, uint64(tx.Command.Stamp)))
 	m.dropped[id] = true
-	m.heads = nil
+	m.heads.forget()
 	tx.Wake = true
 	m.changes.dropTable(tx, id)
 	return model.Result{}, m.changes.dropReader(tx, id)

@@ -34,7 +34,9 @@ func (r *rig) must(t testing.TB, cmd *model.Command) Outcome {
 	return out
 }
 
-func sameResult(a, b model.Result) bool { return a.Status == b.Status && bytes.Equal(a.Bytes(), b.Bytes()) }
+func sameResult(a, b model.Result) bool {
+	return a.Status == b.Status && bytes.Equal(a.Bytes(), b.Bytes())
+}
 
 // records is the number of dedupe records stored.
 func (r *rig) records(t testing.TB) (n int) {

@@ -38,7 +38,7 @@ func (r *streamRig) claimable(shard model.ShardNumber) bool {
 	r.t.Helper()
 	body := model.ClaimRecords{Pipe: recordsPipe, Shard: shard}
 	cmd := &model.Command{Kind: model.CmdClaimRecords, Resource: 5, Slot: model.ShardSlot(5, shard), Body: body.Append(nil)}
-	ready, next, err := Ready(r.view, cmd, 1)
+	ready, next, err := Ready(r.view, nil, cmd, 1)
 	if err != nil || next != 0 {
 		r.t.Fatal(next, err)
 	}

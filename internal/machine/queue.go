@@ -35,6 +35,10 @@ type queue struct {
 	nowMs int64
 	head  keys.QueueRecord
 	was   keys.QueueRecord // head as stored
+	// stillMs is knownHead's, wasStillMs as the last command left it, and soonMs the
+	// least time under which this command files something under Hidden; zero: it
+	// files nothing there.
+	stillMs, wasStillMs, soonMs int64
 	// fresh are the entries that this command appended to the lines, in order,
 	// not yet written.
 	fresh [model.MaxPriority + 1][]freshEntry
@@ -79,51 +83,15 @@ func (m *Machine) openHead(tx *Tx) (*queue, error) {
 	for p := range q.fresh {
 		q.fresh[p] = q.fresh[p][:0]
 	}
-	if err := m.heads.read(tx, queueName{q.id, q.slot}, &q.head); err != nil {
+	var known knownHead
+	if err := m.heads.read(tx, queueName{q.id, q.slot}, &known); err != nil {
 		return nil, err
 	}
-	q.was = q.head
+	q.head, q.was, q.stillMs, q.wasStillMs = known.QueueRecord, known.QueueRecord, known.stillMs, known.stillMs
 	if tx.wanted.since != 0 {
 		q.told = &model.QueueChange{}
 	}
 	return q, nil
-}
-
-// maxHeads is how many heads a machine keeps in memory, of about 600 bytes each.
-const maxHeads = 256
-
-// queueName names a queue's slot.
-type queueName struct {
-	id   model.ResourceID
-	slot model.Slot
-}
-
-// queueHeads are the heads of the queues that commands worked on lately, as
-// they are stored: nobody else writes them.
-type queueHeads map[queueName]*keys.QueueRecord
-
-func (h *queueHeads) read(r Reader, name queueName, head *keys.QueueRecord) error {
-	if known, ok := (*h)[name]; ok {
-		*head = *known
-		return nil
-	}
-	if err := readQueueHead(r, name.id, name.slot, head); err != nil {
-		return err
-	}
-	h.keep(name, head)
-	return nil
-}
-
-func (h *queueHeads) keep(name queueName, head *keys.QueueRecord) {
-	known, ok := (*h)[name]
-	if !ok {
-		if *h == nil || len(*h) >= maxHeads {
-			*h = queueHeads{}
-		}
-		known = &keys.QueueRecord{}
-		(*h)[name] = known
-	}
-	*known = *head
 }
 
 func readQueueHead(r Reader, id model.ResourceID, slot model.Slot, head *keys.QueueRecord) error {
@@ -160,12 +128,20 @@ func (q *queue) flush() error {
 		return q.err
 	}
 	q.flushLines()
+	if q.soonMs != 0 {
+		q.stillMs = min(q.stillMs, q.soonMs)
+	}
 	if q.head != q.was {
 		q.value = q.head.Append(q.value[:0])
 		q.tx.Set(keys.QueueHead(q.key[:0], q.id, q.slot), q.value)
-		q.heads.keep(queueName{q.id, q.slot}, &q.head)
 	}
-	if q.wake && hasTurn(&q.head) {
+	if q.head != q.was || q.stillMs != q.wasStillMs {
+		q.heads.change(queueName{q.id, q.slot}, &knownHead{q.head, q.stillMs})
+	}
+	// Somebody who waits is to know of what becomes visible by itself. A receive
+	// that finds something wakes another anyway.
+	hides := q.soonMs != 0 && q.tx.Command.Kind != model.CmdReceive
+	if q.wake && hasTurn(&q.head) || hides {
 		q.tx.Wake = true
 	}
 	return q.tell()

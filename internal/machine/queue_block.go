@@ -408,7 +408,7 @@ func (q *queue) refile(b *block) {
 		atMs := b.Parts[i].UntilMs
 		filed := slices.Contains(b.was, atMs) || slices.ContainsFunc(b.Parts[:i], func(p keys.BlockPart) bool { return p.UntilMs == atMs })
 		if !filed {
-			q.tx.SetNew(keys.Hidden(q.key[:0], q.id, q.slot, atMs, b.number), nil)
+			q.setHidden(atMs, b.number, nil)
 		}
 	}
 }

@@ -17,13 +17,16 @@ const readyHorizonMs = 20_000
 // When it says ready and the command then takes nothing after all, because
 // what it found had expired, died or was over its rate, the command has made
 // the queue shorter.
-func Ready(r Reader, cmd *model.Command, now model.Stamp) (ready bool, nextMs int64, err error) {
+//
+// Heads, which may be nil, are those of the state that r reads, or of one a moment
+// before it.
+func Ready(r Reader, heads *Heads, cmd *model.Command, now model.Stamp) (ready bool, nextMs int64, err error) {
 	if cmd.Kind == model.CmdClaimRecords {
 		ready, err := claimReady(r, cmd)
 		return ready, 0, err
 	}
 	look := readyLook{reader: r, cmd: cmd, nowMs: now.Millis()}
-	if err := readQueueHead(r, cmd.Resource, cmd.Slot, &look.head); err != nil {
+	if err := heads.read(r, queueName{cmd.Resource, cmd.Slot}, &look.head); err != nil {
 		return false, 0, err
 	}
 	switch cmd.Kind {
@@ -56,7 +59,7 @@ type readyLook struct {
 	reader Reader
 	cmd    *model.Command
 	nowMs  int64
-	head   keys.QueueRecord
+	head   knownHead
 }
 
 // dead reports whether there are dead messages to claim.
@@ -90,7 +93,7 @@ func (l *readyLook) visible(s *model.QueueSettings) (ready bool, nextMs int64, e
 		return false, 0, err
 	}
 	if allowed(l.head.FullNs, s.RateMilli, max(nextMs, l.nowMs)) == 0 {
-		nextMs = nextMsOf(&l.head, s)
+		nextMs = nextMsOf(&l.head.QueueRecord, s)
 	}
 	if nextMs <= l.nowMs {
 		return true, 0, nil
@@ -106,7 +109,7 @@ func nextMsOf(head *keys.QueueRecord, s *model.QueueSettings) int64 {
 // now, later, or zero for never.
 func (l *readyLook) shown(s *model.QueueSettings) (atMs int64, err error) {
 	h := &l.head
-	if hasTurn(h) || h.Unfiled > 0 {
+	if hasTurn(&h.QueueRecord) || h.Unfiled > 0 {
 		return l.nowMs, nil
 	}
 	if h.Waiting.Count > 0 && s.GroupRateMilli == 0 {
@@ -118,6 +121,9 @@ func (l *readyLook) shown(s *model.QueueSettings) (atMs int64, err error) {
 	next := l.nowMs + readyHorizonMs
 	if h.InFlight+h.Delayed > 0 {
 		lo := keys.Hidden(nil, l.cmd.Resource, l.cmd.Slot, h.LowHiddenMs, h.LowHiddenSeq)
+		if h.stillMs > h.LowHiddenMs {
+			lo = keys.Hidden(lo[:0], l.cmd.Resource, l.cmd.Slot, h.stillMs, 0)
+		}
 		hi := keys.Hidden(nil, l.cmd.Resource, l.cmd.Slot, next, 0)
 		if next, err = firstTime(l.reader, lo, hi, next); err != nil {
 			return 0, err

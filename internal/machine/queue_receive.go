@@ -89,7 +89,7 @@ func (q *queue) deliver(e *keys.QueueEntry, cmd *model.Receive) {
 func (q *queue) hide(st *keys.StateRecord, untilMs int64, first bool) {
 	st.Place, st.At = keys.PlaceInFlight, uint64(untilMs)
 	q.setState(st, first)
-	q.tx.SetNew(keys.Hidden(q.key[:0], q.id, q.slot, untilMs, st.Seq), nil)
+	q.setHidden(untilMs, st.Seq, nil)
 }
 
 // comeBack counts that a message is not with a consumer or pipe any more.

@@ -20,6 +20,7 @@ type queueRig struct {
 	lastID   uint64
 	woke     bool // the last command asked for a wake-up
 	log      []model.Command
+	heads    Heads
 }
 
 func newQueueRig(t testing.TB) *queueRig { return &queueRig{t: t, rig: newRig(), nowMs: 1_000_000} }
@@ -39,6 +40,7 @@ func (r *queueRig) run(cmd *model.Command) model.Result {
 		r.t.Fatal(err)
 	}
 	r.log = append(r.log, *cmd)
+	r.machine.Publish(&r.heads)
 	r.woke = out.Wake
 	res, err := out.Expand(r.view, cmd)
 	if err != nil {
@@ -150,9 +152,13 @@ func messageKey(seq uint64) []byte { return keys.Message(nil, 5, model.QueueSlot
 
 func (r *queueRig) ready(cmd *model.Command) (bool, int64) {
 	r.t.Helper()
-	ok, next, err := Ready(r.view, cmd, r.now())
+	ok, next, err := Ready(r.view, nil, cmd, r.now())
 	if err != nil {
 		r.t.Fatal(err)
+	}
+	okByHead, nextByHead, err := Ready(r.view, &r.heads, cmd, r.now())
+	if err != nil || ok != okByHead || next != nextByHead {
+		r.t.Fatalf("ready %v, next %d; by the head in memory %v, %d, %v", ok, next, okByHead, nextByHead, err)
 	}
 	return ok, next
 }
@@ -186,12 +192,21 @@ func (r *queueRig) claims(id, pipe model.ResourceID, after model.ClaimSeq) model
 	return decodeAs[model.ClaimsResult](r.t, res.Body)
 }
 
-// checkReplay applies the same commands on another replica, which restarts on
-// the way, and compares the states.
+// checkReplay applies the same commands on two other replicas and compares the
+// states: on one that restarts on the way, and on one that keeps no head in memory.
 func (r *queueRig) checkReplay() {
+	r.t.Helper()
+	r.replay(false)
+	r.replay(true)
+}
+
+func (r *queueRig) replay(forgetful bool) {
 	r.t.Helper()
 	other := newRig()
 	for i := range r.log {
+		if forgetful {
+			other.machine.heads.forget()
+		}
 		if i == len(r.log)/2 {
 			other.machine = New(1, 0, model.SlotCount)
 			if err := other.machine.Load(other.view); err != nil {

@@ -108,7 +108,7 @@ func (q *queue) file(e *keys.QueueEntry, m *model.Message, dueMs int64, schedule
 		place := model.AppendUvarint(model.AppendUvarint(nil, uint64(dueMs)), e.Seq)
 		q.tx.Set(keys.Timed(nil, q.id, q.slot, m.ID), place)
 	}
-	q.tx.SetNew(keys.Hidden(q.key[:0], q.id, q.slot, dueMs, e.Seq), q.value)
+	q.setHidden(dueMs, e.Seq, q.value)
 }
 
 // applyCancelScheduled deletes messages that were scheduled and are not due.

@@ -12,7 +12,9 @@ import (
 // the low mark never has to go back.
 func (q *queue) showDue(s *model.QueueSettings) (more bool, err error) {
 	if q.head.InFlight+q.head.Delayed > 0 && q.head.LowHiddenMs <= q.nowMs {
-		if more, err = q.showHidden(s); err != nil {
+		if q.nowMs < q.stillMs {
+			q.passHidden() // what showHidden comes to if it finds nothing
+		} else if more, err = q.showHidden(s); err != nil {
 			return false, err
 		}
 	}
@@ -27,19 +29,45 @@ func (q *queue) showDue(s *model.QueueSettings) (more bool, err error) {
 	return more || waits || lingers, err
 }
 
+// lookAheadMs is how far behind what is due showHidden looks for what is due next,
+// so that the commands until then need not look. Tombstones that it steps over are
+// stepped over once more when their time passes.
+const lookAheadMs = 250
+
+// passHidden moves the low mark past everything that is due.
+func (q *queue) passHidden() {
+	q.head.LowHiddenMs, q.head.LowHiddenSeq = q.nowMs+1, 0
+	if base.Bug("lowmark") {
+		q.head.LowHiddenMs += 2000
+	}
+}
+
+// setHidden files a message, or a block, under the time at which it becomes visible.
+func (q *queue) setHidden(atMs int64, seq uint64, value []byte) {
+	if q.soonMs == 0 || atMs < q.soonMs {
+		q.soonMs = atMs
+	}
+	q.tx.SetNew(keys.Hidden(q.key[:0], q.id, q.slot, atMs, seq), value)
+}
+
 func (q *queue) showHidden(s *model.QueueSettings) (more bool, err error) {
+	q.stillMs = 0
 	lo := keys.Hidden(nil, q.id, q.slot, q.head.LowHiddenMs, q.head.LowHiddenSeq)
-	hi := keys.Hidden(nil, q.id, q.slot, q.nowMs+1, 0)
+	hi := keys.Hidden(nil, q.id, q.slot, q.nowMs+1+lookAheadMs, 0)
 	it, err := q.tx.Scan(lo, hi, false)
 	if err != nil {
 		return false, err
 	}
-	moved := 0
+	moved, stillMs := 0, q.nowMs+1+lookAheadMs
 	for it.Next() {
 		at, seq, ok := keys.SplitHidden(it.Key())
 		if !ok {
 			_ = it.Close() // the first error is the one to report
 			return false, model.ErrCorrupt
+		}
+		if at > q.nowMs {
+			stillMs = at
+			break
 		}
 		if moved >= maxDueMoved {
 			q.head.LowHiddenMs, q.head.LowHiddenSeq = at, seq
@@ -57,10 +85,8 @@ func (q *queue) showHidden(s *model.QueueSettings) (more bool, err error) {
 		}
 		q.tx.Delete(it.Key())
 	}
-	q.head.LowHiddenMs, q.head.LowHiddenSeq = q.nowMs+1, 0
-	if base.Bug("lowmark") {
-		q.head.LowHiddenMs += 2000
-	}
+	q.stillMs = stillMs
+	q.passHidden()
 	return false, it.Close()
 }
 

@@ -197,7 +197,7 @@ func (c *fakeCluster) ProposeWhenReady(_ context.Context, cmd *model.Command, _ 
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.tablet(cmd.Slot)
-	if ready, _, err := machine.Ready(s, cmd, s.stamp.Next(time.Now())); err != nil || !ready {
+	if ready, _, err := machine.Ready(s, nil, cmd, s.stamp.Next(time.Now())); err != nil || !ready {
 		return model.Result{}, false, err
 	}
 	res, err := c.apply(s, cmd)
@@ -242,7 +242,7 @@ func (c *fakeCluster) AwaitReady(_ context.Context, cmd *model.Command, _ time.D
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.tablet(cmd.Slot)
-	ready, _, err := machine.Ready(s, cmd, s.stamp.Next(time.Now()))
+	ready, _, err := machine.Ready(s, nil, cmd, s.stamp.Next(time.Now()))
 	return ready, err
 }
 
