@@ -80,7 +80,7 @@ func parse(args []string) (*bench, error) {
 	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
 	fs.BoolVar(&b.quick, "quick", false, "short runs with 1 and 64 clients")
 	only := fs.String("only", "limits,weir,etcd,nats,dynalite,duels,queues,streams", "comma-separated `SYSTEMS` and parts")
-	peers := fs.String("peers", "nats,rabbitmq,redis,fauxqs,elasticmq,sqslite", "comma-separated `SYSTEMS` beside Weir in queues and streams")
+	peers := fs.String("peers", "nats,rabbitmq,redis,fauxqs,elasticmq,sqslite,local-aws-sqs", "comma-separated `SYSTEMS` beside Weir in queues and streams")
 	operations := fs.String("ops", "put,get,standard,fifo,append", "comma-separated beginnings of `OPERATIONS`")
 	nodes := fs.String("nodes", "1,3", "comma-separated `SIZES` of clusters")
 	seconds := fs.Float64("seconds", 0, "measured `SECONDS` of each run (3; quick: 1)")

@@ -16,6 +16,7 @@ const (
 	natsVersion     = "v2.15.2"
 	dynaliteVersion = "4.0.0"
 	fauxqsVersion   = "1.9.2" // the last one for Node.js 20
+	localSQSVersion = "2.0.2"
 )
 
 func etcd(b *bench) *system {
@@ -176,6 +177,15 @@ const fauxqsProgram = `import { buildApp } from "fauxqs";
 const app = await buildApp({ logger: false });
 await app.listen({ host: process.argv[2], port: Number(process.argv[3]) });
 `
+
+// localSQSProgram starts it on loopback only; it logs nothing per request.
+const localSQSProgram = `const { createSqsServer } = require("local-aws-sqs");
+createSqsServer({ hostname: process.argv[2], port: Number(process.argv[3]) });
+`
+
+func localSQS(b *bench) *system {
+	return queueEmulator(b, "local-aws-sqs", localSQSVersion, "local-aws-sqs "+localSQSVersion+" (SQS emulator), in memory: not durable", "serve.cjs", localSQSProgram)
+}
 
 func fauxqs(b *bench) *system {
 	return queueEmulator(b, "fauxqs", fauxqsVersion, "fauxqs "+fauxqsVersion+" (SQS emulator), in memory: not durable", "serve.mjs", fauxqsProgram)

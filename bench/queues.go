@@ -11,7 +11,7 @@ import (
 
 // emulators are the SQS emulators: not durable, and here because people use
 // them in the same places.
-var emulators = []string{"fauxqs", "elasticmq", "sqslite"}
+var emulators = []string{"fauxqs", "elasticmq", "sqslite", "local-aws-sqs"}
 
 const (
 	// fillTime bounds the making of a backlog; what is there then is measured.
@@ -40,7 +40,7 @@ func (b *bench) queues() {
 }
 
 func (b *bench) queuesOf(nodes int) error {
-	all, err := b.startContestants("queues", nodes, []*system{weir(b), nats(b), rabbitmq(b), redis(b), fauxqs(b), elasticmq(b), sqslite(b)}, readyForQueues)
+	all, err := b.startContestants("queues", nodes, []*system{weir(b), nats(b), rabbitmq(b), redis(b), fauxqs(b), elasticmq(b), sqslite(b), localSQS(b)}, readyForQueues)
 	defer stopAll(all)
 	if err != nil {
 		return err
@@ -93,7 +93,7 @@ func readyForQueues(c *contestant, nodes int) error {
 	switch c.name {
 	case "weir":
 		err = readyWeirQueues(c)
-	case "fauxqs":
+	case "fauxqs", "local-aws-sqs":
 		aws := load.AWS{Addrs: c.addrs, Credentials: credentials, Invocation: true}
 		var url string
 		if url, err = aws.CreateQueue("bench"); err != nil {

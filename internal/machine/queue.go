@@ -59,6 +59,7 @@ type queue struct {
 	sent   map[string]keys.SentRecord // what this command will remember of its messages
 	open   openBlock                  // messages that it sends together
 	blocks []*block                   // those that it looked at, in that order
+	read   *readContent               // the block's messages that it read last; nil when it read none
 	copies bool                       // it takes in what another region did
 	wake   bool
 	err    error // the first failure to read; flush returns it
@@ -228,17 +229,13 @@ func (q *queue) drop(e *keys.QueueEntry) {
 	if e.Block {
 		number, i, _ := keys.SplitInBlock(e.Seq)
 		q.block(number).lose(i)
-		q.head.Bytes -= e.Size
-		if q.told != nil {
-			q.told.Gone = append(q.told.Gone, e.Seq)
-		}
-		return
+	} else {
+		q.tx.Delete(keys.Message(q.key[:0], q.id, q.slot, e.Seq))
 	}
-	q.tx.Delete(keys.Message(q.key[:0], q.id, q.slot, e.Seq))
 	if q.told != nil {
 		q.told.Gone = append(q.told.Gone, e.Seq)
 	}
-	if e.Receives > 0 {
+	if e.Receives > 0 && !e.Block {
 		q.tx.Delete(keys.MessageState(q.key[:0], q.id, q.slot, e.Seq))
 		if q.states != nil {
 			q.states[e.Seq] = nil

@@ -32,6 +32,10 @@ type openBlock struct {
 	sent     []*model.SentMessage // what says their numbers
 	encoded  []byte               // memory of messages
 	bytes    uint64
+
+	// Of a FIFO queue's block, whose number is given to it before its messages come.
+	number uint64 // zero: it is none
+	left   int    // messages that are still to come
 }
 
 // blockable reports whether a message that is visible at once can be in a block.
@@ -59,6 +63,10 @@ func (q *queue) enblock(e *keys.QueueEntry, m *model.Message, sent *model.SentMe
 func (q *queue) seal() {
 	b := &q.open
 	n := len(b.entries)
+	if b.number != 0 {
+		q.sealOrdered()
+		return
+	}
 	if n == 0 {
 		return
 	}
@@ -207,9 +215,8 @@ func (q *queue) deliverInBlock(e *keys.QueueEntry, untilMs int64, nonce uint64) 
 // caller. The command may look for the state that the message is given now.
 func (q *queue) leave(e *keys.QueueEntry) {
 	number, i, _ := keys.SplitInBlock(e.Seq)
-	stored, ok, err := readBlock(q.tx, q.id, q.slot, number)
-	if err != nil || !ok {
-		q.fail(orCorrupt(err))
+	stored := q.content(number)
+	if stored == nil {
 		return
 	}
 	if q.states == nil {
@@ -226,12 +233,12 @@ func (q *queue) landInBlock(b *block, i int, part *keys.BlockPart) *keys.StateRe
 	p := *part
 	b.takeOut(i)
 	st := &keys.StateRecord{Place: keys.PlaceInFlight, At: uint64(p.UntilMs), ReceivedMs: p.ReceivedMs, Nonce: p.Nonce}
-	stored, ok, err := readBlock(q.tx, q.id, q.slot, b.number)
-	if err != nil || !ok {
-		q.fail(orCorrupt(err))
+	stored := q.content(b.number)
+	if stored == nil {
 		return st
 	}
 	st.QueueEntry = stored.Entry(i)
+	q.belong(&st.QueueEntry, stored.Message(i))
 	st.Receives, st.FirstReceiveMs = 1, p.ReceivedMs
 	return st
 }
@@ -260,19 +267,28 @@ func (q *queue) showBlock(s *model.QueueSettings, number uint64, atMs int64) (sh
 
 // deleteInBlock deletes a message in flight that is in a block; done is false
 // when there is none of that number.
-func (q *queue) deleteInBlock(r *model.Receipt) (done bool) {
+func (q *queue) deleteInBlock(r *model.Receipt) (status model.EntryStatus, done bool) {
 	b, i, part := q.inFlight(r.Seq)
 	if part == nil {
-		return false
+		return 0, false
 	}
-	if r.Receives != 1 || r.Nonce != part.Nonce {
-		return true // of no receive
+	latest := r.Receives == 1 && r.Nonce == part.Nonce
+	if q.head.Fifo && (!latest || part.UntilMs <= q.nowMs) {
+		return model.EntryNotInflight, true
+	}
+	if !latest {
+		return model.EntryOK, true // of no receive
 	}
 	e := keys.QueueEntry{Seq: r.Seq, Size: part.Sizes[i], Block: true}
+	if q.head.Fifo {
+		if stored := q.content(b.number); stored != nil {
+			q.belong(&e, stored.Message(i))
+		}
+	}
 	q.land(&keys.StateRecord{QueueEntry: e, ReceivedMs: part.ReceivedMs})
 	b.takeOut(i)
 	q.drop(&e)
-	return true
+	return model.EntryOK, true
 }
 
 // lineCursor walks over one of the indexes that make a line.

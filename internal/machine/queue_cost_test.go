@@ -77,19 +77,21 @@ func TestQueueCost(t *testing.T) {
 			"1 gets 0 scans 4 sets 0 deletes", "1 gets 1 scans 4 sets 1 deletes", "2 gets 0 scans 1 sets 4 deletes"},
 		{"fifo", model.QueueSettings{RetentionMs: 60_000, MaxReceives: 3, Fifo: true}, "g", 1,
 			"3 gets 0 scans 5 sets 0 deletes", "1 gets 1 scans 4 sets 1 deletes", "2 gets 0 scans 1 sets 4 deletes"},
+		{"fifo, ten groups at once", model.QueueSettings{RetentionMs: 60_000, MaxReceives: 3, Fifo: true}, "g", 10,
+			"30 gets 0 scans 32 sets 0 deletes", "11 gets 1 scans 13 sets 10 deletes", "12 gets 0 scans 1 sets 13 deletes"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := newQueueRig(t)
 			r.settings = c.settings
 			message := func(i int) []byte {
 				send := model.Send{Settings: c.settings}
-				for range c.n {
+				for k := range c.n {
 					e := r.entry("x", 0)
 					if e.Message.Group = c.group; c.group != "" {
-						e.Message.Group = fmt.Sprint(c.group, i)
+						e.Message.Group = fmt.Sprint(c.group, i, k)
 					}
 					if c.settings.Fifo {
-						e.Message.Dedup = fmt.Sprint(i)
+						e.Message.Dedup = fmt.Sprint(i, k)
 					}
 					send.Entries = append(send.Entries, e)
 				}

@@ -38,8 +38,8 @@ func applyDeleteMessages(m *Machine, tx *Tx) (model.Result, error) {
 }
 
 func (q *queue) deleteMessage(r *model.Receipt) (model.EntryStatus, error) {
-	if q.deleteInBlock(r) {
-		return model.EntryOK, nil
+	if status, done := q.deleteInBlock(r); done {
+		return status, nil
 	}
 	st, err := q.state(r.Seq)
 	if err != nil || st == nil {

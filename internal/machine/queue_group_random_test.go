@@ -121,7 +121,7 @@ func (m *groupModel) expired(k *groupKnown) bool {
 // learn finds out which messages were buried, and which expired ones are gone.
 func (m *groupModel) learn() {
 	for _, k := range slices.Clone(m.live) {
-		if _, ok := m.view.values[string(messageKey(k.seq))]; !ok && m.expired(k) && k.claimed == 0 {
+		if !m.stores(k.seq) && m.expired(k) && k.claimed == 0 {
 			m.remove(k)
 			continue
 		}
@@ -141,6 +141,9 @@ func (m *groupModel) sendSome() {
 	delay := max(0, int64(m.rng.IntN(6))-3) * 100
 	for range 1 + m.rng.IntN(5) {
 		m.serial++
+		if m.rng.IntN(6) == 0 { // not with those before it
+			delay = 300 - delay
+		}
 		e := m.entry(fmt.Sprint("m", m.serial), delay)
 		e.Message.Group = fmt.Sprint("g", m.rng.IntN(6))
 		if m.settings.Fifo {

@@ -74,7 +74,7 @@ func (q *queue) repeats(s *model.QueueSettings, m *model.Message, moved bool) (m
 		return model.SentMessage{ID: rec.ID, Seq: rec.Seq}, true
 	}
 	q.noteLately()
-	rec = keys.SentRecord{ID: m.ID, Seq: keys.NextNumber(q.head.NextSeq), SentMs: m.SentMs}
+	rec = keys.SentRecord{ID: m.ID, Seq: q.nextSeq(), SentMs: m.SentMs}
 	if q.sent == nil {
 		q.sent = map[string]keys.SentRecord{}
 	}

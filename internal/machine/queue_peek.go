@@ -99,8 +99,7 @@ func (p *peek) asks(m *model.Message) bool {
 // locate says where the message is.
 func (p *peek) locate(m *model.Peeked, dueMs int64, block *keys.BlockState) error {
 	if block != nil {
-		p.locateInBlock(m, block)
-		return nil
+		return p.locateInBlock(m, block)
 	}
 	st, err := readState(p.reader, p.query.Resource, p.query.Slot, m.Seq)
 	if err != nil {
@@ -131,7 +130,7 @@ func (p *peek) locate(m *model.Peeked, dueMs int64, block *keys.BlockState) erro
 }
 
 // locateInBlock says where a message is that is in a block.
-func (p *peek) locateInBlock(m *model.Peeked, block *keys.BlockState) {
+func (p *peek) locateInBlock(m *model.Peeked, block *keys.BlockState) error {
 	m.Place = model.MessageVisible
 	_, i, _ := keys.SplitInBlock(m.Seq)
 	switch part := partOf(block, i); {
@@ -141,9 +140,16 @@ func (p *peek) locateInBlock(m *model.Peeked, block *keys.BlockState) {
 		if part.UntilMs > p.body.NowMs {
 			m.Place, m.AtMs = model.MessageInFlight, part.UntilMs
 		}
+	case p.head.Fifo: // in its group's list
+		claimed, err := p.isClaimed(m.Seq)
+		if claimed {
+			m.Place = model.MessageClaimed
+		}
+		return err
 	case m.Seq < p.head.Lines[0].Low:
 		m.Place = model.MessageClaimed // nothing else has become of it
 	}
+	return nil
 }
 
 // isClaimed reports whether a message without a state is in a claim. Pipes

@@ -59,6 +59,9 @@ func (q *queue) deliver(e *keys.QueueEntry, cmd *model.Receive) {
 	}
 	e.Receives++
 	q.taken--
+	if e.Block && !cmd.Attempt.IsZero() {
+		q.leave(e) // the attempt is to find its state
+	}
 	if cmd.VisibilityMs <= 0 {
 		if e.Block {
 			q.leave(e)

@@ -148,6 +148,24 @@ func (r *queueRig) peek(id model.ResourceID, body model.PeekQuery) model.PeekRes
 	return decodeAs[model.PeekResult](r.t, res.Body)
 }
 
+// stores reports whether a message of queue 5 is there, alone or in its block.
+func (r *queueRig) stores(seq uint64) bool {
+	r.t.Helper()
+	if _, ok := r.view.values[string(messageKey(seq))]; ok {
+		return true
+	}
+	number, i, ok := keys.SplitInBlock(seq)
+	if !ok {
+		return false
+	}
+	_, ok, err := readBlock(r.view, 5, model.QueueSlot(5), number)
+	state, _, stateErr := readBlockState(r.view, 5, model.QueueSlot(5), number)
+	if err != nil || stateErr != nil {
+		r.t.Fatal(err, stateErr)
+	}
+	return ok && !state.Gone.Has(i)
+}
+
 func messageKey(seq uint64) []byte { return keys.Message(nil, 5, model.QueueSlot(5), seq) }
 
 func (r *queueRig) ready(cmd *model.Command) (bool, int64) {

@@ -27,6 +27,7 @@ func applySend(m *Machine, tx *Tx) (model.Result, error) {
 	}
 	res := model.SendResult{Sent: make([]model.SentMessage, len(cmd.Entries))}
 	for i := range cmd.Entries {
+		q.plan(cmd.Entries[i:])
 		q.send(&cmd.Settings, &cmd.Entries[i], false, &res.Sent[i])
 	}
 	err = q.flush()
@@ -43,6 +44,7 @@ func (q *queue) send(s *model.QueueSettings, entry *model.SendEntry, moved bool,
 	}
 	if earlier, ok := q.repeats(s, m, moved); ok {
 		*sent = earlier
+		q.open.left = max(0, q.open.left-1) // its place stays empty
 		return
 	}
 	sent.ID = m.ID
@@ -62,6 +64,10 @@ func (q *queue) send(s *model.QueueSettings, entry *model.SendEntry, moved bool,
 		dueMs = q.nowMs + entry.DelayMs
 	}
 	scheduled := dueMs != 0 && entry.AtMs != 0 && !e.Fifo
+	if q.open.left > 0 {
+		q.enblockOrdered(&e, m, sent)
+		return
+	}
 	if dueMs == 0 && q.blockable(&e) {
 		q.enblock(&e, m, sent)
 		return
