@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+
+	"weir.dev/weir/bench/internal/load"
 )
 
 // compare measures Weir and other binaries by turns, all up at once, and prints
@@ -34,6 +36,9 @@ func (b *bench) compareClusters(binaries []string, nodes int) error {
 		defer r.stop()
 		if err == nil {
 			err = r.prepare()
+		}
+		if err == nil && (b.wanted(opFIFO(1)) || b.wanted(opFIFO(load.MaxBatch))) {
+			err = addFIFO(&contestant{running: r}, &load.AWS{Addrs: r.addrs, Credentials: credentials, Invocation: true})
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", binary, err)
