@@ -198,6 +198,14 @@ func (n *Node) readWhenReady(ctx context.Context, r *replica, q *model.Query, wa
 // there, at most until end. look also says when, in Unix milliseconds, that may
 // come about by itself; zero is never.
 func (n *Node) waitFor(ctx context.Context, r *replica, key waitKey, shares bool, end time.Time, look func(now time.Time) (bool, int64, error)) answer {
+	if !r.leads.Load() || n.isClosed() {
+		return answer{err: tablet.ErrNotLeader}
+	}
+	// Mostly it is there, or the caller does not wait: nobody is to be told of it.
+	now := n.clock.Now()
+	if ready, _, err := look(now); err != nil || ready || !now.Before(end) {
+		return answer{ready: ready, err: err}
+	}
 	knows := false // of something that comes about by itself
 	for {
 		if !r.leads.Load() || n.isClosed() {
