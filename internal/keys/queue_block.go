@@ -91,6 +91,9 @@ func SplitQueueBlock(number uint64, value []byte) (b QueueBlock, ok bool) {
 // Entry is what the indexes know of the message with index i.
 func (b *QueueBlock) Entry(i int) QueueEntry { return b.entries[i] }
 
+// At is Entry, but shares its memory.
+func (b *QueueBlock) At(i int) *QueueEntry { return &b.entries[i] }
+
 // Message is the stored form of the message with index i.
 func (b *QueueBlock) Message(i int) []byte { return b.messages[i] }
 

@@ -59,6 +59,7 @@ type queue struct {
 	sent   map[string]keys.SentRecord // what this command will remember of its messages
 	open   openBlock                  // messages that it sends together
 	blocks []*block                   // those that it looked at, in that order
+	split  *keys.QueueBlock           // memory for a block that it walks over
 	read   *readContent               // the block's messages that it read last; nil when it read none
 	copies bool                       // it takes in what another region did
 	wake   bool
@@ -80,7 +81,10 @@ func (m *Machine) openQueue(tx *Tx) (*queue, error) {
 // openHead is openQueue for commands that leave unfiled messages alone.
 func (m *Machine) openHead(tx *Tx) (*queue, error) {
 	q := &m.queue
-	*q = queue{tx: tx, heads: &m.heads, id: tx.Command.Resource, slot: tx.Command.Slot, nowMs: tx.Command.Stamp.Millis(), fresh: q.fresh, value: q.value, open: q.open, blocks: q.blocks[:0]}
+	if q.split == nil {
+		q.split = &keys.QueueBlock{}
+	}
+	*q = queue{split: q.split, tx: tx, heads: &m.heads, id: tx.Command.Resource, slot: tx.Command.Slot, nowMs: tx.Command.Stamp.Millis(), fresh: q.fresh, value: q.value, open: q.open, blocks: q.blocks[:0]}
 	for p := range q.fresh {
 		q.fresh[p] = q.fresh[p][:0]
 	}

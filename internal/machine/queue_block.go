@@ -362,8 +362,8 @@ func (q *queue) walkBoth(entries, blocks *lineCursor, f func(order uint64, e *ke
 
 // walkBlock shows f the messages of a block from the line's low mark on.
 func (q *queue) walkBlock(number uint64, value []byte, low *uint64, f func(order uint64, e *keys.QueueEntry) verdict) (stopped bool, err error) {
-	b, ok := keys.SplitQueueBlock(number, value)
-	if !ok {
+	b, ok := q.split, false
+	if *b, ok = keys.SplitQueueBlock(number, value); !ok {
 		return false, model.ErrCorrupt
 	}
 	first := 0
@@ -373,8 +373,8 @@ func (q *queue) walkBlock(number uint64, value []byte, low *uint64, f func(order
 		q.addBlock(number)
 	}
 	for i := first; i < keys.BlockSize(number); i++ {
-		e := b.Entry(i)
-		if f(e.Seq, &e) == stop {
+		e := b.At(i)
+		if f(e.Seq, e) == stop {
 			*low = e.Seq
 			return true, nil
 		}

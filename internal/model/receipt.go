@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"hash/crc32"
+	"slices"
 )
 
 // Receipt is what a receipt handle says: which receive of which message it is
@@ -39,7 +40,10 @@ func (r Receipt) AppendText(dst []byte) []byte {
 	b = binary.BigEndian.AppendUint32(b, r.Receives)
 	b = binary.BigEndian.AppendUint64(b, r.Nonce)
 	b = binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(b))
-	return base64.StdEncoding.AppendEncode(dst, b)
+	dst = slices.Grow(dst, ReceiptLength)
+	text := dst[len(dst) : len(dst)+ReceiptLength]
+	base64.StdEncoding.Encode(text, b)
+	return dst[:len(dst)+ReceiptLength]
 }
 
 // ParseReceipt reads a receipt handle of the given queue. The error is
@@ -56,9 +60,11 @@ func parseReceipt(handle string) (r Receipt, ok bool) {
 	if len(handle) != ReceiptLength {
 		return r, false
 	}
-	var room [ReceiptLength]byte
-	b, err := strictBase64.AppendDecode(room[:0], []byte(handle))
-	if err != nil || len(b) != receiptBytes+4 || b[0] != receiptVersion {
+	var text, room [ReceiptLength]byte
+	copy(text[:], handle)
+	n, err := strictBase64.Decode(room[:], text[:])
+	b := room[:n]
+	if err != nil || n != receiptBytes+4 || b[0] != receiptVersion {
 		return r, false
 	}
 	if crc32.ChecksumIEEE(b[:receiptBytes]) != binary.BigEndian.Uint32(b[receiptBytes:]) {

@@ -243,6 +243,9 @@ func (s *Service) changeQueue(ctx context.Context, name string, change func(q *Q
 
 // isKind reports whether err is a *model.Error of that kind.
 func isKind(err error, kind model.ErrorKind) bool {
+	if err == nil {
+		return false
+	}
 	var e *model.Error
 	return errors.As(err, &e) && e.Kind == kind
 }

@@ -78,7 +78,7 @@ func (s *Service) sendParts(req *SendRequest, q *Queue, sent []SentMessage, d *r
 			parts = append(parts, p)
 		}
 		p := &parts[k]
-		p.send.Entries, p.good, p.size = append(p.send.Entries, entry), append(p.good, i), p.size+m.size()+sendOverheadBytes
+		p.send.Entries, p.good, p.size = append(p.send.Entries, entry), append(p.good, i), p.size+m.size()+len(m.Group)+len(entry.Message.Dedup)+sendOverheadBytes
 	}
 	return parts
 }
@@ -158,9 +158,9 @@ func (s *Service) sendTo(ctx context.Context, q *Queue, at int, id model.Request
 	return sent, decodeResult(res, &sent)
 }
 
-// sendOverheadBytes is about what a message needs beside its body and
-// attributes in a command.
-const sendOverheadBytes = 128
+// sendOverheadBytes is about what a message needs in a command beside what a
+// client gives.
+const sendOverheadBytes = 64
 
 // maxBatchBytes is SQS's limit on the messages of one batch together.
 const maxBatchBytes = 1 << 20

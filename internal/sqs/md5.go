@@ -18,8 +18,8 @@ const (
 )
 
 // bodyMD5 is MD5OfMessageBody.
-func (t *texts) bodyMD5(body string) awsapi.Opt[string] {
-	sum := md5.Sum([]byte(body))
+func (t *texts) bodyMD5(body []byte) awsapi.Opt[string] {
+	sum := md5.Sum(body)
 	return awsapi.Some(t.hex(sum[:]))
 }
 

@@ -33,7 +33,7 @@ func TestAttributesMD5(t *testing.T) {
 	if got := systemMD5("some-trace-id").V; got != "fdce4f2818803f2f73becc09a54792c0" {
 		t.Errorf("system attributes: %s", got)
 	}
-	if got := newTexts(1).bodyMD5("Test Message").V; got != "d1d4180b7e411c4be86b00fb2ee103eb" {
+	if got := newTexts(1, 0).bodyMD5([]byte("Test Message")).V; got != "d1d4180b7e411c4be86b00fb2ee103eb" {
 		t.Errorf("body: %s", got)
 	}
 }
@@ -46,7 +46,7 @@ func TestReceivedAttributesAreSorted(t *testing.T) {
 	}
 	stored := []model.MessageAttr{text("b"), text("c"), text("a")}
 	var m Message
-	(&call{}).message(&m, &model.Received{Message: model.Message{Attrs: stored}}, newTexts(1), nil, []string{"All"})
+	(&call{}).message(&m, &model.Received{Message: model.Message{Attrs: stored}}, newTexts(1, 0), nil, []string{"All"})
 	want := attributesMD5([]model.MessageAttr{text("a"), text("b"), text("c")})
 	if m.MD5OfMessageAttributes != want || len(m.MessageAttributes) != 3 || m.MessageAttributes[0].Key != "a" {
 		t.Errorf("received %v with digest %s", m.MessageAttributes, m.MD5OfMessageAttributes.V)

@@ -59,7 +59,7 @@ func (c *call) peek(queue string, names []string, in *ReceiveMessageRequest) (ou
 		return nil, err
 	}
 	out := &ReceiveMessageResult{}
-	t := newTexts(len(page.Messages))
+	t := newTexts(len(page.Messages), 0)
 	for i := range page.Messages {
 		p := &page.Messages[i]
 		var m Message

@@ -40,7 +40,11 @@ func receiveMessage(c *call, in *ReceiveMessageRequest) (output, error) {
 		return &ReceiveMessageResult{}, nil
 	}
 	out := &ReceiveMessageResult{Messages: make([]Message, len(received))}
-	t := newTexts(len(received))
+	bytes := 0
+	for i := range received {
+		bytes += len(received[i].Body)
+	}
+	t := newTexts(len(received), bytes)
 	for i := range received {
 		c.message(&out.Messages[i], &received[i], t, system, in.MessageAttributeNames)
 	}
@@ -51,7 +55,7 @@ func receiveMessage(c *call, in *ReceiveMessageRequest) (output, error) {
 func (c *call) message(out *Message, m *model.Received, t *texts, system, names []string) {
 	*out = Message{
 		MessageId: awsapi.Some(t.uuid(m.ID)), ReceiptHandle: optional(m.Receipt),
-		Body: awsapi.Some(string(m.Body)), MD5OfBody: t.bodyMD5(string(m.Body)),
+		Body: awsapi.Some(t.add(m.Body)), MD5OfBody: t.bodyMD5(m.Body),
 		Attributes: c.systemView(m, system),
 	}
 	var kept []model.MessageAttr

@@ -33,9 +33,9 @@ func sendMessage(c *call, in *SendMessageRequest) (output, error) {
 	if err := sent[0].Err; err != nil {
 		return nil, err
 	}
-	t := newTexts(1)
+	t := newTexts(1, 0)
 	return &SendMessageResult{
-		MessageId: awsapi.Some(t.uuid(sent[0].ID)), SequenceNumber: optional(sent[0].Sequence), MD5OfMessageBody: t.bodyMD5(msg.Body),
+		MessageId: awsapi.Some(t.uuid(sent[0].ID)), SequenceNumber: optional(sent[0].Sequence), MD5OfMessageBody: t.bodyMD5(t.bytes(msg.Body)),
 		MD5OfMessageAttributes: attributesMD5(msg.Attributes), MD5OfMessageSystemAttributes: systemMD5(msg.TraceHeader),
 	}, nil
 }
@@ -70,7 +70,7 @@ func sendMessageBatch(c *call, in *SendMessageBatchRequest) (output, error) {
 		return nil, err
 	}
 	out := &SendMessageBatchResult{}
-	t := newTexts(len(good))
+	t := newTexts(len(good), 0)
 	for k, i := range good {
 		if errs[i] = sent[k].Err; errs[i] != nil {
 			continue
@@ -80,7 +80,7 @@ func sendMessageBatch(c *call, in *SendMessageBatchRequest) (output, error) {
 		}
 		msg := &req.Messages[k]
 		out.Successful = append(out.Successful, SendMessageBatchResultEntry{
-			Id: in.Entries[i].Id, MessageId: awsapi.Some(t.uuid(sent[k].ID)), SequenceNumber: optional(sent[k].Sequence), MD5OfMessageBody: t.bodyMD5(msg.Body),
+			Id: in.Entries[i].Id, MessageId: awsapi.Some(t.uuid(sent[k].ID)), SequenceNumber: optional(sent[k].Sequence), MD5OfMessageBody: t.bodyMD5(t.bytes(msg.Body)),
 			MD5OfMessageAttributes: attributesMD5(msg.Attributes), MD5OfMessageSystemAttributes: systemMD5(msg.TraceHeader),
 		})
 	}

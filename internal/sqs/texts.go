@@ -11,15 +11,25 @@ import (
 // uuidBytes is the length of a message's id as clients see it.
 const uuidBytes = 36
 
-// texts makes the ids and digests of an answer's messages in one piece of
+// texts makes the ids, digests and bodies of an answer's messages in one piece of
 // memory.
-type texts struct{ made strings.Builder }
+type texts struct {
+	made strings.Builder
+	room []byte // for one text at a time
+}
 
-// newTexts makes room for the ids and digests of n messages.
-func newTexts(n int) *texts {
+// newTexts makes room for the ids and digests of n messages, and for so many bytes
+// of bodies.
+func newTexts(n, bytes int) *texts {
 	t := &texts{}
-	t.made.Grow(n * (uuidBytes + 2*md5.Size))
+	t.made.Grow(n*(uuidBytes+2*md5.Size) + bytes)
 	return t
+}
+
+// bytes is a text as bytes, until the next call.
+func (t *texts) bytes(text string) []byte {
+	t.room = append(t.room[:0], text...)
+	return t.room
 }
 
 // add keeps a text. The texts before it stay what they are.
