@@ -73,7 +73,7 @@ func TestSyncUnits(t *testing.T) {
 		receive := model.Receive{Settings: model.QueueSettings{RetentionMs: 3_600_000}, Max: 1, VisibilityMs: 30_000, Nonce: 1}
 		res := goesOn("a receive", inQueue(model.CmdReceive, receive.Append(nil)))
 		var got model.ReceiveResult
-		got.Decode(model.NewDecoder(res.Body))
+		got.Decode(model.NewDecoder(res.Bytes()))
 		if len(got.Messages) != 1 {
 			t.Fatalf("received %d messages", len(got.Messages))
 		}

@@ -201,7 +201,7 @@ func (a *applier) commit(r *replica) error {
 	if err := a.run.Commit(key, r.state.Append(buf[:0])); err != nil {
 		return err
 	}
-	r.machine.Publish(&r.heads)
+	r.heads.publish(r.machine)
 	for i := range a.done {
 		c := &a.done[i]
 		if a.node.opts.OnApply != nil {

@@ -51,7 +51,7 @@ type replica struct {
 	refused refusals
 	async   asyncCounts
 	waits   waits
-	heads   machine.Heads // as committed
+	heads   queueHeads
 	abroad  abroad
 	marks   marks
 	logged  atomic.Uint64 // model.ChangeNumber of the last entry of the change log
@@ -151,7 +151,7 @@ func (n *Node) openReplica(id model.TabletID, applied tablet.Applied) (*replica,
 // loadMachine makes the machine for the state that the storage holds.
 func (r *replica) loadMachine(n *Node) error {
 	r.machine = machine.New(r.id, r.state.Lo, r.state.Hi)
-	r.heads.Forget()
+	r.heads.forget()
 	if r.state.Index == 0 {
 		return nil
 	}

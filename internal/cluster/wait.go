@@ -145,7 +145,8 @@ func (n *Node) proposeWhenReady(ctx context.Context, r *replica, c *call) answer
 func (n *Node) waitReady(ctx context.Context, r *replica, cmd *model.Command, end time.Time) answer {
 	key := waitKey{cmd.Resource, cmd.Slot}
 	look := func(now time.Time) (bool, int64, error) {
-		return machine.Ready(n.view, &r.heads, cmd, max(model.Stamp(r.stamp.Load()), model.StampAt(now)))
+		var room machine.Head
+		return machine.Ready(n.view, r.heads.of(cmd, &room), cmd, max(model.Stamp(r.stamp.Load()), model.StampAt(now)))
 	}
 	shares := cmd.Kind == model.CmdClaimRecords // pipes of one stream take nothing from each other
 	return n.waitFor(ctx, r, key, shares, end, look)
@@ -173,7 +174,8 @@ func (n *Node) wakeIfReady(r *replica, cmd *model.Command) {
 	if n.closed || !r.leads.Load() {
 		return
 	}
-	if ready, nextMs, err := machine.Ready(n.view, &r.heads, cmd, model.Stamp(r.stamp.Load())); err == nil && (ready || nextMs > 0) {
+	var room machine.Head
+	if ready, nextMs, err := machine.Ready(n.view, r.heads.of(cmd, &room), cmd, model.Stamp(r.stamp.Load())); err == nil && (ready || nextMs > 0) {
 		r.waits.wake(waitKey{cmd.Resource, cmd.Slot})
 	}
 }

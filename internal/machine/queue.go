@@ -35,7 +35,7 @@ type queue struct {
 	nowMs int64
 	head  keys.QueueRecord
 	was   keys.QueueRecord // head as stored
-	// stillMs is knownHead's, wasStillMs as the last command left it, and soonMs the
+	// stillMs is Head's, wasStillMs as the last command left it, and soonMs the
 	// least time under which this command files something under Hidden; zero: it
 	// files nothing there.
 	stillMs, wasStillMs, soonMs int64
@@ -88,7 +88,7 @@ func (m *Machine) openHead(tx *Tx) (*queue, error) {
 	for p := range q.fresh {
 		q.fresh[p] = q.fresh[p][:0]
 	}
-	var known knownHead
+	var known Head
 	if err := m.heads.read(tx, queueName{q.id, q.slot}, &known); err != nil {
 		return nil, err
 	}
@@ -141,7 +141,7 @@ func (q *queue) flush() error {
 		q.tx.Set(keys.QueueHead(q.key[:0], q.id, q.slot), q.value)
 	}
 	if q.head != q.was || q.stillMs != q.wasStillMs {
-		q.heads.change(queueName{q.id, q.slot}, &knownHead{q.head, q.stillMs})
+		q.heads.change(queueName{q.id, q.slot}, &Head{q.head, q.stillMs})
 	}
 	// Somebody who waits is to know of what becomes visible by itself. A receive
 	// that finds something wakes another anyway.

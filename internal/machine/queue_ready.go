@@ -18,16 +18,19 @@ const readyHorizonMs = 20_000
 // what it found had expired, died or was over its rate, the command has made
 // the queue shorter.
 //
-// Heads, which may be nil, are those of the state that r reads, or of one a moment
-// before it.
-func Ready(r Reader, heads *Heads, cmd *model.Command, now model.Stamp) (ready bool, nextMs int64, err error) {
+// Head is that of the queue in the state that r reads, or a moment before it; when
+// it is nil, it is read.
+func Ready(r Reader, head *Head, cmd *model.Command, now model.Stamp) (ready bool, nextMs int64, err error) {
 	if cmd.Kind == model.CmdClaimRecords {
 		ready, err := claimReady(r, cmd)
 		return ready, 0, err
 	}
-	look := readyLook{reader: r, cmd: cmd, nowMs: now.Millis()}
-	if err := heads.read(r, queueName{cmd.Resource, cmd.Slot}, &look.head); err != nil {
-		return false, 0, err
+	look := readyLook{reader: r, cmd: cmd, nowMs: now.Millis(), head: head}
+	if head == nil {
+		look.head = &Head{}
+		if err := readQueueHead(r, cmd.Resource, cmd.Slot, &look.head.QueueRecord); err != nil {
+			return false, 0, err
+		}
 	}
 	switch cmd.Kind {
 	case model.CmdClaim:
@@ -59,7 +62,7 @@ type readyLook struct {
 	reader Reader
 	cmd    *model.Command
 	nowMs  int64
-	head   knownHead
+	head   *Head
 }
 
 // dead reports whether there are dead messages to claim.
@@ -108,7 +111,7 @@ func nextMsOf(head *keys.QueueRecord, s *model.QueueSettings) int64 {
 // shown is the time at which something is visible, whatever the queue's rate:
 // now, later, or zero for never.
 func (l *readyLook) shown(s *model.QueueSettings) (atMs int64, err error) {
-	h := &l.head
+	h := l.head
 	if hasTurn(&h.QueueRecord) || h.Unfiled > 0 {
 		return l.nowMs, nil
 	}

@@ -174,7 +174,7 @@ func (r *queueRig) ready(cmd *model.Command) (bool, int64) {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	okByHead, nextByHead, err := Ready(r.view, &r.heads, cmd, r.now())
+	okByHead, nextByHead, err := Ready(r.view, r.heads.Of(cmd, &Head{}), cmd, r.now())
 	if err != nil || ok != okByHead || next != nextByHead {
 		r.t.Fatalf("ready %v, next %d; by the head in memory %v, %d, %v", ok, next, okByHead, nextByHead, err)
 	}
