@@ -78,7 +78,7 @@ func isUnits(kind model.ResourceKind) bool {
 func (w *worker) tellUnits(j *job, rs []model.Resource) error {
 	c := w.engine.cluster.Catalog()
 	if len(rs) == 0 && !w.named && j.spec.ShipsUnits() {
-		req := unitsRequest{Epoch: j.spec.Epoch, Passive: j.spec.Passive, Queues: j.spec.Queues, Streams: j.spec.Streams}
+		req := unitsRequest{Epoch: j.spec.Epoch, Passive: w.passive, Queues: j.spec.Queues, Streams: j.spec.Streams}
 		if _, err := w.call(j, OpUnits, req.Append(nil)); err != nil {
 			return err
 		}
@@ -86,7 +86,7 @@ func (w *worker) tellUnits(j *job, rs []model.Resource) error {
 	w.named = true
 	slices.SortStableFunc(rs, func(a, b model.Resource) int { return cmp.Compare(redrives(&a), redrives(&b)) })
 	for part := range slices.Chunk(rs, tablesAtOnce) {
-		req := unitsRequest{Epoch: j.spec.Epoch, Passive: j.spec.Passive, Queues: j.spec.Queues, Streams: j.spec.Streams}
+		req := unitsRequest{Epoch: j.spec.Epoch, Passive: w.passive, Queues: j.spec.Queues, Streams: j.spec.Streams}
 		for i := range part {
 			n := namedUnit{Kind: part[i].Kind, Name: part[i].Name, Spec: part[i].Spec}
 			var spec model.QueueSpec
@@ -105,6 +105,17 @@ func (w *worker) tellUnits(j *job, rs []model.Resource) error {
 		}
 	}
 	return nil
+}
+
+// keepPassive learns whether this region has the writes of what the link ships. A
+// region that has not tells of queues and streams as it knows them, which is not
+// how the other one is to have them: when it gets the writes, it tells them anew.
+func (w *worker) keepPassive(j *job) {
+	from := model.InboundSpec{Region: j.spec.Region, Queues: j.spec.Queues, Streams: j.spec.Streams}
+	if is := w.engine.passiveTo(&from); is != w.passive {
+		w.passive, w.named = is, false
+		clear(w.told)
+	}
 }
 
 // redrives is 1 for a queue that has a dead-letter queue, which has to be there

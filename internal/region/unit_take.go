@@ -1,6 +1,7 @@
 package region
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -28,7 +29,10 @@ func (e *Engine) haveUnits(ctx context.Context, s *sender, body []byte) error {
 	follows := e.passiveTo(&s.spec)
 	var ids []model.ResourceID
 	for i := range req.Units {
-		id, err := e.haveUnit(ctx, s, &req.Units[i], follows)
+		n := &req.Units[i]
+		// While the writes move, neither region has them, and both say how the queue
+		// or stream is: the region that had them last knows more.
+		id, err := e.haveUnit(ctx, s, n, follows && (!req.Passive || e.knowsLess(n)))
 		if err != nil {
 			return err
 		}
@@ -110,6 +114,25 @@ func (e *Engine) passiveTo(from *model.InboundSpec) bool {
 		is, err := passive(r)
 		return err == nil && is
 	})
+}
+
+// knowsLess reports whether this region's spec of a queue or stream is not newer
+// than the one that another region names, of two of which one follows the other:
+// shards are only ever added and closed.
+func (e *Engine) knowsLess(n *namedUnit) bool {
+	r, ok := e.cluster.Catalog().Resource(n.Kind, n.Name)
+	if !ok {
+		return true
+	}
+	if n.Kind == model.KindQueue {
+		var here, there model.QueueSpec
+		return decode(r.Spec, &here) == nil && decode(n.Spec, &there) == nil && here.ModifiedMs <= there.ModifiedMs
+	}
+	var here, there model.StreamSpec
+	if decode(r.Spec, &here) != nil || decode(n.Spec, &there) != nil {
+		return false
+	}
+	return cmp.Or(cmp.Compare(here.NextShard, there.NextShard), cmp.Compare(len(there.OpenShards()), len(here.OpenShards())), cmp.Compare(here.ModifiedMs, there.ModifiedMs)) <= 0
 }
 
 func (e *Engine) haveUnit(ctx context.Context, s *sender, n *namedUnit, follows bool) (model.ResourceID, error) {

@@ -568,3 +568,50 @@ func TestHeldMessages(t *testing.T) {
 		}
 	})
 }
+
+// TestOlderShardsAreNotTaken has the writes of a stream move, which fails, right
+// after a resharding: meanwhile neither region has them, and what the other one
+// knows of the shards is older.
+func TestOlderShardsAreNotTaken(t *testing.T) {
+	inTowns(t, func(t *testing.T, _ *fakeWire, east, west *town) {
+		ctx := context.Background()
+		east.createStream("clicks", 1)
+		east.link(west, Settings{Name: "to-west", Tables: []string{}, Streams: []string{"clicks"}})
+		east.caughtUp("to-west")
+		west.link(east, Settings{Name: "to-east", Tables: []string{}, Streams: []string{"clicks"}})
+		west.caughtUp("to-east")
+		paused, running := true, false
+		change := func(err error) {
+			t.Helper()
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		change(east.engine().Change(ctx, "to-west", &Change{Paused: &paused})) // west hears nothing of it
+		_, err := east.service.UpdateShardCount(ctx, &service.UpdateShardCountRequest{StreamRef: streamRef("clicks"), Target: 2})
+		change(err)
+		for i := range 10 {
+			east.putRecord("clicks", fmt.Sprint("k", i), fmt.Sprint("v", i))
+		}
+		before := east.shards("clicks")
+		change(east.engine().SetPassive(ctx, "to-west", true))
+		rate := uint64(1 << 30)
+		change(west.engine().Change(ctx, "to-east", &Change{BytesPerSecond: &rate})) // has it say what it has
+		time.Sleep(5 * time.Second)
+		change(east.engine().SetPassive(ctx, "to-west", false))
+		if after := east.shards("clicks"); !slices.Equal(before, after) {
+			t.Fatalf("east had\n%q\nand has\n%q", before, after)
+		}
+		change(east.engine().Change(ctx, "to-west", &Change{Paused: &running}))
+		west.await("west has the shards of east", func() bool { return slices.Equal(before, west.shards("clicks")) })
+		// And when west gets them, east follows.
+		east.failsOver("to-west")
+		_, err = west.service.UpdateShardCount(ctx, &service.UpdateShardCountRequest{StreamRef: streamRef("clicks"), Target: 4})
+		change(err)
+		for i := range 10 {
+			west.putRecord("clicks", fmt.Sprint("k", i), fmt.Sprint("w", i))
+		}
+		want := west.shards("clicks")
+		east.await("east has the shards of west", func() bool { return slices.Equal(want, east.shards("clicks")) })
+	})
+}

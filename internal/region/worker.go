@@ -37,11 +37,12 @@ type worker struct {
 	selected uint64             // the catalog's version that the tables were chosen from
 	// told is the version of each queue and stream that the other region has
 	// heard of; never ranged over.
-	told   map[model.ResourceID]uint64
-	named  bool                      // it knows which ones the link selects
-	gone   map[heldUnitKey]*heldGone // of what is held; nil: not read
-	retell bool                      // it may know that no longer
-	filter filter
+	told    map[model.ResourceID]uint64
+	named   bool                      // it knows which ones the link selects
+	gone    map[heldUnitKey]*heldGone // of what is held; nil: not read
+	retell  bool                      // it may know that no longer
+	passive bool                      // this region had not the writes of them then
+	filter  filter
 }
 
 func (e *Engine) startWorker(j job) *worker {
@@ -269,6 +270,7 @@ func (w *worker) choose(j *job) error {
 		}
 		c = w.engine.cluster.Catalog()
 	}
+	w.keepPassive(j)
 	var fresh []model.Resource
 	var units []model.Resource // that are to be told of
 	for _, kind := range shippedKinds {

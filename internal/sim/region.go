@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -47,6 +48,7 @@ type RegionReport struct {
 	Writes, Unknown, Reads                       int
 	Merged                                       int // writes of tables whose parts are merged
 	Messages, Records                            int // that were acknowledged
+	Commits, ReadAgain                           int // of a named consumer: positions; records that it read and then read again
 	Conflicts                                    uint64
 	Calls, Lost                                  int // requests over the wan, and those of them that were lost
 	Swept                                        int // regions that had no tombstone at the end
@@ -75,8 +77,11 @@ type regionRun struct {
 func RunRegions(seed uint64, cfg RegionConfig) (r RegionReport) {
 	run := &regionRun{cfg: cfg, rng: rand.New(rand.NewPCG(seed, 11)), report: &r}
 	f := faults{losePercent: run.rng.IntN(10), duplicatePercent: run.rng.IntN(5), maxDelay: time.Duration(20+run.rng.IntN(200)) * time.Millisecond}
-	if cfg.Calm {
+	switch {
+	case cfg.Calm:
 		f = faults{maxDelay: 20 * time.Millisecond}
+	case cfg.Units: // most failovers shall succeed: a lost request costs seconds of their patience
+		f.losePercent, f.maxDelay = f.losePercent/4, f.maxDelay/4
 	}
 	run.wan = newWAN(seed, f)
 	for i := range cfg.Regions {
@@ -280,7 +285,11 @@ func (r *regionRun) trouble() error {
 		}
 		w := r.worlds[r.rng.IntN(len(r.worlds))]
 		if r.cfg.FailOver && r.rng.IntN(2) == 0 {
-			r.failOver(w)
+			// With queues it is the failovers that matter: a few tries each.
+			for try := 0; !r.failOver(w) && r.cfg.Units && try < 3; try++ {
+				time.Sleep(time.Duration(500+r.rng.IntN(1500))*time.Millisecond + time.Duration(r.rng.IntN(1000)))
+				w = r.worlds[r.rng.IntN(len(r.worlds))]
+			}
 			continue
 		}
 		var one Report
@@ -350,35 +359,40 @@ func (r *regionRun) week() error {
 	return nil
 }
 
-// failOver moves the writes from a region to another, or by force to it. One
-// that fails is no failure of the run: links are cut, and nodes are down.
-func (r *regionRun) failOver(w *world) {
+// failOver moves the writes from a region to another, or by force to it, and
+// reports whether it did. One that fails is no failure of the run: links are cut,
+// and nodes are down.
+func (r *regionRun) failOver(w *world) bool {
 	live := w.anyNode(r.rng)
 	forced := r.report.Planned > r.report.Forced
 	if r.cfg.Units {
 		forced = r.report.Planned >= r.report.Forced && !r.cfg.Planned
 	}
 	if live == nil {
-		return
+		return false
 	}
 	ctx, cancel := contextFor(40 * time.Second)
 	defer cancel()
 	links, err := live.regions.List(ctx)
 	if err != nil || len(links) == 0 {
-		return
+		return false
 	}
-	name := links[r.rng.IntN(len(links))].Name
-	if r.cfg.Units && forced {
-		r.forceUnits(ctx, live.regions, name)
-		return
-	}
-	if forced {
-		if _, err := live.regions.ForceOver(ctx, name, true); err == nil {
+	link := links[r.rng.IntN(len(links))]
+	switch {
+	case forced && r.cfg.Units:
+		return r.forceUnits(ctx, w, live.regions, link.Name)
+	case forced:
+		if _, err = live.regions.ForceOver(ctx, link.Name, true); err == nil {
 			r.report.Forced++
 		}
-		return
+	default:
+		r.units.moving(r.indexOf(w))
+		defer r.units.moving(r.indexOf(w))
+		if _, err = live.regions.FailOver(ctx, link.Name); err == nil {
+			r.report.Planned++
+		}
 	}
-	if _, err := live.regions.FailOver(ctx, name); err == nil {
-		r.report.Planned++
-	}
+	return err == nil && !link.Spec.Passive
 }
+
+func (r *regionRun) indexOf(w *world) int { return slices.Index(r.worlds, w) }

@@ -70,22 +70,20 @@ func (r *regionRun) finishLost() error {
 	if !r.cfg.Units {
 		return nil
 	}
-	r.report.Messages, r.report.Records = len(r.units.sent), len(r.units.put)
+	r.report.Messages, r.report.Records = len(r.units.messages.sent), len(r.units.put)
 	failures, err := r.units.finishLost(w)
 	r.report.Failures = append(r.report.Failures, failures...)
 	return err
 }
 
 // finishLost receives all that the region has which took over, and reads its
-// records. It must have every message that was acknowledged, unless a delete of it
-// was sent; none whose delete was acknowledged; and every record under its number.
+// records: they must be under their numbers.
 func (l *unitLoad) finishLost(w *world) (failures []string, err error) {
-	l.worlds, l.seen, l.got = []*world{w}, map[string]bool{}, nil
+	l.worlds, l.messages = []*world{w}, l.messages.elsewhere()
 	l.receiveAll()
 	records, err := readRecords(w)
 	if err != nil {
 		return nil, err
 	}
-	kept := slices.DeleteFunc(slices.Clone(l.sent), func(name string) bool { return l.tried[name] && !l.seen[name] })
-	return slices.Concat(l.failures, checkDelivered(kept, l.seen), checkGroupOrder(l.got), checkRecords(records, l.put)), nil
+	return slices.Concat(l.messages.check(), checkRecords(records, l.put)), nil
 }

@@ -20,28 +20,34 @@ type unitLoad struct {
 	seed    uint64
 	worlds  []*world
 	senders int // in each region
-	// exact is set while nothing was taken over by force: then nothing may be lost,
-	// come twice after its delete, or change its place.
-	exact bool
+	group   *unitGroup
 
-	mu       sync.Mutex           // guards what follows
-	sent     []string             // messages that were acknowledged, by queue and body
-	got      []string             // messages in the order in which they were received first
-	seen     map[string]bool      // in got
-	tried    map[string]bool      // by queue and body: a delete was sent
-	deleted  map[string]time.Time // by queue and body: when its delete was acknowledged
-	put      map[string]string    // records that were acknowledged: data, by shard and sequence number
-	failures []string
+	mu       sync.Mutex // guards what follows
+	messages *messageHistory
+	put      map[string]string // records that were acknowledged: data, by shard and sequence number
 }
 
-const (
-	unitQueue  = "rq"
-	unitFifo   = "rq.fifo"
-	unitStream = "rs"
-)
+const unitStream = "rs"
 
 func newUnitLoad(seed uint64, worlds []*world) *unitLoad {
-	return &unitLoad{seed: seed, worlds: worlds, senders: 1, exact: true, seen: map[string]bool{}, tried: map[string]bool{}, deleted: map[string]time.Time{}, put: map[string]string{}}
+	return &unitLoad{seed: seed, worlds: worlds, senders: 1, group: newUnitGroup(seed, worlds), messages: newMessageHistory(), put: map[string]string{}}
+}
+
+// force says that the writes are about to be taken from a region by force.
+func (l *unitLoad) force(from int) {
+	l.group.force(from)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.messages.exact = false
+}
+
+// moving says that the writes of a region may move from now on, or that they may
+// have.
+func (l *unitLoad) moving(from int) {
+	l.group.moves(from)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.messages.moves++
 }
 
 func unitRef() service.StreamRef {
@@ -55,10 +61,7 @@ func (l *unitLoad) make() error {
 		defer cancel()
 		s := l.worlds[0].nodes[0].live.service
 		shards := int64(2)
-		_, err := s.CreateQueue(ctx, &service.CreateQueueRequest{Name: unitQueue})
-		if err == nil {
-			_, err = s.CreateQueue(ctx, &service.CreateQueueRequest{Name: unitFifo, Attributes: []service.QueueAttribute{{Name: "FifoQueue", Value: "true"}}})
-		}
+		err := makeQueues(ctx, s)
 		if err == nil {
 			err = s.CreateStream(ctx, &service.CreateStreamRequest{StreamRef: unitRef(), ShardCount: &shards})
 		}
@@ -69,8 +72,9 @@ func (l *unitLoad) make() error {
 	})
 }
 
-// clients is how many clients there are: senders and a consumer in each region.
-func (l *unitLoad) clients() int { return (l.senders + 1) * len(l.worlds) }
+// clients is how many clients there are: senders, a consumer and a member of the
+// named consumer in each region.
+func (l *unitLoad) clients() int { return (l.senders + 2) * len(l.worlds) }
 
 func (l *unitLoad) client(id int, stop <-chan struct{}) {
 	w := l.worlds[id%len(l.worlds)]
@@ -81,8 +85,12 @@ func (l *unitLoad) client(id int, stop <-chan struct{}) {
 		if live == nil {
 			continue
 		}
+		if at := id - (l.senders+1)*len(l.worlds); at >= 0 {
+			_, _ = l.group.members[at].round() // it goes on with the next one
+			continue
+		}
 		if id >= l.senders*len(l.worlds) {
-			l.consume(live.service, rng, rng.IntN(3) > 0)
+			_, _ = l.consume(id%len(l.worlds), live.service, rng, rng.IntN(3) > 0) // it goes on with the next one
 			continue
 		}
 		var known *model.Error
@@ -119,69 +127,7 @@ func (l *unitLoad) send(s *service.Service, rng *rand.Rand, id, n int) error {
 		l.put[res.Records[0].Shard+" "+res.Records[0].Sequence] = body
 		return nil
 	}
-	queue := unitQueue
-	m := service.OutgoingMessage{Body: body}
-	if rng.IntN(2) == 0 {
-		queue, m.Group, m.Dedup = unitFifo, fmt.Sprint("g", id), body
-	}
-	sent, err := s.SendMessages(ctx, &service.SendRequest{Queue: queue, Invocation: randomID(rng), Messages: []service.OutgoingMessage{m}})
-	if err == nil {
-		err = sent[0].Err
-	}
-	if err != nil {
-		return err
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.sent = append(l.sent, queue+" "+body)
-	return nil
-}
-
-// consume receives messages, and deletes them if remove is set. It reports how
-// many there were.
-func (l *unitLoad) consume(s *service.Service, rng *rand.Rand, remove bool) (n int, err error) {
-	ctx, cancel := contextFor(5*time.Second + time.Duration(rng.IntN(int(time.Millisecond))))
-	defer cancel()
-	for _, queue := range []string{unitQueue, unitFifo} {
-		began := time.Now()
-		visibility, wait := int64(3), int64(0)
-		got, err := s.ReceiveMessages(ctx, &service.ReceiveRequest{Queue: queue, Max: 5, Visibility: &visibility, Wait: &wait})
-		if err != nil {
-			return n, err
-		}
-		n += len(got)
-		for i := range got {
-			name := queue + " " + string(got[i].Body)
-			l.note(name, began)
-			if !remove {
-				continue
-			}
-			l.mu.Lock()
-			l.tried[name] = true
-			l.mu.Unlock()
-			errs, err := s.DeleteMessages(ctx, &service.DeleteMessagesRequest{Queue: queue, Handles: []string{got[i].Receipt}})
-			if err != nil || errs[0] != nil {
-				continue
-			}
-			l.mu.Lock()
-			l.deleted[name] = time.Now()
-			l.mu.Unlock()
-		}
-	}
-	return n, nil
-}
-
-// note keeps that a message was received by a request that began then.
-func (l *unitLoad) note(name string, began time.Time) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if at, gone := l.deleted[name]; gone && l.exact && began.After(at) {
-		l.failures = append(l.failures, fmt.Sprintf("%s was received after its delete was acknowledged", name))
-	}
-	if !l.seen[name] {
-		l.seen[name] = true
-		l.got = append(l.got, name)
-	}
+	return l.sendMessage(ctx, s, rng, id, n)
 }
 
 // receiveAll receives and deletes what is left where the writes are.
@@ -189,8 +135,8 @@ func (l *unitLoad) receiveAll() {
 	rng := rand.New(rand.NewPCG(l.seed, 899))
 	for empty := 0; empty < 30; {
 		taken := 0
-		for _, w := range l.worlds {
-			if n, err := l.consume(w.nodes[0].live.service, rng, true); err == nil {
+		for at, w := range l.worlds {
+			if n, err := l.consume(at, w.nodes[0].live.service, rng, true); err == nil {
 				taken += n
 			}
 		}
@@ -204,7 +150,7 @@ func (l *unitLoad) receiveAll() {
 // finish receives what is left, and holds everything to what was acknowledged.
 func (l *unitLoad) finish() []string {
 	l.receiveAll()
-	failures := slices.Concat(l.failures, checkDelivered(l.sent, l.seen))
+	failures := l.messages.check()
 	var all []map[string]string
 	for _, w := range l.worlds {
 		records, err := readRecords(w)
@@ -213,9 +159,10 @@ func (l *unitLoad) finish() []string {
 		}
 		all = append(all, records)
 	}
+	failures = append(failures, l.group.finish(l.put)...)
 	failures = append(failures, checkConvergence(all)...)
-	if l.exact {
-		failures = slices.Concat(failures, checkGroupOrder(l.got), checkRecords(all[0], l.put))
+	if l.messages.exact {
+		failures = append(failures, checkRecords(all[0], l.put)...)
 	} else {
 		failures = append(failures, checkData(all[0], l.put)...)
 	}
@@ -261,35 +208,6 @@ func readRecords(w *world) (all map[string]string, err error) {
 		return nil
 	})
 	return all, err
-}
-
-// checkDelivered holds what was received to what was acknowledged.
-func checkDelivered(sent []string, seen map[string]bool) (failures []string) {
-	for _, name := range sent {
-		if !seen[name] {
-			failures = append(failures, name+" was acknowledged and never received")
-		}
-	}
-	return failures
-}
-
-// checkGroupOrder holds the messages of each group to the order in which its
-// only sender sent them.
-func checkGroupOrder(got []string) (failures []string) {
-	last := map[string]int{}
-	for _, name := range got {
-		body, ok := strings.CutPrefix(name, unitFifo+" ")
-		group, _, _ := strings.Cut(body, "/")
-		if !ok {
-			continue
-		}
-		_, n := parseRegionValue(body)
-		if n < last[group] {
-			failures = append(failures, fmt.Sprintf("%s came after %d of its group", name, last[group]))
-		}
-		last[group] = n
-	}
-	return failures
 }
 
 // checkRecords holds records to their numbers.

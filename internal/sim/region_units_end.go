@@ -10,36 +10,44 @@ import (
 
 // forceUnits has a region take the writes by force while the others hold nothing
 // back and have copied everything: what one more takeover loses then is known.
-// It waits until the old one has heard of it, and lets it ship what it held.
-func (r *regionRun) forceUnits(ctx context.Context, engine *region.Engine, name string) {
+// It waits until the old one has heard of it, and lets it ship what it held. It
+// reports whether the region has the writes.
+func (r *regionRun) forceUnits(ctx context.Context, w *world, engine *region.Engine, name string) bool {
+	then, arrived := r.units.group.committed(), true
 	for _, w := range r.worlds {
 		live := w.anyNode(r.rng)
 		if live == nil {
-			return
+			return false
 		}
 		links, err := live.regions.List(ctx)
 		if err != nil {
-			return
+			return false
 		}
 		for _, l := range links {
 			if l.Spec.Held || l.Copying > 0 {
-				return
+				return false
 			}
+			arrived = arrived && l.LagChanges == 0
 		}
 	}
-	r.units.mu.Lock()
-	r.units.exact = false
-	r.units.mu.Unlock()
+	if arrived {
+		r.units.group.arrived(then)
+	}
+	from := 1 - r.indexOf(w)
+	r.units.force(from)
+	r.units.moving(from)
+	defer r.units.moving(from)
 	if _, err := engine.ForceOver(ctx, name, false); err != nil {
-		return
+		return false
 	}
 	r.report.Forced++
 	for range 60 {
 		time.Sleep(time.Second + time.Duration(r.rng.IntN(1000)))
 		if r.rejoinHeld() {
-			return
+			break
 		}
 	}
+	return true
 }
 
 // rejoinHeld lets links ship what they hold, and reports whether there was any.
@@ -64,6 +72,7 @@ func (r *regionRun) rejoinHeld() (any bool) {
 // finishUnits gives the writes to one region, whichever had them, and checks
 // what it and the others hold.
 func (r *regionRun) finishUnits() error {
+	r.units.moving(-1) // from whichever region has them
 	engine := r.worlds[0].nodes[0].live.regions
 	var last error
 	for range 60 {
@@ -81,11 +90,13 @@ func (r *regionRun) finishUnits() error {
 	if last != nil {
 		return fmt.Errorf("cannot give the writes to one region: %w", last)
 	}
+	r.units.moving(-1)
 	failures := r.units.finish()
 	if err := r.drain(); err != nil {
 		return err
 	}
 	r.report.Failures = append(r.report.Failures, failures...)
-	r.report.Messages, r.report.Records = len(r.units.sent), len(r.units.put)
+	r.report.Messages, r.report.Records = len(r.units.messages.sent), len(r.units.put)
+	r.report.Commits, r.report.ReadAgain = r.units.group.history.counts, r.units.group.history.again
 	return nil
 }

@@ -27,7 +27,10 @@ func (t *Tablet) Steer(voters, learners []model.NodeID) {
 		if slices.ContainsFunc(voters, t.HandOver) {
 			return
 		}
+		// Nor does it become a learner: what it has written since would keep a
+		// successor from being elected that does not know of the change yet.
 		voters = append(slices.Clone(voters), t.node)
+		learners = slices.DeleteFunc(slices.Clone(learners), func(id model.NodeID) bool { return id == t.node })
 	}
 	change := steps(MembersOf(t.conf), voters, learners, t.caughtUp)
 	if len(change) == 0 {
