@@ -55,6 +55,7 @@ func newSlowDisk(t *testing.T) *slowDisk {
 	s := &slowDisk{t: t, leave: make(chan error), failed: make(chan error, 1), stop: make(chan struct{})}
 	o := testOptions(gatedFS{NewCrashableFS(), s.leave})
 	o.MemTableBytes, o.Fatal = waitTableBytes, func(err error) { s.fatal = err }
+	o.Sequence = nil // one table for each flush
 	s.db = openDB(t, o)
 	go func() { s.failed <- s.write() }()
 	synctest.Wait()
