@@ -76,13 +76,14 @@ func (e *Engine) FailOver(ctx context.Context, name string) (s Switch, err error
 	return s, nil
 }
 
-// settled describes a link, after a wait for a first copy to end.
+// settled describes a link, after a wait for a first copy to end, and for what
+// kept the link from getting through a moment ago to be tried again.
 func (e *Engine) settled(ctx context.Context, name string) (Status, error) {
 	wait, cancel := e.within(ctx, backPatience)
 	defer cancel()
 	for {
 		st, err := e.Describe(ctx, name)
-		busy := st.Copying > 0 && !st.Spec.Held && !st.Spec.Paused && st.Spec.Mode != model.LinkManual && st.Spec.Where == ""
+		busy := (st.Copying > 0 || st.Problem != "") && !st.Spec.Held && !st.Spec.Paused && st.Spec.Mode != model.LinkManual && st.Spec.Where == ""
 		if err != nil || !busy || !e.sleep(wait, superviseEvery) {
 			return st, err
 		}
