@@ -72,6 +72,7 @@ func (n *Node) dropReplica(r *replica) {
 		if hard = r.hard.value; hard == nil {
 			hard = r.log.HardState()
 		}
+		r.dropped = true
 	}) {
 		return
 	}

@@ -158,7 +158,7 @@ func (l *lane) touch(r *replica) {
 func (l *lane) handle(ev *event) {
 	if ev.kind == evTick {
 		for _, r := range l.node.allReplicas() {
-			if r.lane == l {
+			if r.lane == l && !r.dropped {
 				r.tablet.Tick()
 				l.touch(r)
 			}
@@ -166,6 +166,10 @@ func (l *lane) handle(ev *event) {
 		return
 	}
 	r := ev.replica
+	if r.dropped {
+		l.handleDropped(ev)
+		return
+	}
 	l.touch(r)
 	switch ev.kind {
 	case evMessage:
@@ -189,12 +193,29 @@ func (l *lane) handle(ev *event) {
 	}
 }
 
+// handleDropped handles an event of a replica whose log is being removed: raft
+// must not look for entries there any more.
+func (l *lane) handleDropped(ev *event) {
+	switch ev.kind {
+	case evAppendDone:
+		l.syncing--
+		l.synced = true
+	case evDo:
+		ev.do(ev.replica.tablet)
+	default:
+		ev.refuse(true)
+	}
+}
+
 // endTurn performs the effects of all tablets touched in this turn. Appends
 // are submitted before messages are sent: the disk is the slower of the two.
 func (l *lane) endTurn() {
 	busy := l.busy()
 	for _, r := range l.dirty {
 		r.dirty = false
+		if r.dropped {
+			continue
+		}
 		if r.tablet.Gather(busy || r.tablet.UnderWay() > 0 && !r.tablet.Hurried()) && busy {
 			l.gather = append(l.gather, r)
 		}

@@ -27,6 +27,7 @@ type replica struct {
 	installing bool             // a snapshot is being installed:
 	held       []*tablet.Append // these come after it
 	deaf       bool             // takes no messages: see dropStrays
+	dropped    bool             // its log is being removed: see dropReplica
 	leadership leadership
 	staged     *staged // a snapshot that has arrived and waits for raft to accept it
 
