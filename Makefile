@@ -6,7 +6,7 @@ BIN    := bin/weir
 SOURCE := bench cmd examples internal test weirstream weirtest
 
 .DEFAULT_GOAL := help
-.PHONY: help build run demo test check unit race sim sim-soak bugs clients readme faults bench clean tools
+.PHONY: help build run demo test check unit race sim sim-soak bugs clients readme faults wan bench clean tools
 
 help: ## list the tasks
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -52,7 +52,10 @@ readme: build ## the README's examples, as they stand there
 	@scripts/readme
 
 faults: build ## real processes: kill -9, SIGSTOP, networks that are cut, slow and lossy, under load
-	$(GO) test -count=1 -v -timeout 15m ./test/faults
+	$(GO) test -count=1 -v -timeout 15m -skip 'TestWAN$$' ./test/faults
+
+wan: build ## two regions of real processes over a network that is late and lossy; not part of make test, see docs/testing.md
+	$(GO) test -count=1 -v -timeout 15m -run 'TestWAN$$' ./test/faults
 	$(BIN) demo --seconds 10 --json --out ''
 
 bench: ## benchmarks beside peers; see bench/README.md
