@@ -14,6 +14,10 @@ import (
 // been taken by a command whose answer the closing came before. The receive
 // counts. What is sent to a client that closes its connection afterwards is lost
 // to it, as everywhere.
+//
+// Nothing is given back of a call that its client may try again, by its
+// invocation id: it may have closed the connection because it does, and have been
+// given the same messages, by the same receipts, by another node.
 
 // giveBackTime bounds how long the service tries. Then the visibility timeout
 // does the same, later.

@@ -32,7 +32,7 @@ func (s *Service) ReceiveMessages(ctx context.Context, req *ReceiveRequest) (got
 		}
 		r := receiver{service: s, queue: q, client: req.Client, doubt: -1}
 		defer func() {
-			if req.Client != nil && req.Client.Gone() {
+			if req.Client != nil && req.Invocation == (model.RequestID{}) && req.Client.Gone() {
 				r.giveBack(ctx, got)
 			}
 		}()
