@@ -156,7 +156,9 @@ func TestWriterWaitsForNothing(t *testing.T) {
 		s := newSlowDisk(t)
 		broken := errors.New("the disk is broken")
 		s.leave <- broken
-		if err := <-s.failed; !errors.Is(err, broken) || !errors.Is(s.fatal, broken) {
+		err := <-s.failed
+		synctest.Wait() // the flush has said so to the node, too
+		if !errors.Is(err, broken) || !errors.Is(s.fatal, broken) {
 			t.Errorf("the writer hears %v, the node %v", err, s.fatal)
 		}
 		if err := s.db.Flush(); !errors.Is(err, broken) {

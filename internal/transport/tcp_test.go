@@ -147,20 +147,29 @@ func TestQueueIsBounded(t *testing.T) {
 	defer close(stuck)
 	mustCall(t, a, 2, []byte("up"))
 	a.Call(2, []byte("block"), time.Minute, func([]byte, error) {})
-	// The sockets take some MB, the queue 1 MiB, then everything is refused.
-	for range 1 << 14 {
-		a.Send(2, 1, []*raftpb.Message{appendMsg(1, 4<<10)})
-		a.Flush()
-		if a.Stats().RaftDropped > 0 {
-			break
+	// The sockets take some MB, the queue 1 MiB, then everything is refused. The
+	// system may give the sockets more room once more, in which a call goes.
+	for range 20 {
+		dropped := a.Stats().RaftDropped
+		for range 1 << 14 {
+			a.Send(2, 1, []*raftpb.Message{appendMsg(1, 4<<10)})
+			a.Flush()
+			if a.Stats().RaftDropped > dropped {
+				break
+			}
+		}
+		if s := a.Stats(); s.RaftDropped == dropped || s.Peers[0].QueuedBytes > 1<<20 {
+			t.Fatalf("stats %+v", s)
+		}
+		_, err := call(a, 2, make([]byte, 8<<10), time.Second)
+		if errors.Is(err, ErrNotSent) {
+			return
+		}
+		if !errors.Is(err, ErrUnknown) {
+			t.Fatalf("call beyond the bound: %v", err)
 		}
 	}
-	if s := a.Stats(); s.RaftDropped == 0 || s.Peers[0].QueuedBytes > 1<<20 {
-		t.Fatalf("stats %+v", s)
-	}
-	if _, err := call(a, 2, make([]byte, 8<<10), time.Second); !errors.Is(err, ErrNotSent) {
-		t.Fatalf("call beyond the bound: %v", err)
-	}
+	t.Fatal("every call beyond the bound was sent")
 }
 
 // TestCallsEndOnce kills connections under load: each call ends exactly once,
